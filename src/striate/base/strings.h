@@ -1,0 +1,41 @@
+// Small text helpers shared by every room.
+#pragma once
+
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace striate {
+
+// The arguments streamed one after another: cat("layer ", 3, " of ", n).
+template <typename... Args>
+std::string cat(const Args&... args) {
+  std::ostringstream out;
+  (out << ... << args);
+  return out.str();
+}
+
+// `items` with `separator` between them.
+std::string join(const std::vector<std::string>& items, std::string_view separator);
+
+// The pieces of `text` between separators; empty pieces are kept, so join(split(x, c), c) == x.
+std::vector<std::string> split(std::string_view text, char separator);
+
+// `text` without leading and trailing ASCII white space.
+std::string_view trim(std::string_view text);
+
+// "13.5 GB", "812 kB", "17 B": decimal units, three significant digits.
+std::string human_bytes(std::uint64_t bytes);
+
+// "6.74 B", "812 M", "17": decimal, three significant digits.
+std::string human_count(std::uint64_t count);
+
+// The candidate nearest to `name` by edit distance when it is near enough to be a slip, else "".
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+// Whether `bytes` is well-formed UTF-8 (no surrogates, no overlong forms).
+bool is_valid_utf8(std::string_view bytes);
+
+}  // namespace striate

@@ -1,0 +1,46 @@
+// Products with weights that never change.
+//
+// A FrozenMatrix keeps a weight in the type it was published in and multiplies in the compute type the machine is best
+// at: bf16 where the hardware multiplies bf16 (AMX, AVX512-BF16, CUDA), else fp32 with the weight widened block by block.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace striate {
+
+enum class Compute { kFloat32, kBFloat16 };
+
+// The compute type this machine is best at for `device`, found at run time (never at build time).
+Compute best_compute(at::Device device = at::kCPU);
+std::string compute_name(Compute compute);
+at::ScalarType compute_dtype(Compute compute);
+
+// What the CPU can do, for the start-up line: "AVX512, AMX bf16; 2 threads".
+std::string cpu_description();
+
+// A weight [out, in] and an optional bias [out]; no gradient can ever reach it.
+class FrozenMatrix {
+ public:
+  FrozenMatrix() = default;
+  // `weight` fp32, fp16 or bf16, kept as it is (a memory-mapped view stays one). Throws Internal on wrong ranks.
+  FrozenMatrix(at::Tensor weight, at::Tensor bias = {});
+
+  // x [tokens, in] in compute_dtype(compute) -> [tokens, out] in the same dtype: x W^T + b. Sums are fp32 inside.
+  // Few tokens (decoding) stream the weight once through vector kernels; many go through blocked matrix products.
+  at::Tensor multiply(const at::Tensor& x, Compute compute) const;
+
+  std::int64_t in_features() const { return weight_.size(1); }
+  std::int64_t out_features() const { return weight_.size(0); }
+  const at::Tensor& weight() const { return weight_; }
+  const at::Tensor& bias() const { return bias_; }
+  bool defined() const { return weight_.defined(); }
+
+ private:
+  at::Tensor weight_;
+  at::Tensor bias_;
+};
+
+}  // namespace striate
