@@ -1,0 +1,1 @@
+#include "striate/image/image.h"

@@ -1,0 +1,1 @@
+#include "striate/text/tokenizer.h"
