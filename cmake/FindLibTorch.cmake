@@ -71,7 +71,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
   set_target_properties(
     LibTorch::LibTorch
-    PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+    PROPERTIES INTERFACE_INCLUDE_DIRECTORIES
                "${LibTorch_DIR}/include;${LibTorch_DIR}/include/torch/csrc/api/include"
                INTERFACE_LINK_LIBRARIES "${_libtorch_libs}")
   if(LibTorch_CUDA)
