@@ -55,8 +55,8 @@ struct PreprocessConfig {
 // the odd pixel goes to the right or bottom).
 Image pad_to_square(const Image& image, const std::array<std::uint8_t, 3>& colour);
 
-// Antialiased bicubic resize (a = -0.5), bit for bit Pillow's Image.resize(BICUBIC): two passes, each rounded and clipped
-// to 8 bits, 22-bit coefficients.
+// Antialiased bicubic resize (a = -0.5), bit for bit Pillow's Image.resize(BICUBIC): two passes, each rounded and
+// clipped to 8 bits, 22-bit coefficients.
 Image resize_bicubic(const Image& image, int width, int height);
 
 // Everything before normalisation: pad, resize, crop; `config.size` x `config.size`.
