@@ -40,9 +40,9 @@ struct Message {
 
 // Tokens of one conversation with their labels.
 struct EncodedConversation {
-  std::string prompt;                    // the templated text
-  std::vector<std::int64_t> input_ids;   // kImageToken where an image goes
-  std::vector<std::int64_t> labels;      // same length; kIgnoreLabel where nothing is learned
+  std::string prompt;                   // the templated text
+  std::vector<std::int64_t> input_ids;  // kImageToken where an image goes
+  std::vector<std::int64_t> labels;     // same length; kIgnoreLabel where nothing is learned
 };
 
 struct ConversationOptions {

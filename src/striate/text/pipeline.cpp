@@ -1,0 +1,369 @@
+#include "striate/text/pipeline.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/text/bpe.h"
+#include "striate/text/utf8.h"
+
+namespace striate {
+namespace {
+
+// GPT-2's word pattern, as `tokenizers` writes it.
+constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+// Deeper nesting of Sequence components than any published file has.
+constexpr int kDeepest = 16;
+
+Error not_implemented(const std::string& where, const std::string& what) {
+  return unsupported(cat(where, ": ", what, " is not implemented"),
+                     "Striate reads the tokenizers of Llama, Phi and GPT-2; convert this one or ask for it");
+}
+
+// Calls visit(component, where) for each component that is not a Sequence.
+template <typename Visit>
+void for_each_component(const Json& component, const char* list, const std::string& where, const Visit& visit,
+                        int depth = 0) {
+  if (component.is_null()) return;
+  if (depth > kDeepest) throw not_implemented(where, cat("nesting deeper than ", kDeepest));
+  if (json_string(component, "type", where) != "Sequence") {
+    visit(component, where);
+    return;
+  }
+  int index = 0;
+  for (const Json& inner : json_array(component, list, where)) {
+    for_each_component(inner, list, cat(where, ".", list, "[", index++, "]"), visit, depth + 1);
+  }
+}
+
+// The string of {"String": "..."}; a Regex pattern only where every character of it is literal.
+std::string literal_pattern(const Json& component, const std::string& where) {
+  const Json& pattern = json_field(component, "pattern", where);
+  if (const auto text = json_optional_string(pattern, "String", where + ".pattern")) return *text;
+  throw not_implemented(where, "Replace with a Regex pattern");
+}
+
+void append_slice(NormalizedText& to, const NormalizedText& from, std::size_t begin, std::size_t end) {
+  to.text.append(from.text, begin, end - begin);
+  for (std::size_t at = begin; at < end; ++at) to.origin.push_back(static_cast<std::uint32_t>(from.original(at)));
+}
+
+void append_new(NormalizedText& to, std::string_view text, std::size_t original) {
+  to.text += text;
+  to.origin.insert(to.origin.end(), text.size(), static_cast<std::uint32_t>(original));
+}
+
+// text[begin, end) with `pattern` replaced, appended to `to`; each new byte comes from where its pattern began.
+void append_replaced(NormalizedText& to, const NormalizedText& from, std::size_t begin, std::size_t end,
+                     std::string_view pattern, std::string_view content) {
+  const std::string_view text = std::string_view(from.text).substr(0, end);
+  for (std::size_t at = begin; at < end;) {
+    const std::size_t found = std::min(text.find(pattern, at), end);
+    append_slice(to, from, at, found);
+    if (found == end) break;
+    append_new(to, content, from.original(found));
+    at = found + pattern.size();
+  }
+}
+
+void close(NormalizedText& to, const NormalizedText& from) {
+  to.origin.push_back(static_cast<std::uint32_t>(from.original(from.text.size())));
+}
+
+}  // namespace
+
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content) {
+  if (pattern.empty()) return std::string(text);
+  std::string out;
+  std::size_t at = 0;
+  for (std::size_t found; (found = text.find(pattern, at)) != std::string_view::npos; at = found + pattern.size()) {
+    out += text.substr(at, found - at);
+    out += content;
+  }
+  return out += text.substr(at);
+}
+
+Normalizer Normalizer::from_json(const Json& component, const std::string& where) {
+  Normalizer normalizer;
+  for_each_component(component, "normalizers", where, [&](const Json& step, const std::string& at) {
+    const std::string type = json_string(step, "type", at);
+    if (type == "Prepend") {
+      normalizer.add_prepend(json_string(step, "prepend", at));
+    } else if (type == "Replace") {
+      normalizer.add_replace(literal_pattern(step, at), json_string(step, "content", at));
+    } else {
+      throw not_implemented(at, cat("normalizer '", type, "'"));
+    }
+  });
+  return normalizer;
+}
+
+NormalizedText Normalizer::normalize(std::string_view text) const {
+  NormalizedText now{std::string(text), {}};
+  for (const Step& step : steps_) {
+    if (step.pattern.empty() || now.text.empty()) continue;
+    NormalizedText next;
+    if (step.prepend) {
+      append_new(next, step.pattern, now.original(0));
+      append_slice(next, now, 0, now.text.size());
+    } else {
+      append_replaced(next, now, 0, now.text.size(), step.pattern, step.content);
+    }
+    close(next, now);
+    now = std::move(next);
+  }
+  return now;
+}
+
+PreTokenizer PreTokenizer::from_json(const Json& component, const std::string& where) {
+  PreTokenizer made;
+  for_each_component(component, "pretokenizers", where,
+                     [&](const Json& step, const std::string& at) { made.add(step, at); });
+  return made;
+}
+
+PreTokenizer PreTokenizer::byte_level_split(const std::string& pattern) {
+  PreTokenizer made;
+  made.steps_.push_back(Split{std::make_shared<Regex>(pattern), Behavior::kIsolated, false});
+  made.byte_level_ = true;
+  return made;
+}
+
+void PreTokenizer::add(const Json& component, const std::string& where) {
+  const std::string type = json_string(component, "type", where);
+  if (byte_level_) throw not_implemented(where, cat("pre-tokenizer '", type, "' after ByteLevel"));
+  if (type == "Split") {
+    add_split(component, where);
+  } else if (type == "Metaspace") {
+    add_metaspace(component, where);
+  } else if (type == "ByteLevel") {
+    add_byte_level(component, where);
+  } else {
+    throw not_implemented(where, cat("pre-tokenizer '", type, "'"));
+  }
+}
+
+void PreTokenizer::add_split(const Json& component, const std::string& where) {
+  static const std::pair<const char*, Behavior> kBehaviors[] = {
+      {"Removed", Behavior::kRemoved},
+      {"Isolated", Behavior::kIsolated},
+      {"MergedWithPrevious", Behavior::kMergedWithPrevious},
+      {"MergedWithNext", Behavior::kMergedWithNext},
+      {"Contiguous", Behavior::kContiguous},
+  };
+  const Json& pattern = json_field(component, "pattern", where);
+  std::string expression;
+  if (const auto literal = json_optional_string(pattern, "String", where + ".pattern")) {
+    for (const char c : *literal) {
+      if (c > 0 && !std::isalnum(static_cast<unsigned char>(c))) expression += '\\';
+      expression += c;
+    }
+  } else {
+    expression = json_string(pattern, "Regex", where + ".pattern");
+  }
+  const std::string name = json_string(component, "behavior", where);
+  for (const auto& [known, behavior] : kBehaviors) {
+    if (name != known) continue;
+    steps_.push_back(
+        Split{std::make_shared<Regex>(expression), behavior, json_bool(component, "invert", false, where)});
+    return;
+  }
+  throw not_implemented(where, cat("Split behavior '", name, "'"));
+}
+
+void PreTokenizer::add_metaspace(const Json& component, const std::string& where) {
+  const std::string mark = json_string(component, "replacement", where);
+  if (mark.empty()) throw corrupt_data(cat(where, ": empty 'replacement'"), "the file is damaged: download it again");
+  const bool add_prefix = json_bool(component, "add_prefix_space", true, where);
+  const std::string scheme =
+      json_optional_string(component, "prepend_scheme", where).value_or(add_prefix ? "always" : "never");
+  if (scheme != "always" && scheme != "first" && scheme != "never") {
+    throw not_implemented(where, cat("Metaspace prepend_scheme '", scheme, "'"));
+  }
+  steps_.push_back(SpaceMark{mark});
+  if (scheme != "never") steps_.push_back(Prefix{mark, scheme == "first"});
+  if (!json_bool(component, "split", true, where)) return;
+  std::string quoted;
+  for (std::size_t at = 0; at < mark.size();) {
+    const Utf8Character next = utf8_at(mark, at);
+    quoted += cat("\\x{", std::hex, static_cast<std::uint32_t>(next.code), "}");
+    at += next.size;
+  }
+  steps_.push_back(Split{std::make_shared<Regex>(quoted), Behavior::kMergedWithNext, false});
+}
+
+void PreTokenizer::add_byte_level(const Json& component, const std::string& where) {
+  if (json_bool(component, "add_prefix_space", true, where)) steps_.push_back(Prefix{" ", false});
+  if (json_bool(component, "use_regex", true, where)) {
+    steps_.push_back(Split{std::make_shared<Regex>(kGpt2Pattern), Behavior::kIsolated, false});
+  }
+  byte_level_ = true;
+}
+
+PreTokenized PreTokenizer::split(NormalizedText text, bool at_start) const {
+  PreTokenized tokens{std::move(text), {}};
+  if (!tokens.text.text.empty()) tokens.words.emplace_back(0, tokens.text.text.size());
+  for (const Step& step : steps_) {
+    if (const Split* split = std::get_if<Split>(&step)) {
+      apply(*split, tokens);
+    } else {
+      rewrite(step, at_start, tokens);
+    }
+  }
+  return tokens;
+}
+
+void PreTokenizer::apply(const Split& split, PreTokenized& tokens) {
+  struct Cut {
+    std::size_t begin, end;
+    bool matched;
+  };
+  std::vector<std::pair<std::size_t, std::size_t>> words;
+  std::vector<Cut> cuts;
+  for (const auto& [begin, end] : tokens.words) {
+    cuts.clear();
+    std::size_t done = begin;
+    for (const auto& [from, to] :
+         split.pattern->find_all(std::string_view(tokens.text.text).substr(begin, end - begin))) {
+      if (begin + from > done) cuts.push_back({done, begin + from, split.invert});
+      cuts.push_back({begin + from, begin + to, !split.invert});
+      done = begin + to;
+    }
+    if (done < end) cuts.push_back({done, end, split.invert});
+    bool previous_matched = false;
+    const std::size_t first = words.size();
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      const Cut& cut = cuts[i];
+      const bool has_word = words.size() > first;
+      bool joins = false;
+      switch (split.behavior) {
+        case Behavior::kRemoved:
+          if (cut.matched) continue;
+          break;
+        case Behavior::kIsolated:
+          break;
+        case Behavior::kMergedWithPrevious:
+          joins = cut.matched && !previous_matched && has_word;
+          break;
+        case Behavior::kMergedWithNext:
+          joins = !cut.matched && previous_matched && has_word;
+          break;
+        case Behavior::kContiguous:
+          joins = has_word && cut.matched == previous_matched;
+          break;
+      }
+      previous_matched = cut.matched;
+      if (joins) {
+        words.back().second = cut.end;
+      } else {
+        words.emplace_back(cut.begin, cut.end);
+      }
+    }
+  }
+  tokens.words = std::move(words);
+}
+
+// Steps that change the words' text; words keep their order.
+void PreTokenizer::rewrite(const Step& step, bool at_start, PreTokenized& tokens) {
+  const NormalizedText& old = tokens.text;
+  NormalizedText next;
+  std::vector<std::pair<std::size_t, std::size_t>> words;
+  for (const auto& [begin, end] : tokens.words) {
+    const std::size_t first = next.text.size();
+    if (const Prefix* prefix = std::get_if<Prefix>(&step)) {
+      const bool wanted = !prefix->only_at_start || (at_start && old.original(begin) == 0);
+      if (wanted && !std::string_view(old.text).substr(begin, end - begin).starts_with(prefix->text)) {
+        append_new(next, prefix->text, old.original(begin));
+      }
+      append_slice(next, old, begin, end);
+    } else {
+      append_replaced(next, old, begin, end, " ", std::get<SpaceMark>(step).mark);
+    }
+    words.emplace_back(first, next.text.size());
+  }
+  close(next, old);
+  tokens = {std::move(next), std::move(words)};
+}
+
+TokenDecoder TokenDecoder::from_json(const Json& component, const std::string& where) {
+  TokenDecoder decoder;
+  for_each_component(component, "decoders", where,
+                     [&](const Json& step, const std::string& at) { decoder.add(step, at); });
+  return decoder;
+}
+
+TokenDecoder TokenDecoder::byte_level() {
+  TokenDecoder decoder;
+  decoder.kind_ = Kind::kByteLevel;
+  return decoder;
+}
+
+void TokenDecoder::add(const Json& component, const std::string& where) {
+  const std::string type = json_string(component, "type", where);
+  const bool alone = type == "ByteLevel" || type == "Metaspace";
+  if (kind_ == Kind::kByteLevel || kind_ == Kind::kMetaspace || (alone && kind_ != Kind::kJoin)) {
+    throw not_implemented(where, cat("decoder '", type, "' together with others"));
+  }
+  kind_ = type == "ByteLevel" ? Kind::kByteLevel : type == "Metaspace" ? Kind::kMetaspace : Kind::kChain;
+  if (type == "ByteLevel") return;
+  if (type == "Metaspace") {
+    mark_ = json_string(component, "replacement", where);
+    drop_first_marks_ =
+        json_optional_string(component, "prepend_scheme", where)
+            .value_or(json_bool(component, "add_prefix_space", true, where) ? "always" : "never") != "never";
+  } else if (type == "Replace" && !fused_ && !byte_fallback_) {
+    replacements_.emplace_back(literal_pattern(component, where), json_string(component, "content", where));
+  } else if (type == "ByteFallback" && !fused_) {
+    byte_fallback_ = true;
+  } else if (type == "Fuse") {
+    fused_ = true;
+  } else if (type == "Strip" && fused_ && strip_count_ == 0) {
+    const std::string content = json_string(component, "content", where);
+    if (content.size() != 1) throw not_implemented(where, cat("Strip of '", content, "'"));
+    if (json_token_id(json_field(component, "stop", where), where + ".stop") != 0) {
+      throw not_implemented(where, "Strip from the right");
+    }
+    strip_content_ = content[0];
+    strip_count_ = static_cast<std::size_t>(json_token_id(json_field(component, "start", where), where + ".start"));
+  } else {
+    throw not_implemented(where, cat("decoder '", type, "' at this place of a sequence"));
+  }
+}
+
+std::string TokenDecoder::bytes(std::string_view token, bool first) const {
+  switch (kind_) {
+    case Kind::kJoin:
+      return first ? std::string(token) : cat(" ", token);
+    case Kind::kMetaspace:
+      return replace_all(token, mark_, first && drop_first_marks_ ? "" : " ");
+    case Kind::kChain: {
+      std::string text(token);
+      for (const auto& [pattern, content] : replacements_) text = replace_all(text, pattern, content);
+      const auto digit = [&](std::size_t at) {
+        return std::string_view("0123456789ABCDEF")
+            .find(static_cast<char>(std::toupper(static_cast<unsigned char>(text[at]))));
+      };
+      if (byte_fallback_ && text.size() == 6 && text.starts_with("<0x") && text[5] == '>' &&
+          digit(3) != std::string_view::npos && digit(4) != std::string_view::npos) {
+        return std::string(1, static_cast<char>(digit(3) * 16 + digit(4)));
+      }
+      return text;
+    }
+    case Kind::kByteLevel:
+      break;
+  }
+  // A token with a character outside the alphabet (an added token) stands for itself.
+  std::string raw;
+  for (std::size_t at = 0; at < token.size();) {
+    const Utf8Character next = utf8_at(token, at);
+    const int byte = next.valid ? byte_level_byte(next.code) : -1;
+    if (byte < 0) return std::string(token);
+    raw += static_cast<char>(byte);
+    at += next.size;
+  }
+  return raw;
+}
+
+}  // namespace striate

@@ -1,0 +1,130 @@
+// The stages of a tokenizer.json around its model: normalizer, pre-tokenizer, decoder.
+//
+// Each follows the component of the same name in Hugging Face's `tokenizers`. A component Striate does not implement is
+// refused by name (Unsupported), never skipped.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "striate/text/json_fields.h"
+#include "striate/text/regex.h"
+
+namespace striate {
+
+// Text after normalisation, and where each of its bytes came from.
+struct NormalizedText {
+  std::string text;
+  // origin[i]: the byte of the original at which text[i] begins; origin[text.size()]: the original's size.
+  // Empty when nothing was moved.
+  std::vector<std::uint32_t> origin;
+
+  std::size_t original(std::size_t at) const { return origin.empty() ? at : origin[at]; }
+};
+
+// Prepend, Replace (of a string), and sequences of them.
+class Normalizer {
+ public:
+  Normalizer() = default;
+  static Normalizer from_json(const Json& component, const std::string& where);
+  void add_prepend(std::string prefix) { steps_.push_back({true, std::move(prefix), {}}); }
+  void add_replace(std::string pattern, std::string content) {
+    steps_.push_back({false, std::move(pattern), std::move(content)});
+  }
+
+  NormalizedText normalize(std::string_view text) const;
+  bool changes_nothing() const { return steps_.empty(); }
+
+ private:
+  struct Step {
+    bool prepend;
+    std::string pattern;  // what to prepend, or to replace
+    std::string content;
+  };
+  std::vector<Step> steps_;
+};
+
+// Text cut into the words that the model encodes one by one.
+struct PreTokenized {
+  NormalizedText text;
+  std::vector<std::pair<std::size_t, std::size_t>> words;  // [begin, end) in text.text
+};
+
+// Split, ByteLevel, Metaspace, and sequences of them.
+class PreTokenizer {
+ public:
+  PreTokenizer() = default;
+  static PreTokenizer from_json(const Json& component, const std::string& where);
+  // tiktoken's: the pattern's matches, then bytes.
+  static PreTokenizer byte_level_split(const std::string& pattern);
+
+  // `at_start`: whether the text begins the whole input (what Metaspace's "first" asks).
+  PreTokenized split(NormalizedText text, bool at_start) const;
+  // Whether words are to be encoded as raw bytes.
+  bool byte_level() const { return byte_level_; }
+
+ private:
+  enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
+  struct Split {
+    std::shared_ptr<const Regex> pattern;
+    Behavior behavior;
+    bool invert;
+  };
+  struct Prefix {  // put before a word that does not begin with it
+    std::string text;
+    bool only_at_start;
+  };
+  struct SpaceMark {  // what Metaspace writes for a space
+    std::string mark;
+  };
+  using Step = std::variant<Split, Prefix, SpaceMark>;
+
+  void add(const Json& component, const std::string& where);
+  void add_split(const Json& component, const std::string& where);
+  void add_metaspace(const Json& component, const std::string& where);
+  void add_byte_level(const Json& component, const std::string& where);
+  static void apply(const Split& split, PreTokenized& tokens);
+  static void rewrite(const Step& step, bool at_start, PreTokenized& tokens);
+
+  std::vector<Step> steps_;
+  bool byte_level_ = false;
+};
+
+// ByteLevel, Metaspace, sequences of Replace, ByteFallback, Fuse and Strip (from the left), or none (tokens joined by
+// spaces).
+class TokenDecoder {
+ public:
+  TokenDecoder() = default;
+  static TokenDecoder from_json(const Json& component, const std::string& where);
+  static TokenDecoder byte_level();
+
+  // The bytes of a token, wherever it stands.
+  std::string bytes(std::string_view token, bool first) const;
+  // How many leading `strip_content` bytes of the whole text go.
+  std::size_t strip_count() const { return strip_count_; }
+  char strip_content() const { return strip_content_; }
+
+ private:
+  enum class Kind { kJoin, kByteLevel, kMetaspace, kChain };
+  void add(const Json& component, const std::string& where);
+
+  Kind kind_ = Kind::kJoin;
+  std::vector<std::pair<std::string, std::string>> replacements_;
+  std::string mark_;  // Metaspace
+  bool drop_first_marks_ = false;
+  bool byte_fallback_ = false;
+  bool fused_ = false;
+  std::size_t strip_count_ = 0;
+  char strip_content_ = ' ';
+};
+
+// `text` with every `pattern` replaced by `content`.
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content);
+
+}  // namespace striate

@@ -1,0 +1,36 @@
+// Reading and checking a sentencepiece tokenizer.model before the sentencepiece library sees it.
+//
+// The library trusts its input more than Striate does (and writes to stderr when it does not like it), so the file is
+// parsed here first: format at github.com/google/sentencepiece, src/sentencepiece_model.proto.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace striate {
+
+enum class PieceKind { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+
+struct SentencePieceEntry {
+  std::string text;
+  PieceKind kind = PieceKind::kNormal;
+};
+
+struct SentencePieceModel {
+  std::vector<SentencePieceEntry> pieces;  // by id
+  bool byte_fallback = false;
+  bool add_dummy_prefix = true;
+  // The model in serialized form, with what encoding does not need (self tests, denormalizer) left out.
+  std::string serialized;
+};
+
+// Throws CorruptData when the bytes are no such model, Unsupported for a model of another kind than Llama's BPE
+// without character maps.
+SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::string& where);
+
+// The field that, appended to a serialized model, sets add_dummy_prefix.
+std::string dummy_prefix_field(bool add);
+
+}  // namespace striate
