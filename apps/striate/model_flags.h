@@ -1,0 +1,31 @@
+// The flags of every command that opens a model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "striate/model/load.h"
+
+namespace striate::app {
+
+// --model, or --llm with --vision-tower and --projector; --adapter on top.
+struct ModelFlags {
+  std::string model, llm, vision_tower, projector, adapter;
+
+  void add_to(CLI::App& command);
+  // Throws InvalidInput for a path that does not exist.
+  ModelPaths paths() const;
+};
+
+// --device, --precision, --threads.
+struct ComputeFlags {
+  std::string device = "auto";
+  std::string precision = "auto";
+  int threads = 0;
+
+  void add_to(CLI::App& command);
+  // Where and in what to compute; sets the number of threads. Throws InvalidInput when there is no such device.
+  Placement placement() const;
+};
+
+}  // namespace striate::app

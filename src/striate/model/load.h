@@ -1,0 +1,46 @@
+// Opening models: a Hugging Face folder, or parts, and adapters on top.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "striate/model/config.h"
+#include "striate/model/lvlm.h"
+#include "striate/model/placement.h"
+#include "striate/model/weight_source.h"
+
+namespace striate {
+
+// What the user names. Either `model`, or `llm` with `vision_tower` and `projector`; `adapter` on top of both.
+// With `model`, `vision_tower` fills in the tower's config and weights where the checkpoint lacks them, and `projector`
+// replaces the checkpoint's.
+struct ModelPaths {
+  std::optional<std::filesystem::path> model;
+  std::optional<std::filesystem::path> llm;
+  std::optional<std::filesystem::path> vision_tower;
+  std::optional<std::filesystem::path> projector;  // mm_projector.bin, *.safetensors, or a folder with one
+  std::optional<std::filesystem::path> adapter;
+};
+
+// A model whose files are open and whose headers are read; no weights yet.
+struct Checkpoint {
+  ModelConfig config;
+  WeightSource weights;
+  std::filesystem::path folder;  // where config, tokenizer and preprocessor files are
+  std::optional<std::filesystem::path> adapter;
+};
+
+// Throws InvalidInput (a path is missing, or the combination makes no model), CorruptData, Unsupported.
+Checkpoint open_checkpoint(const ModelPaths& paths);
+
+// Maps the weights and builds the model, adapters included. Peak memory is the model's bytes in the type it is kept in:
+// on the CPU weights stay in the mapped files. Throws CorruptData when a tensor is missing or of another shape.
+std::unique_ptr<Lvlm> load_model(const Checkpoint& checkpoint, const Placement& placement);
+
+// Puts a PEFT LoRA adapter (adapter_config.json + adapter_model.safetensors|bin; the authors' naming and PEFT's) around
+// the model's linears. Throws Unsupported (DoRA, other PEFT kinds, per-layer patterns, adapters outside the decoder),
+// CorruptData (a pair is incomplete or does not fit, a layer the model does not have).
+void apply_adapter(Lvlm& model, const std::filesystem::path& folder);
+
+}  // namespace striate

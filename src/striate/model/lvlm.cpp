@@ -1,0 +1,67 @@
+#include "striate/model/lvlm.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+
+#include "striate/base/error.h"
+
+namespace striate {
+
+Lvlm::Lvlm(ModelConfig config, const WeightSource& weights, const Placement& placement)
+    : config_(std::move(config)), placement_(placement), decoder_(weights, config_.decoder, placement) {
+  if (config_.vision) tower_.emplace(weights, *config_.vision, placement);
+  if (config_.projector) projector_.emplace(weights, *config_.projector, placement);
+}
+
+at::Tensor Lvlm::vision_features(const at::Tensor& pixels) const {
+  const at::NoGradGuard no_grad;
+  if (!tower_) throw invalid_input("this model has no vision tower: it cannot look at images", "leave out --image");
+  return tower_->forward(pixels);
+}
+
+at::Tensor Lvlm::project(const at::Tensor& features) const {
+  const at::NoGradGuard no_grad;
+  if (!projector_) throw invalid_input("this model has no projector: it cannot look at images", "leave out --image");
+  return projector_->forward(features);
+}
+
+at::Tensor Lvlm::embed(const PackedBatch& batch) const {
+  const at::NoGradGuard no_grad;
+  at::Tensor x = decoder_.embed(batch.token_ids);
+  if (batch.image_features.defined()) {
+    x.index_copy_(0, batch.image_slots.to(x.device()), project(batch.image_features));
+  }
+  return x;
+}
+
+at::Tensor Lvlm::forward(const PackedBatch& batch, Attention& attention, const StreamObserver& observer) const {
+  const at::NoGradGuard no_grad;
+  return decoder_.forward(embed(batch), batch.positions, attention, observer);
+}
+
+at::Tensor Lvlm::forward(const PackedBatch& batch, const StreamObserver& observer) const {
+  StreamAttention attention(batch.cu_seqlens, config_.decoder.sliding_window);
+  return forward(batch, attention, observer);
+}
+
+at::Tensor Lvlm::logits(const at::Tensor& rows) const {
+  const at::NoGradGuard no_grad;
+  return decoder_.head(decoder_.final_norm(rows));
+}
+
+at::Tensor Lvlm::target_nll(const at::Tensor& stream, const PackedBatch& batch) const {
+  const at::NoGradGuard no_grad;
+  constexpr std::int64_t kChunk = 512;  // rows of logits alive at once
+  const at::Tensor slots = batch.target_slots.to(stream.device());
+  const at::Tensor targets = batch.targets.to(stream.device());
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < slots.size(0); begin += kChunk) {
+    const at::Tensor rows = stream.index_select(0, slots.slice(0, begin, begin + kChunk));
+    parts.push_back(at::cross_entropy_loss(logits(rows), targets.slice(0, begin, begin + kChunk), {}, at::Reduction::None));
+  }
+  return parts.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(parts);
+}
+
+}  // namespace striate
