@@ -1,0 +1,31 @@
+// Elementwise and row operations of a decoder, each in one pass over memory.
+//
+// Tensors are fp32 or bf16; arithmetic is fp32 inside; results have the input's dtype. On the CPU they are vectorised
+// loops over LibTorch's thread pool; elsewhere they are composed of LibTorch operators. No gradients.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace striate {
+
+// x [tokens, hidden], weight [hidden] fp32 -> x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich, arXiv 1910.07467).
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+// gate, up [tokens, mlp] (rows may be strided) -> silu(gate) * up, [tokens, mlp] contiguous.
+at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up);
+
+// x [tokens, heads, head_dim] (rows may be strided), cos and sin [tokens, head_dim / 2] fp32 -> x rotated, contiguous:
+// pairs (i, i + head_dim / 2), Hugging Face's rotate_half convention.
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+
+// x * sigmoid(1.702 x), CLIP's activation.
+at::Tensor quick_gelu(const at::Tensor& x);
+
+// One query against a key-value cache: q [heads, head_dim], keys and values [kv_heads, capacity, head_dim] of which the
+// first `length` tokens count -> [heads, head_dim]. Head h reads key-value head h / (heads / kv_heads).
+at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,
+                            double scale);
+
+}  // namespace striate
