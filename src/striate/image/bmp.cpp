@@ -117,19 +117,15 @@ void check_supported(const Header& header, const EncodedImage& file) {
   }
 }
 
-using Palette = std::array<std::array<std::uint8_t, 3>, 256>;
-
-// Indices beyond the palette mean grey levels, as in Pillow.
 Palette read_palette(const Header& header, const EncodedImage& file) {
   const Bytes bytes(file);
   Palette palette{};
-  for (std::size_t i = 0; i < palette.size(); ++i) palette[i].fill(static_cast<std::uint8_t>(i));
   const std::size_t count = std::min<std::size_t>(header.colours, palette.size());
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint8_t* bgr = bytes.slice(header.palette_at + i * header.palette_entry, 3);
     palette[i] = {bgr[2], bgr[1], bgr[0]};
   }
-  return palette;
+  return is_grey_palette(palette, static_cast<int>(count)) ? grey_palette() : palette;
 }
 
 // One channel of a pixel of bit fields: 0 to 255, rounded down as Pillow does.

@@ -74,16 +74,14 @@ std::optional<int> seek_first_frame(const Gif& gif, const Cursor& cursor) {
   return transparent;
 }
 
-// The frame's own palette, else the global one; indices beyond it mean grey levels, as in Pillow.
-std::array<std::array<std::uint8_t, 3>, 256> frame_palette(const Gif& gif) {
-  std::array<std::array<std::uint8_t, 3>, 256> out{};
-  for (std::size_t i = 0; i < out.size(); ++i) out[i].fill(static_cast<std::uint8_t>(i));
+// The frame's own palette, else the global one, else grey levels.
+Palette frame_palette(const Gif& gif) {
   const ColorMapObject* map = gif->Image.ColorMap != nullptr ? gif->Image.ColorMap : gif->SColorMap;
-  if (map == nullptr) return out;
-  for (int i = 0; i < std::min(map->ColorCount, 256); ++i) {
-    out[i] = {map->Colors[i].Red, map->Colors[i].Green, map->Colors[i].Blue};
-  }
-  return out;
+  if (map == nullptr) return grey_palette();
+  Palette out{};
+  const int count = std::min(map->ColorCount, 256);
+  for (int i = 0; i < count; ++i) out[i] = {map->Colors[i].Red, map->Colors[i].Green, map->Colors[i].Blue};
+  return is_grey_palette(out, count) ? grey_palette() : out;
 }
 
 // The order in which the rows of a frame are stored.
@@ -113,7 +111,7 @@ Image decode_gif(const EncodedImage& file) {
   // A frame that reaches beyond the screen makes the screen larger.
   Image image = new_image(static_cast<std::uint64_t>(std::max(gif->SWidth, frame.Left + frame.Width)),
                           static_cast<std::uint64_t>(std::max(gif->SHeight, frame.Top + frame.Height)), file);
-  const auto palette = frame_palette(gif);
+  const Palette palette = frame_palette(gif);
   const auto& around = palette[static_cast<std::size_t>(transparent.value_or(0))];
   for (std::size_t i = 0; i < image.rgb.size(); i += 3) std::memcpy(image.rgb.data() + i, around.data(), 3);
   std::vector<GifPixelType> line(static_cast<std::size_t>(frame.Width));

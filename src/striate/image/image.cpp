@@ -1,8 +1,8 @@
 #include "striate/image/image.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
-#include <optional>
 #include <string_view>
 
 #include "striate/base/error.h"
@@ -71,6 +71,17 @@ Error not_an_image(std::string_view text, const std::string& name) {
 }
 
 }  // namespace
+
+Palette grey_palette() {
+  Palette palette{};
+  for (std::size_t i = 0; i < palette.size(); ++i) palette[i].fill(static_cast<std::uint8_t>(i));
+  return palette;
+}
+
+bool is_grey_palette(const Palette& palette, int count) {
+  const Palette grey = grey_palette();
+  return std::equal(palette.begin(), palette.begin() + count, grey.begin());
+}
 
 Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& file) {
   if (width == 0 || height == 0) {

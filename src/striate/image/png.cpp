@@ -81,10 +81,8 @@ class Reader {
   // Bits a sample takes in the file.
   int depth() const { return static_cast<int>(state_.file.size() > 24 ? state_.file.data()[24] : 8); }
 
-  // Indices beyond the palette mean grey levels, as in Pillow.
-  std::array<std::array<std::uint8_t, 3>, 256> palette() const {
-    std::array<std::array<std::uint8_t, 3>, 256> out{};
-    for (std::size_t i = 0; i < out.size(); ++i) out[i].fill(static_cast<std::uint8_t>(i));
+  Palette palette() const {
+    Palette out{};
     png_colorp colours = nullptr;
     int count = 0;
     png_get_PLTE(png_, info_, &colours, &count);
@@ -144,7 +142,7 @@ class RowConverter {
     }
   }
 
-  std::array<std::array<std::uint8_t, 3>, 256> palette_;
+  Palette palette_;
   int colour_type_;
   int depth_;
 };
