@@ -37,6 +37,19 @@ struct Encoded {
   std::exception_ptr failure;
 };
 
+// The text as a JSON string, in UTF-8 save for the characters that some readers take for the end of a line.
+std::string json_line_string(const std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> kLineEnds[] = {
+      {"\xC2\x85", "\\u0085"}, {"\xE2\x80\xA8", "\\u2028"}, {"\xE2\x80\xA9", "\\u2029"}};
+  std::string out = nlohmann::json(text).dump();
+  for (const auto& [character, escape] : kLineEnds) {
+    for (std::size_t at = 0; (at = out.find(character, at)) != std::string::npos; at += escape.size()) {
+      out.replace(at, character.size(), escape);
+    }
+  }
+  return out;
+}
+
 std::string encode_line(const Tokenizer& tokenizer, std::string_view line, std::size_t number, bool bos) {
   const std::string where = cat("standard input, line ", number);
   const nlohmann::json parsed = nlohmann::json::parse(line.begin(), line.end(), nullptr, false);
@@ -55,7 +68,7 @@ std::string encode_line(const Tokenizer& tokenizer, std::string_view line, std::
     out += std::to_string(ids[i]);
   }
   out += "], \"text\": ";
-  out += nlohmann::json(to_valid_utf8(tokenizer.decode(ids))).dump();
+  out += json_line_string(to_valid_utf8(tokenizer.decode(ids)));
   return out += "}\n";
 }
 

@@ -47,11 +47,15 @@ struct EncodedConversation {
 
 struct ConversationOptions {
   TemplateKind kind = TemplateKind::kVicunaV1;
-  bool has_image = false;  // `<image>` in the text is an image; otherwise it is ordinary text
+  // `<image>` in the text is an image, and is moved to the front of its message; otherwise it is ordinary text
+  // (kPlain is always about an image).
+  bool has_image = false;
+  std::size_t max_tokens = 0;  // longer samples are cut to so many tokens, an image counting as one; 0: never
 };
 
-// A training sample. Throws InvalidInput for what cannot be a sample (unknown role, two turns of one role in a row, no
-// turns), saying which message.
+// A training sample. What is learned: every token that covers a byte of an answer, from the space before it to the end
+// of its stop string. Throws InvalidInput for what cannot be a sample (unknown role, two turns of one role in a row, no
+// turns), saying which message. As in the originals, one leading message that is not from "human" is left out.
 EncodedConversation encode_conversation(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                                         const ConversationOptions& options);
 
