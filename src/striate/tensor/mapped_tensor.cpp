@@ -23,7 +23,7 @@ void check_booleans(std::span<const std::byte> bytes, const MappedFile& file, st
   const bool good = std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b <= std::byte{1}; });
   if (!good) {
     throw corrupt_data(
-        cat(file.path().string(), ": tensor ", quoted(name), " is boolean but holds bytes other than 0 and 1"),
+        cat(file.path().string(), ": tensor ", quoted_name(name), " is boolean but holds bytes other than 0 and 1"),
         "the file is damaged: download or write it again");
   }
 }
@@ -78,7 +78,7 @@ at::Tensor mapped_tensor(std::shared_ptr<const MappedFile> file, std::uint64_t o
   const std::uint64_t size = file->bytes().size();
   if (!extent || offset > size || *extent > size - offset) {
     throw internal_error(
-        cat(file->path().string(), ": tensor ", quoted(name), " was not checked before it was mapped"));
+        cat(file->path().string(), ": tensor ", quoted_name(name), " was not checked before it was mapped"));
   }
   const at::IntArrayRef sizes(shape.data(), shape.size());
   const at::IntArrayRef steps(strides.data(), strides.size());
@@ -98,7 +98,7 @@ at::Tensor mapped_tensor(std::shared_ptr<const MappedFile> file, std::uint64_t o
       data, sizes, steps, [file = std::move(file)](void*) {}, options);
 }
 
-std::string quoted(std::string_view name) {
+std::string quoted_name(std::string_view name) {
   constexpr std::size_t kLongest = 160;
   std::string text = "\"";
   for (std::size_t i = 0; i < name.size(); ++i) {

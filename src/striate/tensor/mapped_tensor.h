@@ -37,7 +37,7 @@ at::Tensor mapped_tensor(std::shared_ptr<const MappedFile> file, std::uint64_t o
                          std::string_view name);
 
 // A name from an outside file, quoted and safe to print on one line: control characters escaped, long ones cut.
-std::string quoted(std::string_view name);
+std::string quoted_name(std::string_view name);
 
 // "[2, 3]".
 std::string shape_text(std::span<const std::int64_t> shape);

@@ -64,7 +64,7 @@ void check_coverage(const std::vector<SafetensorsRecord>& records, std::uint64_t
   order.reserve(records.size());
   for (const SafetensorsRecord& record : records) {
     if (record.end > data_bytes) {
-      throw corrupt_data(cat(file, ": tensor ", quoted(record.name), " ends at byte ", record.end,
+      throw corrupt_data(cat(file, ": tensor ", quoted_name(record.name), " ends at byte ", record.end,
                              " of the data, but the file has only ", data_bytes, " bytes of data"),
                          kTruncatedHint);
     }
@@ -77,13 +77,13 @@ void check_coverage(const std::vector<SafetensorsRecord>& records, std::uint64_t
   std::uint64_t covered = 0;
   for (const SafetensorsRecord* record : order) {
     if (record->begin < covered) {
-      throw corrupt_data(cat(file, ": tensor ", quoted(record->name), " begins at byte ", record->begin,
+      throw corrupt_data(cat(file, ": tensor ", quoted_name(record->name), " begins at byte ", record->begin,
                              " of the data and overlaps another, which ends at byte ", covered),
                          kTruncatedHint);
     }
     if (record->begin > covered) {
       throw corrupt_data(
-          cat(file, ": a hole of ", record->begin - covered, " bytes before tensor ", quoted(record->name)),
+          cat(file, ": a hole of ", record->begin - covered, " bytes before tensor ", quoted_name(record->name)),
           kTruncatedHint);
     }
     covered = record->end;
@@ -111,7 +111,7 @@ std::shared_ptr<const WeightFile> open_safetensors(const std::filesystem::path& 
   offsets.reserve(records.size());
   for (SafetensorsRecord& record : records) {
     if (!tensors.empty() && tensors.back().name == record.name) {
-      throw corrupt_data(cat(path.string(), ": tensor ", quoted(record.name), " is there twice"), kTruncatedHint);
+      throw corrupt_data(cat(path.string(), ": tensor ", quoted_name(record.name), " is there twice"), kTruncatedHint);
     }
     offsets.push_back(data_begin + record.begin);
     tensors.push_back({std::move(record.name), record.dtype, std::move(record.shape), record.end - record.begin, path});

@@ -44,7 +44,7 @@ class HeaderHandler {
   bool string(std::string& value) {
     if (place_ == Place::kTensor && field_ == Field::kDtype) {
       const std::optional<at::ScalarType> dtype = safetensors_dtype(value);
-      if (!dtype) fail(cat("unknown dtype ", quoted(value)), cat("Striate reads ", safetensors_dtype_names()));
+      if (!dtype) fail(cat("unknown dtype ", quoted_name(value)), cat("Striate reads ", safetensors_dtype_names()));
       record_.dtype = *dtype;
       return true;
     }
@@ -116,7 +116,7 @@ class HeaderHandler {
   enum class Field : unsigned { kDtype, kShape, kOffsets, kOther };
 
   [[noreturn]] void fail(const std::string& what, std::string hint = kDamagedHint) const {
-    throw corrupt_data(cat(file_, ": tensor ", quoted(record_.name), ": ", what), std::move(hint));
+    throw corrupt_data(cat(file_, ": tensor ", quoted_name(record_.name), ": ", what), std::move(hint));
   }
 
   // A scalar where none of its kind belongs; inside a field that is skipped it may be anything.

@@ -17,7 +17,7 @@ using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 // JSON text of `text`, which must be UTF-8.
 std::string json_string(const std::string& text) {
-  if (!is_valid_utf8(text)) throw internal_error(cat("safetensors: ", quoted(text), " is not UTF-8"));
+  if (!is_valid_utf8(text)) throw internal_error(cat("safetensors: ", quoted_name(text), " is not UTF-8"));
   return nlohmann::json(text).dump();
 }
 
@@ -37,14 +37,15 @@ std::string header_bytes(const std::string& file, const std::vector<SafetensorsW
   for (const SafetensorsWriter::Entry& entry : entries) {
     if (!names.insert(entry.name).second || entry.name == kSafetensorsMetadata) {
       throw internal_error(
-          cat(file, ": tensor ", quoted(entry.name), " is declared twice or has the name of the metadata"));
+          cat(file, ": tensor ", quoted_name(entry.name), " is declared twice or has the name of the metadata"));
     }
     const std::optional<std::string_view> dtype = safetensors_dtype_name(entry.dtype);
     if (!dtype)
-      throw internal_error(cat(file, ": safetensors has no ", c10::toString(entry.dtype), " for ", quoted(entry.name)));
+      throw internal_error(
+          cat(file, ": safetensors has no ", c10::toString(entry.dtype), " for ", quoted_name(entry.name)));
     const std::optional<std::uint64_t> bytes = dense_bytes(entry.dtype, entry.shape);
     if (!bytes || offset + *bytes < offset)
-      throw internal_error(cat(file, ": the shape of ", quoted(entry.name), " overflows"));
+      throw internal_error(cat(file, ": the shape of ", quoted_name(entry.name), " overflows"));
     items.push_back(cat(json_string(entry.name), R"(:{"dtype":")", *dtype, R"(","shape":)",
                         nlohmann::json(entry.shape).dump(), R"(,"data_offsets":[)", offset, ',', offset + *bytes,
                         "]}"));
@@ -88,7 +89,7 @@ void SafetensorsWriter::append(const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.scalar_type() != entry.dtype ||
       tensor.sizes() != at::IntArrayRef(entry.shape)) {
     const std::string got = tensor.defined() ? cat(c10::toString(tensor.scalar_type()), ' ', tensor.sizes()) : "none";
-    throw internal_error(cat(state_->name, ": tensor ", quoted(entry.name), " was declared as ",
+    throw internal_error(cat(state_->name, ": tensor ", quoted_name(entry.name), " was declared as ",
                              c10::toString(entry.dtype), ' ', shape_text(entry.shape), ", got ", got));
   }
   const at::Tensor dense = tensor.detach().to(at::kCPU).contiguous();

@@ -66,7 +66,7 @@ class IndexHandler {
   bool string(std::string& value) {
     if (!in_map()) return other();
     if (!files_.emplace(key_, value).second)
-      throw bad_index(index_, cat("its weight_map names ", quoted(key_), " twice"));
+      throw bad_index(index_, cat("its weight_map names ", quoted_name(key_), " twice"));
     return true;
   }
   bool start_object(std::size_t) {
@@ -105,7 +105,7 @@ class IndexHandler {
   bool in_map() const { return map_open_ && depth_ == 2; }
 
   bool other() const {
-    if (in_map()) throw bad_index(index_, cat("its weight_map gives no file name for ", quoted(key_)));
+    if (in_map()) throw bad_index(index_, cat("its weight_map gives no file name for ", quoted_name(key_)));
     if (depth_ == 0) throw bad_index(index_, "it is not a JSON object");
     if (depth_ == 1 && key_ == "weight_map") throw bad_index(index_, "its weight_map is not an object");
     return true;
@@ -132,7 +132,7 @@ void check_shard_name(const fs::path& index, const std::string& name) {
   const bool climbs = std::any_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
   const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20; });
   if (name.empty() || path.is_absolute() || climbs || control) {
-    throw corrupt_data(cat(index.string(), ": names the file ", quoted(name), ", which is outside the folder"),
+    throw corrupt_data(cat(index.string(), ": names the file ", quoted_name(name), ", which is outside the folder"),
                        "an index may only name files beside it; do you trust where this checkpoint came from?");
   }
 }
@@ -145,7 +145,7 @@ std::vector<std::shared_ptr<const WeightFile>> open_shards(const fs::path& index
     const fs::path path = index.parent_path() / name;
     std::error_code ignored;
     if (!fs::exists(path, ignored)) {
-      throw invalid_input(cat(index.string(), ": names the shard ", quoted(name), ", which is not there"),
+      throw invalid_input(cat(index.string(), ": names the shard ", quoted_name(name), ", which is not there"),
                           "download the missing file into the same folder");
     }
     shards.push_back(open_weight_file(path));
@@ -173,7 +173,7 @@ std::shared_ptr<const WeightFile> open_sharded(const fs::path& index) {
   std::vector<std::uint32_t> owners;
   for (const Owned& owned : all) {
     if (!tensors.empty() && tensors.back().name == owned.info->name) {
-      throw corrupt_data(cat(index.string(), ": tensor ", quoted(owned.info->name), " is in two shards, ",
+      throw corrupt_data(cat(index.string(), ": tensor ", quoted_name(owned.info->name), " is in two shards, ",
                              names[owners.back()], " and ", names[owned.shard]),
                          "the folder may mix two checkpoints: download it again into an empty one");
     }
@@ -183,9 +183,9 @@ std::shared_ptr<const WeightFile> open_sharded(const fs::path& index) {
   for (const auto& [tensor, file] : files) {
     const auto shard = static_cast<std::size_t>(std::lower_bound(names.begin(), names.end(), file) - names.begin());
     if (shards[shard]->find(tensor) == nullptr) {
-      throw corrupt_data(
-          cat(index.string(), ": tensor ", quoted(tensor), " is not in ", quoted(file), ", where the index says it is"),
-          "the index and its shards are not of one checkpoint: download them again");
+      throw corrupt_data(cat(index.string(), ": tensor ", quoted_name(tensor), " is not in ", quoted_name(file),
+                             ", where the index says it is"),
+                         "the index and its shards are not of one checkpoint: download them again");
     }
   }
   return std::make_shared<ShardedWeights>(index, std::move(shards), std::move(tensors), std::move(owners));

@@ -33,10 +33,10 @@ Error missing_tensor(const std::filesystem::path& where, const std::string& name
   std::vector<std::string> names;
   for (auto info = first; info != last; ++info) names.push_back(info->name);
   const std::string nearest = nearest_name(name, names);
-  return invalid_input(cat(where.string(), ": no tensor ", quoted(name)),
+  return invalid_input(cat(where.string(), ": no tensor ", quoted_name(name)),
                        nearest.empty()
                            ? cat("it holds ", tensors.size(), " tensors of other names; is it the right checkpoint?")
-                           : cat("the nearest name is ", quoted(nearest)));
+                           : cat("the nearest name is ", quoted_name(nearest)));
 }
 
 std::shared_ptr<const WeightFile> open_weight_file(const std::filesystem::path& path) {
