@@ -32,7 +32,9 @@ struct ChatFlags {
 
 std::atomic<bool> interrupted = false;  // set by Ctrl-C while an answer streams
 
-void on_interrupt(int /*signal*/) { interrupted = true; }
+void on_interrupt(int /*signal*/) {
+  interrupted = true;
+}
 
 ChatSettings settings_of(const ChatFlags& flags) {
   ChatSettings settings;
@@ -194,7 +196,9 @@ void add_chat(CLI::App& app, Run& run) {
   flags->compute.add_to(*command);
   GenerationOptions& generation = flags->generation;
   SamplingOptions& sampling = generation.sampling;
-  command->add_option("--image", flags->images, "A picture; may be given several times")->type_name("FILE")->allow_extra_args(false);
+  command->add_option("--image", flags->images, "A picture; may be given several times")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command->add_option("--prompt", flags->prompt, "Answer this and end; without it a conversation begins");
   command->add_option("--max-tokens", generation.max_tokens, "Longest answer, in tokens")
       ->check(CLI::Range(1, 1 << 20))
@@ -216,9 +220,11 @@ void add_chat(CLI::App& app, Run& run) {
       ->check(CLI::IsMember({"pad", "crop"}));
   command->add_flag("--raw", flags->raw, "The prompt as it is, without a template");
   command->add_flag("--json", flags->json, "Print one JSON object and nothing else");
-  command->add_option("--logits", flags->logits, "Write the last prompt position's and every step's logits (safetensors)")
+  command
+      ->add_option("--logits", flags->logits, "Write the last prompt position's and every step's logits (safetensors)")
       ->type_name("FILE");
-  command->footer(example("striate chat --model llava-1.5-7b-hf --image photo.jpg --prompt 'What is in this picture?'"));
+  command->footer(
+      example("striate chat --model llava-1.5-7b-hf --image photo.jpg --prompt 'What is in this picture?'"));
   command->callback([flags, &run] {
     flags->generation.stop_strings = flags->stops;
     run = [flags] { run_chat(*flags); };

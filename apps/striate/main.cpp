@@ -10,7 +10,9 @@
 
 namespace striate::app {
 
-std::string example(const std::string& text) { return "Example:\n  " + text; }
+std::string example(const std::string& text) {
+  return "Example:\n  " + text;
+}
 
 namespace {
 
@@ -24,7 +26,9 @@ void report(const std::string& message, const std::string& hint) {
 }
 
 // LibTorch's errors carry a backtrace after the first line; people get the line, --debug the rest.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 std::vector<std::string> known_names(const CLI::App& app) {
   std::vector<std::string> names;

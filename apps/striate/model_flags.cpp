@@ -49,7 +49,8 @@ Placement ComputeFlags::placement() const {
   if (threads > 0) at::set_num_threads(threads);
   const bool has_cuda = at::hasCUDA();
   if (device == "cuda" && !has_cuda) {
-    throw invalid_input("--device cuda: there is no CUDA device, or this build of LibTorch has none", "use --device cpu");
+    throw invalid_input("--device cuda: there is no CUDA device, or this build of LibTorch has none",
+                        "use --device cpu");
   }
   Placement placement;
   placement.device = device == "cpu" || !has_cuda ? at::Device(at::kCPU) : at::Device(at::kCUDA, 0);

@@ -21,9 +21,13 @@ std::optional<std::filesystem::path> reference(const char* variable, const char*
 
 }  // namespace
 
-std::optional<std::filesystem::path> testdata() { return reference("STRIATE_TESTDATA", "testdata"); }
+std::optional<std::filesystem::path> testdata() {
+  return reference("STRIATE_TESTDATA", "testdata");
+}
 
-std::optional<std::filesystem::path> goldens() { return reference("STRIATE_GOLDENS", "goldens"); }
+std::optional<std::filesystem::path> goldens() {
+  return reference("STRIATE_GOLDENS", "goldens");
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "striate-test-XXXXXX").string();

@@ -51,7 +51,8 @@ OpenedFile open_regular(const std::filesystem::path& path) {
 std::string read_file(const std::filesystem::path& path, std::uint64_t cap) {
   const OpenedFile file = open_regular(path);
   if (file.size > cap) {
-    throw corrupt_data(cat(path.string(), ": ", human_bytes(file.size), ", more than the ", human_bytes(cap), " this kind of file may have"),
+    throw corrupt_data(cat(path.string(), ": ", human_bytes(file.size), ", more than the ", human_bytes(cap),
+                           " this kind of file may have"),
                        "is it the right file?");
   }
   std::string text(file.size, '\0');
@@ -73,7 +74,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   if (file.size > 0) {
     void* map = ::mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.descriptor->get(), 0);
     if (map == MAP_FAILED) {
-      throw resource_error(cat(path.string(), ": cannot be mapped: ", std::strerror(errno)), "is the address space limited (ulimit -v)?");
+      throw resource_error(cat(path.string(), ": cannot be mapped: ", std::strerror(errno)),
+                           "is the address space limited (ulimit -v)?");
     }
     data = static_cast<const std::byte*>(map);
   }
@@ -106,13 +108,16 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      throw resource_error(cat(destination_.string(), ": ", std::strerror(errno)), "free some room on the disk; nothing was left half-written");
+      throw resource_error(cat(destination_.string(), ": ", std::strerror(errno)),
+                           "free some room on the disk; nothing was left half-written");
     }
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0 || ::rename(temporary_.c_str(), destination_.c_str()) != 0) {

@@ -17,8 +17,12 @@ RandomStream::RandomStream(std::uint64_t seed, std::string_view purpose) : key_(
   for (const char c : purpose) key_ = mix(key_ ^ static_cast<unsigned char>(c));
 }
 
-std::uint64_t RandomStream::bits(std::uint64_t index) const { return mix(key_ ^ mix(index)); }
+std::uint64_t RandomStream::bits(std::uint64_t index) const {
+  return mix(key_ ^ mix(index));
+}
 
-double RandomStream::uniform(std::uint64_t index) const { return static_cast<double>(bits(index) >> 11) * 0x1.0p-53; }
+double RandomStream::uniform(std::uint64_t index) const {
+  return static_cast<double>(bits(index) >> 11) * 0x1.0p-53;
+}
 
 }  // namespace striate

@@ -52,9 +52,13 @@ std::string scaled(std::uint64_t value, const std::array<const char*, 5>& units)
 
 }  // namespace
 
-std::string human_bytes(std::uint64_t bytes) { return scaled(bytes, {"B", "kB", "MB", "GB", "TB"}); }
+std::string human_bytes(std::uint64_t bytes) {
+  return scaled(bytes, {"B", "kB", "MB", "GB", "TB"});
+}
 
-std::string human_count(std::uint64_t count) { return scaled(count, {"", "k", "M", "B", "T"}); }
+std::string human_count(std::uint64_t count) {
+  return scaled(count, {"", "k", "M", "B", "T"});
+}
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;

@@ -14,7 +14,8 @@ constexpr std::string_view kImageMark = "<image>";
 
 std::size_t count_marks(std::string_view text) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(kImageMark); at != std::string_view::npos; at = text.find(kImageMark, at + 1)) ++count;
+  for (std::size_t at = text.find(kImageMark); at != std::string_view::npos; at = text.find(kImageMark, at + 1))
+    ++count;
   return count;
 }
 

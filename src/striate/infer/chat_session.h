@@ -16,9 +16,9 @@
 namespace striate {
 
 struct ChatSettings {
-  std::optional<TemplateKind> conversation;  // default: the family's
-  bool raw = false;                          // the prompt as it is, no template: every turn stands alone
-  std::optional<bool> pad_to_square;         // default: as the checkpoint says
+  std::optional<TemplateKind> conversation;        // default: the family's
+  bool raw = false;                                // the prompt as it is, no template: every turn stands alone
+  std::optional<bool> pad_to_square;               // default: as the checkpoint says
   std::optional<std::filesystem::path> tokenizer;  // default: the checkpoint's folder
 };
 
@@ -34,9 +34,10 @@ class ChatSession {
   ChatSession(const Checkpoint& checkpoint, const Placement& placement, const ChatSettings& settings);
 
   // One turn. Images without an `<image>` in `text` are put in front of it, as LLaVA's own prompts do (not in raw mode,
-  // where the prompt says where they go). Throws InvalidInput (numbers of images and `<image>` differ, context overflow).
-  ChatAnswer ask(const std::string& text, const std::vector<std::filesystem::path>& images,
-                 GenerationOptions options, const GenerationCallbacks& callbacks = {});
+  // where the prompt says where they go). Throws InvalidInput (numbers of images and `<image>` differ, context
+  // overflow).
+  ChatAnswer ask(const std::string& text, const std::vector<std::filesystem::path>& images, GenerationOptions options,
+                 const GenerationCallbacks& callbacks = {});
   // Starts a new conversation.
   void reset();
 

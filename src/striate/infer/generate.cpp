@@ -53,11 +53,16 @@ class AnswerText {
 
 std::string stop_reason_name(StopReason reason) {
   switch (reason) {
-    case StopReason::kEos: return "eos";
-    case StopReason::kStopString: return "stop_string";
-    case StopReason::kMaxTokens: return "max_tokens";
-    case StopReason::kContext: return "context";
-    case StopReason::kInterrupted: return "interrupted";
+    case StopReason::kEos:
+      return "eos";
+    case StopReason::kStopString:
+      return "stop_string";
+    case StopReason::kMaxTokens:
+      return "max_tokens";
+    case StopReason::kContext:
+      return "context";
+    case StopReason::kInterrupted:
+      return "interrupted";
   }
   throw internal_error("unknown stop reason");
 }
@@ -82,8 +87,8 @@ void Generator::reset() {
 }
 
 std::int64_t Generator::common_prefix(const Sample& prompt, const ExpandedSample& expanded) const {
-  const auto [mine, theirs] = std::mismatch(cached_ids_.begin(), cached_ids_.end(), expanded.token_ids.begin(),
-                                            expanded.token_ids.end());
+  const auto [mine, theirs] =
+      std::mismatch(cached_ids_.begin(), cached_ids_.end(), expanded.token_ids.begin(), expanded.token_ids.end());
   auto length = static_cast<std::int64_t>(mine - cached_ids_.begin());
   // Images look alike as ids: the cache ends before the first that is another one.
   std::int64_t image_begin = 0;

@@ -31,10 +31,10 @@ struct GenerationResult {
   std::vector<std::int64_t> ids;  // the answer's tokens, the end token included where there was one
   std::string text;               // decoded without special tokens, cut before a stop string
   StopReason stop = StopReason::kMaxTokens;
-  std::int64_t prompt_tokens = 0;   // expanded: an image counts its rows
-  std::int64_t reused_tokens = 0;   // of these, found in the cache
-  double prompt_seconds = 0.0;      // projector and decoder over the tokens that were not in the cache
-  double decode_seconds = 0.0;      // all decoding steps after the first token
+  std::int64_t prompt_tokens = 0;  // expanded: an image counts its rows
+  std::int64_t reused_tokens = 0;  // of these, found in the cache
+  double prompt_seconds = 0.0;     // projector and decoder over the tokens that were not in the cache
+  double decode_seconds = 0.0;     // all decoding steps after the first token
   std::int64_t decode_steps = 0;
 
   double prompt_tokens_per_s() const;  // 0 when nothing was measured
@@ -69,8 +69,8 @@ class Generator {
   const Lvlm& model_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   KvCache cache_;
-  std::vector<std::int64_t> cached_ids_;    // expanded, as they lie in the cache
-  std::vector<at::Tensor> cached_images_;   // the images among them
+  std::vector<std::int64_t> cached_ids_;   // expanded, as they lie in the cache
+  std::vector<at::Tensor> cached_images_;  // the images among them
 };
 
 }  // namespace striate

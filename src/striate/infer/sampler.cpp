@@ -18,7 +18,9 @@ struct Candidate {
 };
 
 // More likely first; equal ones by id, so that the order never depends on the sort.
-bool before(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+bool before(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
 
 void penalise(float* logits, std::int64_t size, std::vector<std::int64_t> seen, double penalty) {
   std::sort(seen.begin(), seen.end());
@@ -60,7 +62,8 @@ std::int64_t Sampler::choose(const at::Tensor& logits, const std::vector<std::in
   for (std::int64_t id = 0; id < scores.numel(); ++id) candidates.push_back({data[id], id});
   std::size_t kept = candidates.size();
   if (options_.top_k > 0) kept = std::min(kept, static_cast<std::size_t>(options_.top_k));
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept), candidates.end(), before);
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept), candidates.end(),
+                    before);
   candidates.resize(kept);
 
   std::vector<double> weights(kept);

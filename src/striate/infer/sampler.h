@@ -21,8 +21,8 @@ struct SamplingOptions {
   void validate() const;
 };
 
-// Applies, in transformers' order: repetition penalty, temperature, top-k, top-p; then draws. The draw of step i depends
-// on (seed, i) alone.
+// Applies, in transformers' order: repetition penalty, temperature, top-k, top-p; then draws. The draw of step i
+// depends on (seed, i) alone.
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);

@@ -30,6 +30,8 @@ std::string StopStrings::push(const std::string& piece) {
   return certain;
 }
 
-std::string StopStrings::finish() { return stopped_ ? std::string() : std::exchange(held_, {}); }
+std::string StopStrings::finish() {
+  return stopped_ ? std::string() : std::exchange(held_, {});
+}
 
 }  // namespace striate

@@ -25,7 +25,8 @@ AdapterSettings read_settings(const fs::path& file) {
   const ConfigReader config(root, file.string());
   const std::string kind = config.text("peft_type", "LORA");
   if (kind != "LORA") throw unsupported(cat(file.string(), ": adapter kind ", kind), "known: LORA");
-  if (config.boolean("use_dora", false)) throw unsupported(file.string() + ": DoRA adapters", "merge it with PEFT first");
+  if (config.boolean("use_dora", false))
+    throw unsupported(file.string() + ": DoRA adapters", "merge it with PEFT first");
   for (const char* key : {"alpha_pattern", "rank_pattern"}) {
     if (config.has(key) && !config.at(key).empty()) {
       throw unsupported(cat(file.string(), ": ", key), "merge the adapter with PEFT first");

@@ -27,7 +27,9 @@ at::Tensor visible_keys(std::int64_t first, std::int64_t n, std::int64_t keys, s
 }
 
 // [tokens, heads, d] -> [1, heads, tokens, d], as LibTorch's attention wants it.
-at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); }
+at::Tensor heads_first(const at::Tensor& x) {
+  return x.transpose(0, 1).unsqueeze(0);
+}
 
 }  // namespace
 
@@ -86,8 +88,9 @@ at::Tensor ImageAttentionMass::attend(std::int64_t layer, const at::Tensor& q, c
       const std::int64_t last = std::min(end, first + kQueryBlock);
       const at::Tensor queries = q.slice(0, first, last).to(at::kFloat).transpose(0, 1);
       const at::Tensor visible = visible_keys(first - begin, last - first, end - begin, window(), q.device());
-      const at::Tensor scores = at::matmul(queries, keys).mul_(scale).masked_fill_(
-          visible.logical_not(), -std::numeric_limits<float>::infinity());
+      const at::Tensor scores = at::matmul(queries, keys)
+                                    .mul_(scale)
+                                    .masked_fill_(visible.logical_not(), -std::numeric_limits<float>::infinity());
       mass.slice(1, first, last).copy_(at::matmul(at::softmax(scores, -1), image));
     }
   }

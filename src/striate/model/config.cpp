@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kMaxWidth = 1 << 20;   // wider or deeper than any model that exists: a damaged file
+constexpr std::int64_t kMaxWidth = 1 << 20;  // wider or deeper than any model that exists: a damaged file
 constexpr std::int64_t kMaxLayers = 1 << 12;
 
 std::vector<std::int64_t> read_eos(const ConfigReader& config, std::vector<std::int64_t> fallback) {
@@ -127,9 +127,9 @@ void read_multimodal(ModelConfig& model, const ConfigReader& config, const std::
     throw unsupported(cat(config.where(), ": mm_use_im_start_end is not implemented"),
                       "the four supported models do not use it");
   }
-  model.projector = ProjectorConfig{parse_projector_type(config.text("mm_projector_type", "linear"), config.where()),
-                                    config.integer("mm_hidden_size", vision.hidden_size, 1, kMaxWidth),
-                                    model.decoder.hidden_size};
+  model.projector =
+      ProjectorConfig{parse_projector_type(config.text("mm_projector_type", "linear"), config.where()),
+                      config.integer("mm_hidden_size", vision.hidden_size, 1, kMaxWidth), model.decoder.hidden_size};
   model.pad_to_square = config.text("image_aspect_ratio", "square") == "pad";
 }
 
@@ -174,9 +174,9 @@ void check_vision(const ModelConfig& model, const std::string& where) {
   if (!model.vision) return;
   const VisionConfig& vision = *model.vision;
   if (vision.layers_run() < 0 || vision.layers_run() > vision.layers) {
-    throw corrupt_data(cat(where, ": vision feature layer ", vision.feature_layer, " of a tower with ", vision.layers,
-                           " layers"),
-                       "LLaVA-1.5 and Bunny use -2");
+    throw corrupt_data(
+        cat(where, ": vision feature layer ", vision.feature_layer, " of a tower with ", vision.layers, " layers"),
+        "LLaVA-1.5 and Bunny use -2");
   }
   if (model.projector->in_size != vision.hidden_size) {
     throw corrupt_data(cat(where, ": the projector takes ", model.projector->in_size,
@@ -201,21 +201,30 @@ json read_json_file(const std::filesystem::path& path) {
 
 std::string family_name(Family family) {
   switch (family) {
-    case Family::kLlavaHf: return "LLaVA-1.5 (llava-hf naming)";
-    case Family::kLlavaOriginal: return "LLaVA-1.5 (original naming)";
-    case Family::kBunnyLlama: return "Bunny-Llama-3";
-    case Family::kBunnyPhi3: return "Bunny-Phi-3";
-    case Family::kTextLlama: return "Llama (text only)";
-    case Family::kTextPhi3: return "Phi-3 (text only)";
+    case Family::kLlavaHf:
+      return "LLaVA-1.5 (llava-hf naming)";
+    case Family::kLlavaOriginal:
+      return "LLaVA-1.5 (original naming)";
+    case Family::kBunnyLlama:
+      return "Bunny-Llama-3";
+    case Family::kBunnyPhi3:
+      return "Bunny-Phi-3";
+    case Family::kTextLlama:
+      return "Llama (text only)";
+    case Family::kTextPhi3:
+      return "Phi-3 (text only)";
   }
   throw internal_error("unknown family");
 }
 
 TemplateKind default_template(Family family) {
   switch (family) {
-    case Family::kBunnyLlama: return TemplateKind::kLlama;
-    case Family::kBunnyPhi3: return TemplateKind::kPhi3;
-    default: return TemplateKind::kVicunaV1;
+    case Family::kBunnyLlama:
+      return TemplateKind::kLlama;
+    case Family::kBunnyPhi3:
+      return TemplateKind::kPhi3;
+    default:
+      return TemplateKind::kVicunaV1;
   }
 }
 
@@ -258,8 +267,9 @@ VisionConfig parse_vision_config(const json& root, const std::string& where) {
   vision.layer_norm_eps = config.number("layer_norm_eps", vision.layer_norm_eps);
   if (config.has("hidden_act")) vision.activation = parse_activation(config.text("hidden_act", ""), where);
   if (vision.hidden_size % vision.heads != 0) {
-    throw corrupt_data(cat(where, ": hidden_size ", vision.hidden_size, " is not a multiple of ", vision.heads, " heads"),
-                       "compare it with the published config of this model");
+    throw corrupt_data(
+        cat(where, ": hidden_size ", vision.hidden_size, " is not a multiple of ", vision.heads, " heads"),
+        "compare it with the published config of this model");
   }
   return vision;
 }
@@ -276,8 +286,9 @@ DecoderConfig parse_decoder_config(const json& root, DecoderKind kind, const std
   decoder.heads = config.integer("num_attention_heads", 32, 1, decoder.hidden_size);
   decoder.kv_heads = config.integer("num_key_value_heads", decoder.heads, 1, decoder.heads);
   if (!config.has("head_dim") && decoder.hidden_size % decoder.heads != 0) {
-    throw corrupt_data(cat(where, ": hidden_size ", decoder.hidden_size, " is not a multiple of ", decoder.heads, " heads"),
-                       "compare it with the published config of this model");
+    throw corrupt_data(
+        cat(where, ": hidden_size ", decoder.hidden_size, " is not a multiple of ", decoder.heads, " heads"),
+        "compare it with the published config of this model");
   }
   decoder.head_dim = config.integer("head_dim", decoder.hidden_size / decoder.heads, 1, 4096);
   if (decoder.heads % decoder.kv_heads != 0) {

@@ -26,9 +26,9 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kLlama3 };
   Kind kind = Kind::kNone;
   double factor = 1.0;
-  double low_freq_factor = 1.0;    // kLlama3
-  double high_freq_factor = 4.0;   // kLlama3
-  double original_positions = 0;   // kLlama3
+  double low_freq_factor = 1.0;   // kLlama3
+  double high_freq_factor = 4.0;  // kLlama3
+  double original_positions = 0;  // kLlama3
 };
 
 struct DecoderConfig {
@@ -103,12 +103,12 @@ enum class Family {
 struct ModelConfig {
   Family family = Family::kLlavaHf;
   DecoderConfig decoder;
-  std::optional<VisionConfig> vision;        // absent in a language model alone
-  std::optional<ProjectorConfig> projector;  // absent with it
-  bool pad_to_square = true;                 // image_aspect_ratio "pad"
-  std::string vision_tower_name;             // mm_vision_tower: a folder beside the config or a published name
+  std::optional<VisionConfig> vision;          // absent in a language model alone
+  std::optional<ProjectorConfig> projector;    // absent with it
+  bool pad_to_square = true;                   // image_aspect_ratio "pad"
+  std::string vision_tower_name;               // mm_vision_tower: a folder beside the config or a published name
   std::optional<std::int64_t> image_token_id;  // llava-hf's image_token_index
-  nlohmann::json raw;                        // the file as it was
+  nlohmann::json raw;                          // the file as it was
 };
 
 std::string family_name(Family family);
@@ -133,7 +133,8 @@ DecoderConfig parse_decoder_config(const nlohmann::json& json, DecoderKind kind,
 // Parses "linear", "mlp2x_gelu", "mlp3x_gelu"...: the depth. Throws Unsupported.
 std::int64_t parse_projector_type(const std::string& type, const std::string& where);
 
-// The pixels this model's tower expects: `folder`/preprocessor_config.json when there is one, else the tower's defaults.
+// The pixels this model's tower expects: `folder`/preprocessor_config.json when there is one, else the tower's
+// defaults.
 PreprocessConfig preprocess_config(const ModelConfig& config, const std::filesystem::path& folder);
 
 // Reads a JSON file with a cap of 64 MB. Throws InvalidInput (absent) or CorruptData (not JSON, with the line).

@@ -165,7 +165,9 @@ at::Tensor Decoder::forward(at::Tensor x, const at::Tensor& positions, Attention
   return x;
 }
 
-at::Tensor Decoder::final_norm(const at::Tensor& x) const { return rms_norm(x, norm_, config_.rms_eps); }
+at::Tensor Decoder::final_norm(const at::Tensor& x) const {
+  return rms_norm(x, norm_, config_.rms_eps);
+}
 
 at::Tensor Decoder::head(const at::Tensor& normed) const {
   return head_.multiply(normed, placement_.compute).to(at::kFloat);

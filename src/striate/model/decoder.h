@@ -49,7 +49,8 @@ class RotaryTable {
 // One decoder block: pre-norm attention, pre-norm gated MLP, each added to the residual stream.
 class DecoderLayer {
  public:
-  DecoderLayer(const WeightSource& weights, const DecoderConfig& config, std::int64_t index, const Placement& placement);
+  DecoderLayer(const WeightSource& weights, const DecoderConfig& config, std::int64_t index,
+               const Placement& placement);
 
   // x [N, hidden] -> [N, hidden], both in the compute type.
   at::Tensor forward(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;

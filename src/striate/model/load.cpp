@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 // A projector file, or the one inside a folder.
 fs::path find_projector(const fs::path& path) {
   if (!fs::is_directory(path)) return path;
-  for (const char* name : {"mm_projector.bin", "mm_projector.safetensors", "non_lora_trainables.bin",
-                           "non_lora_trainables.safetensors"}) {
+  for (const char* name :
+       {"mm_projector.bin", "mm_projector.safetensors", "non_lora_trainables.bin", "non_lora_trainables.safetensors"}) {
     if (fs::exists(path / name)) return path / name;
   }
   throw invalid_input(path.string() + ": no projector in it", "give the file itself, e.g. mm_projector.bin");
@@ -46,7 +46,8 @@ ProjectorConfig projector_config(const WeightSource& weights, const std::string&
     ++config.depth;
   }
   if (config.depth == 0) {
-    throw corrupt_data(where + ": no projector tensors in it", "a projector file holds model.mm_projector.0.weight ...");
+    throw corrupt_data(where + ": no projector tensors in it",
+                       "a projector file holds model.mm_projector.0.weight ...");
   }
   return config;
 }

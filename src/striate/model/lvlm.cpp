@@ -59,7 +59,8 @@ at::Tensor Lvlm::target_nll(const at::Tensor& stream, const PackedBatch& batch) 
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < slots.size(0); begin += kChunk) {
     const at::Tensor rows = stream.index_select(0, slots.slice(0, begin, begin + kChunk));
-    parts.push_back(at::cross_entropy_loss(logits(rows), targets.slice(0, begin, begin + kChunk), {}, at::Reduction::None));
+    parts.push_back(
+        at::cross_entropy_loss(logits(rows), targets.slice(0, begin, begin + kChunk), {}, at::Reduction::None));
   }
   return parts.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(parts);
 }

@@ -78,9 +78,12 @@ std::string file_name(const std::string& canonical, Naming naming) {
   const auto with = [&](std::string_view from, std::string_view to) { return cat(to, name.substr(from.size())); };
   if (name.starts_with("vision.")) {
     switch (naming) {
-      case Naming::kLlavaHf: return with("vision.", "vision_tower.vision_model.");
-      case Naming::kLlavaHfNew: return with("vision.", "model.vision_tower.vision_model.");
-      case Naming::kOriginal: return with("vision.", "model.vision_tower.vision_tower.vision_model.");
+      case Naming::kLlavaHf:
+        return with("vision.", "vision_tower.vision_model.");
+      case Naming::kLlavaHfNew:
+        return with("vision.", "model.vision_tower.vision_model.");
+      case Naming::kOriginal:
+        return with("vision.", "model.vision_tower.vision_tower.vision_model.");
     }
   }
   if (name.starts_with("projector.")) {
@@ -90,18 +93,24 @@ std::string file_name(const std::string& canonical, Naming naming) {
     return (naming == Naming::kLlavaHf ? "multi_modal_projector." : "model.multi_modal_projector.") + linear;
   }
   switch (naming) {
-    case Naming::kLlavaHf: return "language_model." + canonical;
-    case Naming::kLlavaHfNew: return name.starts_with("model.") ? with("model.", "model.language_model.") : canonical;
-    case Naming::kOriginal: return canonical;
+    case Naming::kLlavaHf:
+      return "language_model." + canonical;
+    case Naming::kLlavaHfNew:
+      return name.starts_with("model.") ? with("model.", "model.language_model.") : canonical;
+    case Naming::kOriginal:
+      return canonical;
   }
   throw internal_error("unknown naming");
 }
 
 std::string naming_title(Naming naming) {
   switch (naming) {
-    case Naming::kLlavaHf: return "llava-hf";
-    case Naming::kLlavaHfNew: return "llava-hf (transformers 4.52 and later)";
-    case Naming::kOriginal: return "LLaVA/Bunny original";
+    case Naming::kLlavaHf:
+      return "llava-hf";
+    case Naming::kLlavaHfNew:
+      return "llava-hf (transformers 4.52 and later)";
+    case Naming::kOriginal:
+      return "LLaVA/Bunny original";
   }
   throw internal_error("unknown naming");
 }

@@ -22,8 +22,7 @@ VisionTower::VisionTower(const WeightSource& weights, const VisionConfig& config
   if (!clip) bias = placement.vector(weights.load("vision.embeddings.patch_embedding.bias", {hidden}));
   patch_ = FrozenMatrix(placement.weight(kernel.reshape({hidden, -1})), bias);
   const std::int64_t rows = config.grid() * config.grid() + (clip ? 1 : 0);
-  positions_ =
-      placement.activation(weights.load("vision.embeddings.position_embedding.weight", {rows, hidden}));
+  positions_ = placement.activation(weights.load("vision.embeddings.position_embedding.weight", {rows, hidden}));
   if (clip) {
     class_token_ = placement.activation(weights.load("vision.embeddings.class_embedding", {hidden}));
     pre_norm_ = load_norm(weights, "vision.pre_layrnorm");  // transformers' own spelling
@@ -95,9 +94,12 @@ at::Tensor VisionTower::attend(const Layer& layer, const at::Tensor& x, std::int
 
 at::Tensor VisionTower::activate(const at::Tensor& x) const {
   switch (config_.activation) {
-    case VisionActivation::kQuickGelu: return quick_gelu(x);
-    case VisionActivation::kGeluTanh: return at::gelu(x, "tanh");
-    case VisionActivation::kGelu: return at::gelu(x);
+    case VisionActivation::kQuickGelu:
+      return quick_gelu(x);
+    case VisionActivation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case VisionActivation::kGelu:
+      return at::gelu(x);
   }
   throw internal_error("unknown activation");
 }

@@ -38,7 +38,8 @@ class VisionTower {
   };
 
   Layer load_layer(const WeightSource& weights, std::int64_t index) const;
-  FrozenLinear load_linear(const WeightSource& weights, const std::string& name, std::int64_t out, std::int64_t in) const;
+  FrozenLinear load_linear(const WeightSource& weights, const std::string& name, std::int64_t out,
+                           std::int64_t in) const;
   Norm load_norm(const WeightSource& weights, const std::string& name) const;
   at::Tensor embed(const at::Tensor& pixels) const;
   at::Tensor normalise(const at::Tensor& x, const Norm& norm) const;
@@ -47,10 +48,10 @@ class VisionTower {
 
   VisionConfig config_;
   Placement placement_;
-  FrozenMatrix patch_;        // [hidden, channels * patch * patch]
-  at::Tensor class_token_;    // [hidden], CLIP only
-  at::Tensor positions_;      // [tokens (+ class), hidden]
-  Norm pre_norm_;             // CLIP only
+  FrozenMatrix patch_;      // [hidden, channels * patch * patch]
+  at::Tensor class_token_;  // [hidden], CLIP only
+  at::Tensor positions_;    // [tokens (+ class), hidden]
+  Norm pre_norm_;           // CLIP only
   std::vector<Layer> layers_;
 };
 

@@ -48,15 +48,15 @@ const WeightSource::Entry* WeightSource::find(const std::string& canonical) cons
 at::Tensor WeightSource::load(const std::string& canonical, const std::vector<std::int64_t>& shape) const {
   const Entry* entry = find(canonical);
   if (entry == nullptr) {
-    const std::string where = files_.empty() ? "no weights" : files_.front()->tensors().empty()
-                                                                  ? "an empty checkpoint"
+    const std::string where = files_.empty()                      ? "no weights"
+                              : files_.front()->tensors().empty() ? "an empty checkpoint"
                                                                   : files_.front()->tensors().front().file.string();
     throw corrupt_data(cat(where, ": tensor ", canonical, " is missing"), what_to_give(canonical));
   }
   const TensorInfo& info = *entry->info;
   if (info.shape != shape) {
-    throw corrupt_data(cat(info.file.string(), ": tensor ", info.name, " is ", shape_text(info.shape), ", the config says ",
-                           shape_text(shape)),
+    throw corrupt_data(cat(info.file.string(), ": tensor ", info.name, " is ", shape_text(info.shape),
+                           ", the config says ", shape_text(shape)),
                        "config.json and weights belong to different models");
   }
   if (info.dtype != at::kFloat && info.dtype != at::kHalf && info.dtype != at::kBFloat16) {

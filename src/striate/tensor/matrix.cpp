@@ -13,9 +13,13 @@ Compute best_compute(at::Device device) {
   return __builtin_cpu_supports("avx512bf16") ? Compute::kBFloat16 : Compute::kFloat32;
 }
 
-std::string compute_name(Compute compute) { return compute == Compute::kBFloat16 ? "bf16" : "fp32"; }
+std::string compute_name(Compute compute) {
+  return compute == Compute::kBFloat16 ? "bf16" : "fp32";
+}
 
-at::ScalarType compute_dtype(Compute compute) { return compute == Compute::kBFloat16 ? at::kBFloat16 : at::kFloat; }
+at::ScalarType compute_dtype(Compute compute) {
+  return compute == Compute::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
 
 std::string cpu_description() {
   const char* isa = __builtin_cpu_supports("avx512f") ? "AVX512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE";

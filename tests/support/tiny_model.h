@@ -1,0 +1,28 @@
+// A small random LVLM built in memory, for tests that need a model but no goldens.
+#pragma once
+
+#include <memory>
+
+#include "striate/model/lvlm.h"
+
+namespace striate::test {
+
+struct TinyModelOptions {
+  DecoderKind kind = DecoderKind::kLlama;
+  std::int64_t layers = 3;
+  std::int64_t kv_heads = 2;
+  std::int64_t max_positions = 128;
+  at::ScalarType dtype = at::kFloat;
+  std::optional<std::int64_t> sliding_window = std::nullopt;
+};
+
+// Vocabulary 96, hidden 32, 4 heads; CLIP tower of 28 pixels (4 tokens an image). The same weights every time.
+ModelConfig tiny_config(const TinyModelOptions& options = {});
+// Writes its weights (original naming) as one safetensors file at `path`.
+void write_tiny_weights(const std::filesystem::path& path, const TinyModelOptions& options = {});
+std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options = {}, Compute compute = Compute::kFloat32);
+
+// Features of image `index`: random, the same every time. [4, 16].
+at::Tensor tiny_image(std::int64_t index);
+
+}  // namespace striate::test
