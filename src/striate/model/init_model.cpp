@@ -1,0 +1,309 @@
+#include "striate/model/init_model.h"
+
+#include <ATen/ops/empty.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/strings.h"
+#include "striate/model/config_writer.h"
+#include "striate/model/name_map.h"
+#include "striate/model/random_weights.h"
+#include "striate/model/tensor_list.h"
+#include "striate/model/tokenizer_copy.h"
+#include "striate/tensor/weight_file.h"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kVocabularyStep = 64;
+
+// A folder beside its destination that moves there on commit(), and vanishes otherwise.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(fs::path destination) : destination_(std::move(destination)) {
+    std::error_code failed;
+    if (destination_.has_parent_path()) fs::create_directories(destination_.parent_path(), failed);
+    std::string pattern = destination_.string() + ".tmp-XXXXXX";
+    if (failed || ::mkdtemp(pattern.data()) == nullptr) {
+      const std::string why = failed ? failed.message() : std::strerror(errno);
+      throw resource_error(cat(destination_.string(), ": cannot be made: ", why),
+                           "check that the folder above it exists and is writable");
+    }
+    path_ = pattern;
+  }
+  ~AtomicFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+  void commit() {
+    fs::permissions(path_, fs::perms(0755));
+    std::error_code failed;
+    fs::rename(path_, destination_, failed);
+    if (failed) {
+      throw resource_error(cat(destination_.string(), ": cannot be moved into place: ", failed.message()),
+                           "did something appear there meanwhile?");
+    }
+    path_.clear();
+  }
+
+ private:
+  fs::path destination_;
+  fs::path path_;
+};
+
+// `out` without a trailing slash; refuses what is in use.
+fs::path free_destination(const fs::path& out) {
+  fs::path path = out.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.empty() || path == "." || path == "..") {
+    throw invalid_input(cat("--out ", out.string(), ": not a folder to make"), "give the name of a new folder");
+  }
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(path, ignored))) return path;
+  if (!fs::is_directory(path, ignored)) {
+    throw invalid_input(path.string() + ": exists and is not a folder", "give the name of a new folder");
+  }
+  if (!fs::is_empty(path, ignored)) {
+    throw invalid_input(path.string() + ": exists and is not empty", "give a new name, or remove the folder first");
+  }
+  return path;
+}
+
+// Special ids of a model without a tokenizer: the architecture's own where the vocabulary holds them.
+void fit_ids(ModelConfig& config, const ModelConfig& published) {
+  DecoderConfig& c = config.decoder;
+  const std::int64_t last = c.vocab_size - 1;
+  const auto inside = [&](std::int64_t id, std::int64_t otherwise) {
+    return std::min(id <= last ? id : otherwise, last);
+  };
+  c.bos_id = inside(*c.bos_id, 1);
+  for (std::int64_t& id : c.eos_ids) id = inside(id, 2);
+  if (c.pad_id) c.pad_id = inside(*c.pad_id, 0);
+  if (config.family != Family::kLlavaHf) return;
+  if (c.vocab_size < 5) {
+    throw invalid_input(cat("--vocab ", c.vocab_size, ": no room for the image and padding tokens"), "give at least 5");
+  }
+  const std::int64_t own = published.decoder.vocab_size;  // llava-hf put its two tokens after the 32000 of Vicuna
+  config.image_token_id = own + 2 <= c.vocab_size ? own : c.vocab_size - 2;
+  c.pad_id = *config.image_token_id + 1;
+}
+
+// Vocabulary and special ids from the tokenizer. Returns the number of rows that some token has.
+std::int64_t fit_tokenizer(ModelConfig& config, const TokenizerFit& fit, std::optional<std::int64_t> wanted_vocab) {
+  DecoderConfig& c = config.decoder;
+  if (wanted_vocab && *wanted_vocab < fit.used_ids) {
+    throw invalid_input(cat("--vocab ", *wanted_vocab, ": the tokenizer has ", fit.used_ids, " tokens"),
+                        "leave --vocab out: it follows the tokenizer");
+  }
+  c.vocab_size = wanted_vocab.value_or((fit.used_ids + kVocabularyStep - 1) / kVocabularyStep * kVocabularyStep);
+  c.bos_id = fit.bos_id;
+  c.eos_ids = fit.eos_ids;
+  c.pad_id = fit.pad_id;
+  config.image_token_id = fit.image_id;
+  return fit.used_ids;
+}
+
+struct Shard {
+  std::string file;
+  std::vector<TensorSpec> tensors;
+  std::uint64_t bytes = 0;
+};
+
+std::uint64_t bytes_of(const TensorSpec& spec, at::ScalarType dtype) {
+  return static_cast<std::uint64_t>(spec.numel()) * c10::elementSize(dtype);
+}
+
+// Fills one shard after another in order, as Hugging Face does; a tensor larger than the limit has one of its own.
+std::vector<Shard> plan_shards(const std::vector<TensorSpec>& tensors, at::ScalarType dtype, std::uint64_t limit) {
+  std::vector<Shard> shards(1);
+  for (const TensorSpec& spec : tensors) {
+    const std::uint64_t bytes = bytes_of(spec, dtype);
+    if (!shards.back().tensors.empty() && shards.back().bytes + bytes > limit) shards.emplace_back();
+    shards.back().tensors.push_back(spec);
+    shards.back().bytes += bytes;
+  }
+  if (shards.size() > 99'999) {
+    throw invalid_input(cat("--max-shard-size: would make ", shards.size(), " files"), "give a larger size");
+  }
+  if (shards.size() == 1) {
+    shards.front().file = "model.safetensors";
+    return shards;
+  }
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    char name[48];
+    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+    shards[i].file = name;
+  }
+  return shards;
+}
+
+void check_room(const fs::path& folder, std::uint64_t bytes) {
+  std::error_code failed;
+  const fs::space_info space = fs::space(folder, failed);
+  if (failed || space.available >= bytes) return;
+  throw resource_error(cat(folder.parent_path().string(), ": ", human_bytes(space.available), " free, the model needs ",
+                           human_bytes(bytes)),
+                       "free some room on the disk, or choose a smaller model");
+}
+
+Naming naming_of(Family family) {
+  return family == Family::kLlavaHf ? Naming::kLlavaHf : Naming::kOriginal;
+}
+
+bool is_vocabulary(const std::string& name) {
+  return name == "model.embed_tokens.weight" || name == "lm_head.weight";
+}
+
+class WeightWriter {
+ public:
+  WeightWriter(const fs::path& folder, const InitRequest& request, Naming naming, std::int64_t used_rows,
+               std::uint64_t total, const InitProgress& progress)
+      : folder_(folder),
+        request_(request),
+        naming_(naming),
+        used_rows_(used_rows),
+        total_(total),
+        progress_(progress) {}
+
+  // One buffer, of the largest tensor, serves them all.
+  void write(const std::vector<Shard>& shards) {
+    std::int64_t largest = 0;
+    for (const Shard& shard : shards) {
+      for (const TensorSpec& spec : shard.tensors) largest = std::max(largest, spec.numel());
+    }
+    const at::Tensor buffer = at::empty({largest}, at::TensorOptions(request_.dtype));
+    for (const Shard& shard : shards) write_shard(shard, buffer);
+  }
+
+ private:
+  void write_shard(const Shard& shard, const at::Tensor& buffer) {
+    std::vector<SafetensorsWriter::Entry> entries;
+    for (const TensorSpec& spec : shard.tensors) {
+      entries.push_back({file_name(spec.name, naming_), request_.dtype, spec.shape});
+    }
+    SafetensorsWriter writer(folder_ / shard.file, std::move(entries));
+    for (const TensorSpec& spec : shard.tensors) {
+      at::Tensor tensor = buffer.narrow(0, 0, spec.numel()).view(spec.shape);
+      const std::int64_t rows = is_vocabulary(spec.name) ? used_rows_ : std::numeric_limits<std::int64_t>::max();
+      fill_random(tensor, spec, request_.seed, rows);
+      writer.append(tensor);
+      done_ += bytes_of(spec, request_.dtype);
+      if (progress_) progress_(done_, total_);
+    }
+    writer.commit();
+  }
+
+  const fs::path& folder_;
+  const InitRequest& request_;
+  Naming naming_;
+  std::int64_t used_rows_;
+  std::uint64_t done_ = 0;
+  std::uint64_t total_;
+  const InitProgress& progress_;
+};
+
+void write_index(const fs::path& folder, const std::vector<Shard>& shards, Naming naming, std::uint64_t bytes) {
+  nlohmann::json map = nlohmann::json::object();
+  for (const Shard& shard : shards) {
+    for (const TensorSpec& spec : shard.tensors) map[file_name(spec.name, naming)] = shard.file;
+  }
+  const nlohmann::json index = {{"metadata", {{"total_size", bytes}}}, {"weight_map", std::move(map)}};
+  write_file(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+}
+
+void write_config(const fs::path& folder, const ModelConfig& config, const InitRequest& request) {
+  for (const auto& [name, contents] : config_files(config, request.dtype)) {
+    fs::create_directories((folder / name).parent_path());
+    write_file(folder / name, contents.dump(2) + "\n");
+  }
+  const nlohmann::json origin = {
+      {"made_by", "striate init"}, {"weights", "random"}, {"arch", request.arch}, {"seed", request.seed}};
+  write_file(folder / "striate.json", origin.dump(2) + "\n");
+}
+
+bool same_tensors(const std::vector<TensorSpec>& a, const std::vector<TensorSpec>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const TensorSpec& x, const TensorSpec& y) { return x.name == y.name && x.shape == y.shape; });
+}
+
+}  // namespace
+
+InitResult init_model(const InitRequest& request, const InitProgress& progress) {
+  const Architecture& arch = find_architecture(request.arch);
+  InitResult result;
+  result.config = shaped_config(arch, request.layout, request.changes);
+  ModelConfig& config = result.config;
+  if (request.max_shard_bytes == 0) throw invalid_input("--max-shard-size 0", "give a size such as 5GB");
+  const fs::path destination = free_destination(request.out);
+  AtomicFolder folder(destination);
+
+  std::int64_t used_rows = std::numeric_limits<std::int64_t>::max();
+  if (request.tokenizer) {
+    const TokenizerFit fit = copy_tokenizer(*request.tokenizer, folder.path(), config.family == Family::kLlavaHf);
+    used_rows = fit_tokenizer(config, fit, request.changes.vocab);
+    result.tokenizer = fit.description;
+  } else {
+    fit_ids(config, arch.config);
+  }
+  const std::vector<TensorSpec> tensors = expected_tensors(config);
+  for (const TensorSpec& spec : tensors) {
+    result.parameters += static_cast<std::uint64_t>(spec.numel());
+    result.bytes += bytes_of(spec, request.dtype);
+  }
+  check_room(folder.path(), result.bytes);
+  const std::vector<Shard> shards = plan_shards(tensors, request.dtype, request.max_shard_bytes);
+  result.weight_files = shards.size();
+
+  write_config(folder.path(), config, request);
+  if (!same_tensors(tensors, expected_tensors(read_model_config(folder.path())))) {
+    throw internal_error(cat("the config written for ", request.arch, " describes another model"));
+  }
+  const Naming naming = naming_of(config.family);
+  WeightWriter(folder.path(), request, naming, used_rows, result.bytes, progress).write(shards);
+  if (shards.size() > 1) write_index(folder.path(), shards, naming, result.bytes);
+  folder.commit();
+  return result;
+}
+
+std::uint64_t parse_bytes(const std::string& text, const std::string& flag) {
+  const char* const begin = text.c_str();
+  char* end = nullptr;
+  const double number = std::strtod(begin, &end);
+  const std::string unit(trim(std::string_view(end)));
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1.0},
+      {"B", 1.0},
+      {"kB", 1e3},
+      {"KB", 1e3},
+      {"MB", 1e6},
+      {"GB", 1e9},
+      {"TB", 1e12},
+      {"KiB", 1024.0},
+      {"MiB", 1024.0 * 1024},
+      {"GiB", 1024.0 * 1024 * 1024},
+  };
+  for (const auto& [name, factor] : kUnits) {
+    if (end == begin || unit != name) continue;
+    const double bytes = number * factor;
+    if (!(bytes >= 1.0 && bytes < 1e18)) break;
+    return static_cast<std::uint64_t>(bytes);
+  }
+  throw invalid_input(cat(flag, " ", text, ": not a size"), "write it as 5GB, 500MB or 2GiB");
+}
+
+}  // namespace striate
