@@ -163,26 +163,37 @@ TEST(Png, AWrongChecksumIsCorrupt) {
   EXPECT_EQ(decode_error(file)->kind(), ErrorKind::kCorruptData);
 }
 
-// One pixel screen and frame, colour index 1.
-std::string gif_file(const std::string& global, const std::string& before_frame, const std::string& local) {
-  const auto flags = [](const std::string& palette) { return static_cast<char>(palette.empty() ? 0 : 0x80); };
-  return "GIF89a" + little16(2) + little16(1) + std::string{flags(global), 0, 0} + global + before_frame + "," +
-         little16(1) + little16(0) + little16(1) + little16(1) + std::string{flags(local)} + local +
-         bytes_of({2, 2, 0x4C, 0x01, 0, 0x3B});
-}
-
 TEST(Gif, TheFrameStandsOnItsScreenInTheLocalPaletteElseTheGlobal) {
   const std::string global = bytes_of({9, 8, 7, 1, 2, 3});
   const std::string local = bytes_of({90, 80, 70, 10, 20, 30});
-  EXPECT_THAT(levels(gif_file(global, {}, {})), ElementsAre(9, 8, 7, 1, 2, 3));
-  EXPECT_THAT(levels(gif_file(global, {}, local)), ElementsAre(90, 80, 70, 10, 20, 30));
-  EXPECT_THAT(levels(gif_file({}, {}, {})), ElementsAre(0, 0, 0, 1, 1, 1));
+  EXPECT_THAT(levels(gif_file({.global_palette = global})), ElementsAre(9, 8, 7, 1, 2, 3));
+  EXPECT_THAT(levels(gif_file({.global_palette = global, .local_palette = local})),
+              ElementsAre(90, 80, 70, 10, 20, 30));
+  EXPECT_THAT(levels(gif_file({})), ElementsAre(0, 0, 0, 1, 1, 1));
 }
 
 TEST(Gif, TheScreenAroundTheFrameHasTheTransparentColour) {
   const std::string global = bytes_of({9, 8, 7, 1, 2, 3});
   const std::string control = bytes_of({0x21, 0xF9, 4, 1, 0, 0, 1, 0});
-  EXPECT_THAT(levels(gif_file(global, control, {})), ElementsAre(1, 2, 3, 1, 2, 3));
+  EXPECT_THAT(levels(gif_file({.global_palette = global, .extensions = control})), ElementsAre(1, 2, 3, 1, 2, 3));
+}
+
+TEST(Gif, AFrameBeyondItsScreenMakesTheScreenLarger) {
+  const Image image =
+      decode(gif_file({.screen_width = 1, .frame_left = 4, .global_palette = bytes_of({9, 8, 7, 1, 2, 3})}));
+  EXPECT_EQ(image.width, 5);
+  EXPECT_EQ(image.height, 1);
+}
+
+TEST(Jpeg, GreyIsTheSameInAllChannels) {
+  const Image image = decode(jpeg_file());
+  ASSERT_EQ(image.rgb.size(), 8U * 8 * 3);
+  for (std::size_t i = 0; i < image.rgb.size(); i += 3) {
+    EXPECT_EQ(image.rgb[i], image.rgb[i + 1]);
+    EXPECT_EQ(image.rgb[i], image.rgb[i + 2]);
+  }
+  EXPECT_LT(image.rgb[0], 20);
+  EXPECT_GT(image.rgb[7 * 3], 235);
 }
 
 }  // namespace

@@ -1,6 +1,13 @@
 #include "tests/image/samples.h"
 
+#include <cstdio>
+// jpeglib.h needs stdio's FILE and size_t declared first.
+#include <jpeglib.h>
 #include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
 
 #include "striate/base/files.h"
 #include "tests/support/paths.h"
@@ -19,22 +26,14 @@ std::string number(std::uint32_t value, int bytes, bool little) {
 
 }  // namespace
 
-const std::vector<std::string>& small_pictures() {
-  static const std::vector<std::string> kNames{"hopper_128.jpg",
-                                               "astronaut_tall_progressive.jpg",
-                                               "cmyk_adobe.jpg",
-                                               "exif_orientation_rect.jpg",
-                                               "palette_trns.png",
-                                               "gray16_75x50.png",
-                                               "rgb16.png",
-                                               "palette_color_small.png",
-                                               "tiny_rgba_3x2.png",
-                                               "flower_lossy.webp",
-                                               "chelsea_lossless.webp",
-                                               "transparent_alpha.webp",
-                                               "hopper_palette.gif",
-                                               "small_113x75.bmp"};
-  return kNames;
+std::vector<std::string> small_pictures() {
+  constexpr std::uintmax_t kSmall = 40'000;
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(*testdata() / "images")) {
+    if (entry.is_regular_file() && entry.file_size() <= kSmall) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::string picture_bytes(const std::string& name) {
@@ -94,6 +93,42 @@ std::string bmp_file(const BmpFile& file) {
          little32(static_cast<std::uint32_t>(file.width)) + little32(static_cast<std::uint32_t>(file.height)) +
          little16(1) + little16(static_cast<std::uint32_t>(file.bits)) + little32(file.compression) + little32(0) +
          little32(0) + little32(0) + little32(file.colours) + little32(0) + file.masks_or_palette + file.pixels;
+}
+
+std::string jpeg_file() {
+  jpeg_compress_struct info{};
+  jpeg_error_mgr errors{};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* buffer = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &buffer, &size);
+  info.image_width = info.image_height = 8;
+  info.input_components = 1;
+  info.in_color_space = JCS_GRAYSCALE;
+  jpeg_set_defaults(&info);
+  jpeg_start_compress(&info, TRUE);
+  std::array<JSAMPLE, 8> row{0, 40, 80, 120, 160, 200, 240, 255};
+  JSAMPROW rows = row.data();
+  for (int y = 0; y < 8; ++y) jpeg_write_scanlines(&info, &rows, 1);
+  jpeg_finish_compress(&info);
+  std::string out(reinterpret_cast<const char*>(buffer), size);
+  std::free(buffer);
+  jpeg_destroy_compress(&info);
+  return out;
+}
+
+std::size_t jpeg_frame_at(const std::string& file) {
+  return file.find("\xFF\xC0");
+}
+
+std::string gif_file(const GifFile& file) {
+  const auto flags = [](const std::string& palette) { return static_cast<char>(palette.empty() ? 0 : 0x80); };
+  const std::string pixels("\x02\x02\x4C\x01\0\x3B", 6);
+  return "GIF89a" + little16(file.screen_width) + little16(file.screen_height) +
+         std::string{flags(file.global_palette), 0, 0} + file.global_palette + file.extensions + "," +
+         little16(file.frame_left) + little16(0) + little16(file.frame_width) + little16(file.frame_height) +
+         std::string{flags(file.local_palette)} + file.local_palette + pixels;
 }
 
 }  // namespace striate::test

@@ -13,8 +13,8 @@
 
 namespace striate::test {
 
-// Small reference pictures, at least two of each format but BMP.
-const std::vector<std::string>& small_pictures();
+// The names of the reference pictures of at most 40 kB.
+std::vector<std::string> small_pictures();
 
 // The bytes of a reference picture.
 std::string picture_bytes(const std::string& name);
@@ -54,5 +54,22 @@ struct BmpFile {
   std::string pixels = {};
 };
 std::string bmp_file(const BmpFile& file);
+
+// A grey baseline JPEG of 8 x 8 pixels, and where in it the frame header (FF C0) begins.
+std::string jpeg_file();
+std::size_t jpeg_frame_at(const std::string& file);
+
+struct GifFile {
+  std::uint32_t screen_width = 2;
+  std::uint32_t screen_height = 1;
+  std::uint32_t frame_left = 1;
+  std::uint32_t frame_width = 1;
+  std::uint32_t frame_height = 1;
+  std::string global_palette = {};  // two colours, or none
+  std::string extensions = {};
+  std::string local_palette = {};
+};
+// A GIF whose frame is one pixel of index 1.
+std::string gif_file(const GifFile& file);
 
 }  // namespace striate::test

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <new>
 #include <string_view>
 
 #include "striate/base/error.h"
@@ -115,7 +116,11 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name, co
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const Decoder decode = decoder_of(text);
   if (decode == nullptr) throw not_an_image(text, name);
-  return decode({bytes, name, limits});
+  try {
+    return decode({bytes, name, limits});
+  } catch (const std::bad_alloc&) {
+    throw resource_error(cat(name, ": not enough memory for the picture"), "make the picture smaller, or free memory");
+  }
 }
 
 Image load_image(const std::filesystem::path& path, const DecodeLimits& limits) {
