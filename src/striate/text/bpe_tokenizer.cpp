@@ -32,6 +32,7 @@ class BpeTokenizer : public Tokenizer {
 
   struct Entry {
     std::string text;
+    std::string form;   // as the decoder sees it: like `tokenizers` 0.23, a normalized added token in that form
     std::string bytes;  // what it decodes to after the first token
     bool present = false;
     bool special = false;
@@ -73,7 +74,10 @@ BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts, const std::string& where)
       pad_(parts.pad) {
   add_vocabulary(model_.vocabulary(), where);
   add_tokens(where);
-  for (Entry& token : tokens_) token.bytes = decoder_.bytes(token.text, false);
+  for (Entry& token : tokens_) {
+    if (token.form.empty()) token.form = token.text;
+    token.bytes = decoder_.bytes(token.form, false);
+  }
   const auto check = [&](const std::optional<std::int64_t>& id, const char* name) {
     if (id && (*id >= vocab_size() || !tokens_[static_cast<std::size_t>(*id)].present)) {
       throw corrupt_data(cat(where, ": the ", name, " id ", *id, " is no token"), "the tokenizer's files do not match");
@@ -111,11 +115,12 @@ void BpeTokenizer::add_tokens(const std::string& where) {
                              to_valid_utf8(slot.text), "'"),
                          "the tokenizer's files do not match");
     }
-    slot = {token.content, {}, true, token.special};
+    slot = {token.content, {}, {}, true, token.special};
     added_ids_.emplace(token.content, token.id);
     if (token.normalized) {
       normalized.push_back(&token);
-      normalized_patterns.push_back(normalizer_.normalize(token.content).text);
+      slot.form = normalizer_.normalize(token.content).text;
+      normalized_patterns.push_back(slot.form);
     } else {
       raw.push_back(&token);
       raw_patterns.push_back(token.content);
@@ -212,7 +217,7 @@ class BpePieceDecoder : public PieceDecoder {
   std::string next(std::int64_t id) override {
     const BpeTokenizer::Entry& entry = tokenizer_.entry(id);
     if (skip_special_ && entry.special) return {};
-    std::string bytes = first_ ? tokenizer_.decoder().bytes(entry.text, true) : entry.bytes;
+    std::string bytes = first_ ? tokenizer_.decoder().bytes(entry.form, true) : entry.bytes;
     first_ = false;
     std::size_t stripped = 0;
     while (left_to_strip_ > 0 && stripped < bytes.size()) {

@@ -1,0 +1,240 @@
+// What the tokenizers promise beyond the reference cases: choosing files, special tokens, streams, long texts.
+#include "striate/text/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/strings.h"
+#include "tests/support/paths.h"
+#include "tests/text/reference_tokenizers.h"
+#include "tests/text/tiny_tokenizers.h"
+
+namespace striate {
+namespace {
+
+using Ids = std::vector<std::int64_t>;
+using test::reference_tokenizer;
+using test::TemporaryFolder;
+
+std::shared_ptr<const Tokenizer> tiny(const nlohmann::json& document = test::tiny_tokenizer_json()) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "tokenizer.json", document.dump());
+  return load_tokenizer(folder.path());
+}
+
+void copy_reference(const char* name, const TemporaryFolder& folder) {
+  std::filesystem::copy_file(test::tokenizer_path(name), folder.path() / std::filesystem::path(name).filename());
+}
+
+TEST(Tokenizer, MergesInOrderOfRankThenFromTheLeft) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(tokenizer->encode("abcab ab a"), (Ids{257, 256, ' ', 256, 258}));
+  EXPECT_EQ(tokenizer->encode("aab"), (Ids{'a', 256}));
+  EXPECT_EQ(tokenizer->encode(""), Ids{});
+}
+
+TEST(Tokenizer, SpecialTokensAreFoundOrLeftAsTextAsAsked) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(tokenizer->encode("ab<e>ab", {.add_bos = true}), (Ids{259, 256, 260, 256}));
+  EXPECT_EQ(tokenizer->encode("<e>", {.parse_special = false}), (Ids{'<', 'e', '>'}));
+  EXPECT_TRUE(tokenizer->is_special(260));
+  EXPECT_FALSE(tokenizer->is_special(256));
+  EXPECT_EQ(tokenizer->decode({259, 256, 260}), "<s>ab<e>");
+  EXPECT_EQ(tokenizer->decode({259, 256, 260}, true), "ab");
+}
+
+TEST(Tokenizer, KnowsItsTokensByNameAndNumber) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(tokenizer->vocab_size(), 261);
+  EXPECT_EQ(tokenizer->token_to_id("abc"), 257);
+  EXPECT_EQ(tokenizer->token_to_id("<e>"), 260);
+  EXPECT_EQ(tokenizer->token_to_id("nothing"), std::nullopt);
+  EXPECT_EQ(tokenizer->id_to_token(258), "\u0120a");
+  EXPECT_EQ(tokenizer->bos_id(), 259);
+  EXPECT_TRUE(tokenizer->adds_bos());
+  EXPECT_EQ(tokenizer->description(), "byte-level BPE, 261 tokens");
+  for (const std::int64_t id : {std::int64_t{-1}, std::int64_t{261}, std::int64_t{1} << 40}) {
+    EXPECT_THROW(tokenizer->id_to_token(id), Error);
+    EXPECT_THROW(tokenizer->is_special(id), Error);
+    EXPECT_THROW(tokenizer->decode({id}), Error);
+  }
+}
+
+TEST(Tokenizer, DecodesTheExactBytesEvenOfHalfACharacter) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(tokenizer->decode({0xF0, 0x9F}), "\xF0\x9F");
+  EXPECT_EQ(tokenizer->decode({0xFF, 0x00, 'a'}), std::string("\xFF\0a", 3));
+}
+
+TEST(Tokenizer, MalformedTextIsTakenAsReplacementCharacters) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("a\xFF\xE4\xBD")), "a\uFFFD\uFFFD");
+}
+
+TEST(StreamDecoder, HoldsBackHalfACharacterAndReplacesWhatStaysBroken) {
+  const auto tokenizer = tiny();
+  StreamDecoder stream(tokenizer);
+  EXPECT_EQ(stream.push(0xF0), "");
+  EXPECT_EQ(stream.push(0x9F), "");
+  EXPECT_EQ(stream.push(0x99), "");
+  EXPECT_EQ(stream.push(0x82), "🙂");
+  EXPECT_EQ(stream.push(0xE4), "");
+  EXPECT_EQ(stream.push('a'), "\uFFFDa");
+  EXPECT_EQ(stream.push(0xFF), "\uFFFD");
+  EXPECT_EQ(stream.push(0xE4), "");
+  EXPECT_EQ(stream.push(0xBD), "");
+  EXPECT_EQ(stream.finish(), "\uFFFD");
+  EXPECT_EQ(stream.finish(), "");
+}
+
+TEST(StreamDecoder, EqualsDecodingAtOnceForAnyIds) {
+  STRIATE_REQUIRE_TESTDATA();
+  for (const char* name : {"llama2", "llama2_legacy", "llama2_json", "llama3", "phi3", "phi2"}) {
+    const auto tokenizer = reference_tokenizer(name);
+    std::uint64_t state = 88172645463325252ULL;
+    for (int round = 0; round < 200; ++round) {
+      Ids ids;
+      for (int i = 0; i < 30; ++i) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Every id now and then, and often one of the first: specials and bytes.
+        const std::int64_t bound = i % 3 == 0 ? tokenizer->vocab_size() : 300;
+        const std::int64_t id = static_cast<std::int64_t>(state % static_cast<std::uint64_t>(bound));
+        ids.push_back(id);
+      }
+      for (const bool skip_special : {false, true}) {
+        StreamDecoder stream(tokenizer, skip_special);
+        std::string joined;
+        for (const std::int64_t id : ids) joined += stream.push(id);
+        joined += stream.finish();
+        EXPECT_EQ(joined, to_valid_utf8(tokenizer->decode(ids, skip_special))) << name;
+      }
+    }
+  }
+}
+
+// The first word loses the space that stands for the beginning of the text; every later one keeps it.
+TEST(StreamDecoder, StripsTheFirstSpaceOnly) {
+  STRIATE_REQUIRE_TESTDATA();
+  for (const char* name : {"llama2", "llama2_json", "phi3"}) {
+    StreamDecoder stream(reference_tokenizer(name));
+    EXPECT_EQ(stream.push(1), "");
+    EXPECT_EQ(stream.push(15043), "Hello") << name;
+    EXPECT_EQ(stream.push(15043), " Hello") << name;
+    EXPECT_EQ(stream.push(15043), " Hello") << name;
+  }
+}
+
+TEST(Tokenizer, LongTextsWithoutASpaceAreNotQuadratic) {
+  STRIATE_REQUIRE_TESTDATA();
+  std::string letters;
+  for (std::size_t i = 0; i < 1'000'000; ++i) letters += static_cast<char>('a' + (i * i / 7 + i) % 26);
+  const std::string texts[] = {letters, std::string(1'000'000, 'a'), std::string(1'000'000, ' '),
+                               std::string(1'000'000, '\n'), std::string(1'000'000, '<')};
+  for (const char* name : {"llama2", "llama2_json", "llama3", "phi2"}) {
+    const auto tokenizer = reference_tokenizer(name);
+    for (const std::string& text : texts) EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text) << name;
+  }
+}
+
+TEST(Tokenizer, ManyThreadsGetTheSameIds) {
+  STRIATE_REQUIRE_TESTDATA();
+  for (const char* name : {"llama2", "llama3"}) {
+    const auto tokenizer = reference_tokenizer(name);
+    const std::string text = "Threads share one tokenizer: naïve, 你好, 🙂 <|eot_id|></s>!";
+    const Ids wanted = tokenizer->encode(text);
+    std::vector<int> wrong(4);
+    {
+      std::vector<std::jthread> threads;
+      for (int& count : wrong) {
+        threads.emplace_back([&] {
+          for (int i = 0; i < 300; ++i) count += tokenizer->encode(text) != wanted ? 1 : 0;
+        });
+      }
+    }
+    EXPECT_THAT(wrong, testing::Each(0));
+  }
+}
+
+TEST(TokenizerFolder, PrefersTokenizerJsonUnlessItOverlooksSpecialTokens) {
+  STRIATE_REQUIRE_TESTDATA();
+  // The test data's Llama-2 tokenizer.json has `normalized` special tokens.
+  EXPECT_EQ(load_tokenizer(test::tokenizer_path("llama2"))->description(), "sentencepiece BPE, 32000 tokens");
+  const TemporaryFolder folder;
+  copy_reference("llama2/tokenizer.model", folder);
+  copy_reference("phi3/tokenizer.json", folder);
+  EXPECT_EQ(load_tokenizer(folder.path())->description(), "BPE, 32011 tokens");
+}
+
+TEST(TokenizerFolder, LegacyIsWhatTheConfigSaysAndOffWhereItSaysNothing) {
+  STRIATE_REQUIRE_TESTDATA();
+  const TemporaryFolder folder;
+  copy_reference("llama2/tokenizer.model", folder);
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("</s>b"), (Ids{2, 29890}));
+  EXPECT_EQ(load_tokenizer(folder.path(), {.legacy = true})->encode("</s>b"), (Ids{2, 289}));
+  write_file(folder.path() / "tokenizer_config.json", R"({"legacy": true})");
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("</s>b"), (Ids{2, 289}));
+}
+
+TEST(TokenizerFolder, AddedTokensOfASentencePieceFolderAreFound) {
+  STRIATE_REQUIRE_TESTDATA();
+  const TemporaryFolder folder;
+  copy_reference("llama2/tokenizer.model", folder);
+  write_file(folder.path() / "added_tokens.json", R"({"<image>": 32000, "<pad>": 32001})");
+  write_file(folder.path() / "special_tokens_map.json", R"({"pad_token": {"content": "<pad>"}, "eos_token": "</s>"})");
+  const auto tokenizer = load_tokenizer(folder.path());
+  EXPECT_EQ(tokenizer->vocab_size(), 32002);
+  EXPECT_EQ(tokenizer->encode("a<image>b</s><pad>", {.add_bos = true}), (Ids{1, 263, 32000, 29890, 2, 32001}));
+  EXPECT_EQ(tokenizer->pad_id(), 32001);
+  EXPECT_EQ(tokenizer->eos_id(), 2);
+  EXPECT_TRUE(tokenizer->is_special(32001));
+  EXPECT_FALSE(tokenizer->is_special(32000));
+  EXPECT_EQ(tokenizer->decode({263, 32000, 29890}), "a<image>b");
+}
+
+TEST(TokenizerFolder, BosFollowsTheModel) {
+  STRIATE_REQUIRE_TESTDATA();
+  const EncodeOptions bos{.add_bos = true};
+  EXPECT_EQ(reference_tokenizer("llama2")->encode("a", bos), (Ids{1, 263}));
+  EXPECT_EQ(reference_tokenizer("llama3")->encode("a", bos), (Ids{128000, 64}));
+  EXPECT_EQ(reference_tokenizer("llama3_ranks")->encode("a", bos), (Ids{128000, 64}));
+  EXPECT_EQ(reference_tokenizer("phi3_orig")->encode("a", bos), (Ids{1, 263}));
+  EXPECT_EQ(reference_tokenizer("phi3")->encode("a", bos), (Ids{263}));
+  EXPECT_FALSE(reference_tokenizer("phi3")->adds_bos());
+  EXPECT_EQ(reference_tokenizer("phi3")->bos_id(), 1);
+  EXPECT_EQ(reference_tokenizer("phi3")->eos_id(), 32000);
+  EXPECT_EQ(reference_tokenizer("phi3")->pad_id(), 32000);
+  EXPECT_EQ(reference_tokenizer("phi2")->eos_id(), 50256);
+  EXPECT_EQ(reference_tokenizer("llama3")->eos_id(), 128001);
+}
+
+TEST(TokenizerFolder, LlamaThreesTwoFilesAreOneVocabulary) {
+  STRIATE_REQUIRE_TESTDATA();
+  const auto json = reference_tokenizer("llama3");
+  const auto ranks = reference_tokenizer("llama3_ranks");
+  ASSERT_EQ(json->vocab_size(), 128256);
+  ASSERT_EQ(ranks->vocab_size(), 128256);
+  for (std::int64_t id = 0; id < 128256; ++id) {
+    ASSERT_EQ(json->id_to_token(id), ranks->id_to_token(id)) << id;
+    ASSERT_EQ(json->is_special(id), ranks->is_special(id)) << id;
+  }
+}
+
+// Every token of a vocabulary decodes to bytes and is found again by its name.
+TEST(Tokenizer, EveryIdHasANameThatLeadsBack) {
+  STRIATE_REQUIRE_TESTDATA();
+  for (const char* name : {"llama2", "llama2_json", "phi3", "phi2", "llama3"}) {
+    const auto tokenizer = reference_tokenizer(name);
+    for (std::int64_t id = 0; id < tokenizer->vocab_size(); ++id) {
+      ASSERT_EQ(tokenizer->token_to_id(tokenizer->id_to_token(id)), id) << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace striate
