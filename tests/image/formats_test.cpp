@@ -105,6 +105,18 @@ TEST(Bmp, RunsOfFourBitsAlternate) {
               ElementsAreArray(colours({kSecond, kThird, kSecond})));
 }
 
+TEST(Bmp, AnOddNumberOfFourBitLiteralsIsReadWhole) {
+  // Three literals in two bytes: the header before them is of even length, so no padding follows.
+  EXPECT_THAT(levels(bmp_file({.width = 3,
+                               .height = 1,
+                               .bits = 4,
+                               .compression = 2,
+                               .masks_or_palette = kPalette,
+                               .colours = 3,
+                               .pixels = bytes_of({0, 3, 0x21, 0x20, 0, 1})})),
+              ElementsAreArray(colours({kThird, kSecond, kThird})));
+}
+
 TEST(Bmp, WhatTheRunsLeaveOutIsTheFirstColour) {
   EXPECT_THAT(levels(bmp_file({.width = 3,
                                .height = 1,
@@ -155,6 +167,16 @@ TEST(Png, AnIndexBeyondThePaletteIsBlack) {
   const std::string palette = png_chunk("PLTE", bytes_of({1, 2, 3}));
   EXPECT_THAT(levels(png_file({.width = 2, .depth = 8, .colour_type = 3}, bytes_of({0, 0, 128}), palette)),
               ElementsAre(1, 2, 3, 0, 0, 0));
+}
+
+TEST(Png, InterlacedRowsComeTogether) {
+  // Of a 2 x 2 picture the passes hold: (0,0); (1,0); the row below.
+  EXPECT_THAT(levels(png_file({.width = 2, .height = 2, .depth = 8, .colour_type = 0, .interlaced = true},
+                              bytes_of({0, 1, 0, 2, 0, 3, 4}))),
+              ElementsAre(1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4));
+  EXPECT_THAT(levels(png_file({.width = 2, .height = 2, .depth = 1, .colour_type = 0, .interlaced = true},
+                              bytes_of({0, 0x80, 0, 0, 0, 0x40}))),
+              ElementsAre(255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255));
 }
 
 TEST(Png, AWrongChecksumIsCorrupt) {

@@ -81,7 +81,8 @@ std::string png_file(const PngHeader& header, const std::string& rows, const std
   std::string packed(size, '\0');
   compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(rows.data()), rows.size());
   packed.resize(size);
-  const std::string fields{static_cast<char>(header.depth), static_cast<char>(header.colour_type), 0, 0, 0};
+  const std::string fields{static_cast<char>(header.depth), static_cast<char>(header.colour_type), 0, 0,
+                           static_cast<char>(header.interlaced)};
   return std::string("\x89PNG\r\n\x1A\n") + png_chunk("IHDR", big32(header.width) + big32(header.height) + fields) +
          extra + png_chunk("IDAT", packed) + png_chunk("IEND", {});
 }

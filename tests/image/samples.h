@@ -40,6 +40,7 @@ struct PngHeader {
   std::uint32_t height = 1;
   int depth = 8;
   int colour_type = 0;
+  bool interlaced = false;
 };
 // A PNG of those rows (each with its filter byte), and `extra` chunks before the pixels.
 std::string png_file(const PngHeader& header, const std::string& rows, const std::string& extra = {});

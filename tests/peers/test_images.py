@@ -1,13 +1,16 @@
 """500 generated pictures come out as Pillow and the Hugging Face processors (their Pillow path) make them.
 
 The pictures cover what Pillow can save: every mode of the five formats, odd sizes down to one pixel, EXIF turns,
-progressive and subsampled JPEGs, interlaced and transparent files. `image_probe` (tests/image/probe), named by
+progressive and subsampled JPEGs, transparent and animated files; and what it can only read: interlaced PNGs of every
+depth, BMPs of run lengths and masks. `image_probe` (tests/image/probe), named by
 STRIATE_IMAGE_PROBE, decodes and fits them; see docs/images.md for what must be the same bit for bit.
 """
 
 import os
 import random
+import struct
 import subprocess
+import zlib
 from collections import Counter
 
 import numpy as np
@@ -82,7 +85,8 @@ def exif_turn(rng):
 def jpeg(rng, image, path):
     options = {"quality": rng.choice([5, 40, 75, 90, 95, 100]), "progressive": rng.random() < 0.4}
     if image.mode == "RGB":
-        options["subsampling"] = rng.choice([0, 1, 2])
+        options["keep_rgb"] = rng.random() < 0.15  # no YCbCr inside, and so nothing to subsample
+        options["subsampling"] = 0 if options["keep_rgb"] else rng.choice([0, 1, 2])
     if rng.random() < 0.2:
         options["restart_marker_blocks"] = rng.randint(1, 9)
     if rng.random() < 0.5:
@@ -131,11 +135,19 @@ def gif(rng, image, path):
 
 
 def enlarge_screen(rng, path):
-    """Gives the file a larger logical screen: the frame no longer covers it."""
+    """Gives the file a larger logical screen, and the first frame a place on it."""
     data = bytearray(path.read_bytes())
-    for at in (6, 8):
-        side = int.from_bytes(data[at : at + 2], "little") + rng.randint(0, 9)
-        data[at : at + 2] = side.to_bytes(2, "little")
+    frame = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[frame] != ord(","):  # an extension: its blocks end with an empty one
+        frame += 2
+        while data[frame]:
+            frame += 1 + data[frame]
+        frame += 1
+    for axis in (0, 2):
+        more = rng.randint(0, 9)
+        side = int.from_bytes(data[6 + axis : 8 + axis], "little") + more
+        data[6 + axis : 8 + axis] = side.to_bytes(2, "little")
+        data[frame + 1 + axis : frame + 3 + axis] = rng.randint(0, more).to_bytes(2, "little")
     path.write_bytes(data)
 
 
@@ -153,13 +165,114 @@ def turn_upside_down(path):
     path.write_bytes(data)
 
 
+# Files that Pillow reads but does not write: made here byte by byte.
+
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+PNG_KINDS = [(d, 0, 1) for d in (1, 2, 4, 8, 16)] + [(d, 3, 1) for d in (1, 2, 4, 8)]
+PNG_KINDS += [(d, t, c) for d in (8, 16) for t, c in ((2, 3), (4, 2), (6, 4))]
+
+
+def packed_row(samples, depth):
+    if depth == 16:
+        return samples.astype(">u2").tobytes()
+    if depth == 8:
+        return samples.astype(np.uint8).tobytes()
+    bits = np.unpackbits(samples.astype(np.uint8).reshape(-1, 1), axis=1)[:, 8 - depth :]
+    return np.packbits(bits.reshape(-1)).tobytes()
+
+
+def raw_png(rng, image, path):
+    """Any depth and colour type, interlaced or not, every row left unfiltered or filtered by its left neighbour."""
+    depth, colour_type, channels = rng.choice(PNG_KINDS)
+    interlaced = rng.random() < 0.7
+    samples = content(rng, image.width, image.height, channels).astype(np.uint16)
+    samples = samples * rng.choice([1, 257]) if depth == 16 else samples >> (8 - depth)
+    rows = b""
+    for x, y, step_x, step_y in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        part = samples[y::step_y, x::step_x]
+        if part.size == 0:
+            continue
+        stride = max(1, depth * channels // 8)
+        for row in part:
+            raw = packed_row(row.reshape(-1), depth)
+            if rng.random() < 0.5:
+                left = bytes(stride) + raw[:-stride]
+                rows += b"\1" + bytes((a - b) & 255 for a, b in zip(raw, left))
+            else:
+                rows += b"\0" + raw
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", image.width, image.height, depth, colour_type, 0, 0, int(interlaced))
+    palette = rng.randbytes(3 * rng.choice([2, 1 << depth])) if colour_type == 3 else b""
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    if palette:
+        data += chunk(b"PLTE", palette)
+        if rng.random() < 0.3:
+            data += chunk(b"tRNS", rng.randbytes(2))
+    path.write_bytes(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def run_lengths(row, bits):
+    """A row of indices as runs and literals."""
+    out = b""
+    at = 0
+    while at < len(row):
+        run = 1
+        while at + run < len(row) and run < 255 and row[at + run] == row[at]:
+            run += 1
+        left = len(row) - at
+        if run == 1 and left >= 3:
+            count = min(left, 100)
+            count -= count % 2 if bits == 4 else 0  # Pillow before 13 loses the last of an odd number
+            literal = bytes(row[at : at + count])
+            if bits == 4:
+                literal = bytes(a << 4 | b for a, b in zip(literal[::2], literal[1::2]))
+            out += bytes([0, count]) + literal + bytes(len(literal) % 2)
+            at += count
+        else:
+            out += bytes([run, row[at] * 17 if bits == 4 else row[at]])
+            at += run
+    return out
+
+
+def raw_bmp(rng, image, path):
+    """Run lengths of 4 and 8 bits, plain 4 bits, 16 and 32 bits with and without masks, OS/2 headers."""
+    kind = rng.choice(["rle8", "rle4", "bits4", "os2", "555", "565", "masks32", "plain32"])
+    width, height = image.size
+    bits = {"rle8": 8, "rle4": 4, "bits4": 4, "os2": 8, "555": 16, "565": 16}.get(kind, 32)
+    compression = {"rle8": 1, "rle4": 2, "565": 3, "masks32": 3}.get(kind, 0)
+    masks = {"565": (0xF800, 0x7E0, 0x1F), "masks32": (0xFF0000, 0xFF00, 0xFF)}.get(kind, ())
+    extra = struct.pack(f"<{len(masks)}I", *masks)
+    if bits <= 8:
+        entry = 3 if kind == "os2" else 4
+        extra = rng.randbytes(entry << bits)
+        indices = content(rng, width, height, 1)[..., 0] >> (8 - bits)
+    if kind.startswith("rle"):
+        pixels = b"".join(run_lengths([int(v) for v in row], bits) + b"\0\0" for row in indices) + b"\0\1"
+    elif bits <= 8:
+        rows = [packed_row(row, bits) for row in indices]
+        pixels = b"".join(row + bytes(-len(row) % 4) for row in rows)
+    else:
+        row = width * bits // 8
+        pixels = b"".join(rng.randbytes(row) + bytes(-row % 4) for _ in range(height))
+    if kind == "os2":
+        header = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    offset = 14 + len(header) + len(extra)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", offset + len(pixels), 0, 0, offset) + header + extra + pixels)
+
+
 FORMATS = {
     "jpg": (jpeg, ["RGB", "RGB", "RGB", "L", "CMYK"]),
-    "png": (png, ["1", "L", "LA", "P", "P", "RGB", "RGBA", "I;16"]),
+    "png": (png, ["1", "L", "LA", "P", "P", "RGB", "RGBA", "I;16", "raw", "raw"]),
     "webp": (webp, ["RGB", "RGB", "RGBA", "L"]),
     "gif": (gif, ["1", "L", "P", "P", "RGB", "RGBA"]),
-    "bmp": (bmp, ["1", "L", "P", "RGB", "RGBA"]),
+    "bmp": (bmp, ["1", "L", "P", "RGB", "RGBA", "raw", "raw"]),
 }
+RAW = {"png": raw_png, "bmp": raw_bmp}
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +283,10 @@ def paths(tmp_path_factory):
     kinds = [(extension, mode) for extension, (_, modes) in FORMATS.items() for mode in modes]
     for index in range(PICTURES):
         extension, mode = kinds[index % len(kinds)]
-        image = picture(rng, mode, *size_of(rng))
+        image = picture(rng, "L" if mode == "raw" else mode, *size_of(rng))
         path = folder / f"{index:03d}_{mode.replace(';', '')}_{image.width}x{image.height}.{extension}"
-        FORMATS[extension][0](rng, image, path)
+        write = RAW[extension] if mode == "raw" else FORMATS[extension][0]
+        write(rng, image, path)
         made.append(path)
     return made
 
