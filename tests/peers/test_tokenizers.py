@@ -24,9 +24,12 @@ SPECIALS = [
 ]
 SPACES = [" ", "  ", "\t", "\n", "\r\n", "\r", "\u00a0", "\u3000", "\u2003", "\u2028", "\u0085", "\u180e", "\u200b",
           "\ufeff", "\x0b", "\x0c", "\x1c", "\x1f"]
-WORDS = """the quick brown fox jumps over lazy dog I'm they'll WE'VE don't it's 'tis naïve café Straße ﬁne ǅ İstanbul
-ΑΒΓ привет שלום مرحبا नमस्ते สวัสดี 你好世界 こんにちは 안녕하세요 def return x**2 // == != -> std::vector<int> 3.14159 2024-04-18
-1234567 ½ Ⅷ ① ٣٤٥ 💩 👩🏽‍💻 🏳️‍🌈 🇫🇷 e\u0301 a\u0300\u0323 \u212bngstrom ſ 'S \u017f 'ſ ASSISTANT: USER:""".split()
+WORDS = """
+the quick brown fox jumps over lazy dog I'm they'll WE'VE don't it's 'tis naïve café Straße ﬁne ǅ İstanbul
+ΑΒΓ привет שלום مرحبا नमस्ते สวัสดี 你好世界 こんにちは 안녕하세요
+def return x**2 // == != -> std::vector<int> 3.14159 2024-04-18 1234567 ½ Ⅷ ① ٣٤٥
+💩 👩🏽‍💻 🏳️‍🌈 🇫🇷 e\u0301 a\u0300\u0323 \u212bngstrom ſ 'S \u017f 'ſ ASSISTANT: USER:
+""".split()
 
 
 def data_folder() -> Path:

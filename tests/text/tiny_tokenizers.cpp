@@ -10,8 +10,8 @@ nlohmann::json tiny_tokenizer_json() {
   nlohmann::json document = nlohmann::json::parse(R"({
     "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
     "added_tokens": [
-      {"id": 259, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
-      {"id": 260, "content": "<e>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}
+      {"id": 259, "content": "<s>", "normalized": false, "special": true},
+      {"id": 260, "content": "<e>", "normalized": false, "special": true}
     ],
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
     "post_processor": {"type": "TemplateProcessing",

@@ -133,9 +133,9 @@ TEST(StreamDecoder, StripsTheFirstSpaceOnly) {
 TEST(Tokenizer, LongTextsWithoutASpaceAreNotQuadratic) {
   STRIATE_REQUIRE_TESTDATA();
   std::string letters;
-  for (std::size_t i = 0; i < 1'000'000; ++i) letters += static_cast<char>('a' + (i * i / 7 + i) % 26);
-  const std::string texts[] = {letters, std::string(1'000'000, 'a'), std::string(1'000'000, ' '),
-                               std::string(1'000'000, '\n'), std::string(1'000'000, '<')};
+  for (std::size_t i = 0; i < 300'000; ++i) letters += static_cast<char>('a' + (i * i / 7 + i) % 26);
+  const std::string texts[] = {letters, std::string(300'000, 'a'), std::string(300'000, ' '),
+                               std::string(300'000, '\n'), std::string(300'000, '<')};
   for (const char* name : {"llama2", "llama2_json", "llama3", "phi2"}) {
     const auto tokenizer = reference_tokenizer(name);
     for (const std::string& text : texts) EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text) << name;

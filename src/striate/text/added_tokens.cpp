@@ -17,8 +17,8 @@ std::size_t character_before(std::string_view text, std::size_t end) {
 
 // Rust's \w: Alphabetic (letters, letter numbers, marks, circled letters), marks, digits, connectors, joiners.
 bool is_word_character(std::string_view character) {
-  static const Regex word(
-      R"(^[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}]$)");
+  static const Regex word(R"(^[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
+                          R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}]$)");
   return !word.find_all(character).empty();
 }
 

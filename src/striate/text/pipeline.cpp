@@ -207,84 +207,78 @@ PreTokenized PreTokenizer::split(NormalizedText text, bool at_start) const {
   if (!tokens.text.text.empty()) tokens.words.emplace_back(0, tokens.text.text.size());
   for (const Step& step : steps_) {
     if (const Split* split = std::get_if<Split>(&step)) {
-      apply(*split, tokens);
+      tokens = apply(*split, std::move(tokens));
     } else {
-      rewrite(step, at_start, tokens);
+      tokens = rewrite(step, at_start, tokens);
     }
   }
   return tokens;
 }
 
-void PreTokenizer::apply(const Split& split, PreTokenized& tokens) {
-  struct Cut {
-    std::size_t begin, end;
-    bool matched;
-  };
-  std::vector<std::pair<std::size_t, std::size_t>> words;
+std::vector<PreTokenizer::Cut> PreTokenizer::cut(const Split& split, std::string_view text) {
   std::vector<Cut> cuts;
+  std::size_t done = 0;
+  for (const auto& [begin, end] : split.pattern->find_all(text)) {
+    if (begin > done) cuts.push_back({done, begin, split.invert});
+    cuts.push_back({begin, end, !split.invert});
+    done = end;
+  }
+  if (done < text.size()) cuts.push_back({done, text.size(), split.invert});
+  return cuts;
+}
+
+// Whether `now` belongs to the word that `before` ended.
+bool PreTokenizer::joins(Behavior behavior, const Cut& before, const Cut& now) {
+  switch (behavior) {
+    case Behavior::kMergedWithPrevious:
+      return now.matched && !before.matched;
+    case Behavior::kMergedWithNext:
+      return !now.matched && before.matched;
+    case Behavior::kContiguous:
+      return now.matched == before.matched;
+    case Behavior::kRemoved:
+    case Behavior::kIsolated:
+      break;
+  }
+  return false;
+}
+
+PreTokenized PreTokenizer::apply(const Split& split, PreTokenized tokens) {
+  std::vector<std::pair<std::size_t, std::size_t>> words;
   for (const auto& [begin, end] : tokens.words) {
-    cuts.clear();
-    std::size_t done = begin;
-    for (const auto& [from, to] :
-         split.pattern->find_all(std::string_view(tokens.text.text).substr(begin, end - begin))) {
-      if (begin + from > done) cuts.push_back({done, begin + from, split.invert});
-      cuts.push_back({begin + from, begin + to, !split.invert});
-      done = begin + to;
-    }
-    if (done < end) cuts.push_back({done, end, split.invert});
-    bool previous_matched = false;
-    const std::size_t first = words.size();
+    const std::vector<Cut> cuts = cut(split, std::string_view(tokens.text.text).substr(begin, end - begin));
     for (std::size_t i = 0; i < cuts.size(); ++i) {
-      const Cut& cut = cuts[i];
-      const bool has_word = words.size() > first;
-      bool joins = false;
-      switch (split.behavior) {
-        case Behavior::kRemoved:
-          if (cut.matched) continue;
-          break;
-        case Behavior::kIsolated:
-          break;
-        case Behavior::kMergedWithPrevious:
-          joins = cut.matched && !previous_matched && has_word;
-          break;
-        case Behavior::kMergedWithNext:
-          joins = !cut.matched && previous_matched && has_word;
-          break;
-        case Behavior::kContiguous:
-          joins = has_word && cut.matched == previous_matched;
-          break;
-      }
-      previous_matched = cut.matched;
-      if (joins) {
-        words.back().second = cut.end;
+      if (split.behavior == Behavior::kRemoved && cuts[i].matched) continue;
+      if (i > 0 && joins(split.behavior, cuts[i - 1], cuts[i])) {
+        words.back().second = begin + cuts[i].end;
       } else {
-        words.emplace_back(cut.begin, cut.end);
+        words.emplace_back(begin + cuts[i].begin, begin + cuts[i].end);
       }
     }
   }
   tokens.words = std::move(words);
+  return tokens;
 }
 
 // Steps that change the words' text; words keep their order.
-void PreTokenizer::rewrite(const Step& step, bool at_start, PreTokenized& tokens) {
+PreTokenized PreTokenizer::rewrite(const Step& step, bool at_start, const PreTokenized& tokens) {
   const NormalizedText& old = tokens.text;
-  NormalizedText next;
-  std::vector<std::pair<std::size_t, std::size_t>> words;
+  PreTokenized next;
   for (const auto& [begin, end] : tokens.words) {
-    const std::size_t first = next.text.size();
+    const std::size_t first = next.text.text.size();
     if (const Prefix* prefix = std::get_if<Prefix>(&step)) {
       const bool wanted = !prefix->only_at_start || (at_start && old.original(begin) == 0);
       if (wanted && !std::string_view(old.text).substr(begin, end - begin).starts_with(prefix->text)) {
-        append_new(next, prefix->text, old.original(begin));
+        append_new(next.text, prefix->text, old.original(begin));
       }
-      append_slice(next, old, begin, end);
+      append_slice(next.text, old, begin, end);
     } else {
-      append_replaced(next, old, begin, end, " ", std::get<SpaceMark>(step).mark);
+      append_replaced(next.text, old, begin, end, " ", std::get<SpaceMark>(step).mark);
     }
-    words.emplace_back(first, next.text.size());
+    next.words.emplace_back(first, next.text.text.size());
   }
-  close(next, old);
-  tokens = {std::move(next), std::move(words)};
+  close(next.text, old);
+  return next;
 }
 
 TokenDecoder TokenDecoder::from_json(const Json& component, const std::string& where) {

@@ -89,8 +89,14 @@ class PreTokenizer {
   void add_split(const Json& component, const std::string& where);
   void add_metaspace(const Json& component, const std::string& where);
   void add_byte_level(const Json& component, const std::string& where);
-  static void apply(const Split& split, PreTokenized& tokens);
-  static void rewrite(const Step& step, bool at_start, PreTokenized& tokens);
+  struct Cut {  // a match of a Split's pattern, or what lies between two
+    std::size_t begin, end;
+    bool matched;
+  };
+  static std::vector<Cut> cut(const Split& split, std::string_view text);
+  static bool joins(Behavior behavior, const Cut& before, const Cut& now);
+  static PreTokenized apply(const Split& split, PreTokenized tokens);
+  static PreTokenized rewrite(const Step& step, bool at_start, const PreTokenized& tokens);
 
   std::vector<Step> steps_;
   bool byte_level_ = false;
