@@ -44,5 +44,6 @@ function(striate_test name)
   if(TEST_TORCH)
     target_precompile_headers(test_${name} REUSE_FROM striate_torch_pch)
   endif()
-  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${name})
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES ENVIRONMENT
+                       OMP_WAIT_POLICY=passive LABELS ${name})
 endfunction()

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "apps/striate/command.h"
+#include "apps/striate/passive_waiting.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 
@@ -79,6 +80,7 @@ int run_program(int argc, char** argv, bool& debug) {
 }  // namespace striate::app
 
 int main(int argc, char** argv) {
+  striate::app::wait_passively(argv);
   using striate::app::first_line;
   using striate::app::report;
   bool debug = false;
