@@ -24,7 +24,7 @@ say "template), but tiny and of RANDOM WEIGHTS: it has learnt nothing. This show
 say "model knows what is in the picture. A published checkpoint goes the same way: striate chat --model DIR."
 rm -rf "$model"
 mkdir -p "$(dirname "$model")"
-show init --arch llava-1.5-7b --layers 4 --hidden 256 --heads 8 --mlp 688 --max-positions 2048 \
+show init --arch llava-1.5-7b --layers 4 --hidden 256 --heads 8 --mlp 688 --vocab 1502 --max-positions 2048 \
   --vision-layers 3 --vision-hidden 128 --vision-heads 4 --vision-mlp 512 \
   --tokenizer "$root/demo/tokenizer.model" --seed 1 --out "$model"
 show inspect --model "$model"
