@@ -70,7 +70,8 @@ TEST(TokenizerCasesFile, HasNoFieldThatIsNotTested) {
   STRIATE_REQUIRE_TESTDATA();
   std::set<std::string> known = {"name", "text", "hex", "decoded"};
   for (const ReferenceField& field : kFields) known.insert(field.name);
-  for (const nlohmann::json& entry : test::reference_json("tokenizer_cases.json").at("cases")) {
+  const nlohmann::json reference = test::reference_json("tokenizer_cases.json");
+  for (const nlohmann::json& entry : reference.at("cases")) {
     for (const auto& [key, value] : entry.items()) EXPECT_TRUE(known.contains(key)) << key;
   }
 }

@@ -22,7 +22,7 @@ bool json_bool(const Json& object, const char* key, bool otherwise, const std::s
 std::string json_string(const Json& object, const char* key, const std::string& where);
 std::optional<std::string> json_optional_string(const Json& object, const char* key, const std::string& where);
 // A token id: a whole number from 0 to kLargestTokenId.
-inline constexpr std::int64_t kLargestTokenId = (std::int64_t{1} << 24) - 1;
+inline constexpr std::int64_t kLargestTokenId = (std::int64_t{1} << 21) - 1;
 std::int64_t json_token_id(const Json& value, const std::string& where);
 // object[key] as an array; an empty one where it is absent or null.
 const Json& json_array(const Json& object, const char* key, const std::string& where);

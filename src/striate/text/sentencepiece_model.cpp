@@ -13,7 +13,7 @@ namespace striate {
 namespace {
 
 constexpr const char* kDamaged = "the file is damaged or cut short: download it again";
-constexpr std::size_t kMostPieces = std::size_t{1} << 22;
+constexpr std::size_t kMostPieces = std::size_t{1} << 21;
 
 struct Field {
   std::uint32_t number;
