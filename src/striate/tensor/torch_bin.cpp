@@ -84,6 +84,15 @@ std::string archive_prefix(const Entries& entries, const std::string& file) {
   return prefix;
 }
 
+void check_stored(const Entries& entries, const std::string& file) {
+  for (const auto& [name, entry] : entries) {
+    if (entry.stored) continue;
+    throw unsupported(
+        cat(file, ": its entry ", quoted_name(name), " is compressed or encrypted, which torch.save never does"),
+        "save the tensors again with torch.save, or as safetensors");
+  }
+}
+
 std::span<const std::byte> entry_bytes(const MappedFile& file, const ZipEntry& entry) {
   return file.bytes().subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
 }
@@ -206,6 +215,7 @@ std::shared_ptr<const WeightFile> open_torch_bin(const std::filesystem::path& pa
   const std::string text = path.string();
   const Entries entries = read_zip_directory(*file);
   const std::string prefix = archive_prefix(entries, text);
+  check_stored(entries, text);
   check_byte_order(*file, entries, prefix);
   const Unpickled unpickled = unpickle(checked_pickle(*file, entries, prefix), text);
   std::vector<TensorInfo> tensors;

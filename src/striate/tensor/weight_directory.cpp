@@ -84,8 +84,7 @@ class IndexHandler {
     return true;
   }
   bool start_array(std::size_t) {
-    if (in_map()) return other();
-    if (depth_ == 0) throw bad_index(index_, "it is not a JSON object");
+    other();
     ++depth_;
     return true;
   }

@@ -132,13 +132,9 @@ class ZipReader {
     const std::string name(reader.text(name_length));
     read_zip64_extra(reader.take(extra_length), size, packed, header);
     reader.take(comment_length);
-    if (method != 0 || (flags & 1) != 0) {
-      throw unsupported(
-          cat(name_, ": its entry ", quoted_name(name), " is ", method != 0 ? "compressed" : "encrypted"),
-          "torch.save neither compresses nor encrypts: save the tensors again with it, or as safetensors");
-    }
-    if (packed != size) reader.fail(cat("gives two sizes for the stored entry ", quoted_name(name)));
-    return {name, {data_offset(name, header, size), size, crc}};
+    const bool stored = method == 0 && (flags & 1) == 0;
+    if (stored && packed != size) reader.fail(cat("gives two sizes for the stored entry ", quoted_name(name)));
+    return {name, {data_offset(name, header, packed), packed, stored, crc}};
   }
 
   // Replaces, in the order the format fixes, those of the three values that say they are in the zip64 field.
