@@ -12,7 +12,7 @@ scripts/build.sh release striate image_probe weights_probe
 install_peers() {
   local started=$SECONDS venv=$deps/peers index=() site
   if cmp -s "$requirements" "$venv/complete"; then
-    say "[5/6] Peers: $(wc -l <"$requirements") pinned packages, all there"
+    say "[5/6] Peers: $(grep -c == "$requirements") pinned packages, all there"
     return
   fi
   say "[5/6] Peers: installing the pinned packages of tests/peers/requirements.txt in .deps/peers"
