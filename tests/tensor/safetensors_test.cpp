@@ -68,6 +68,7 @@ TEST_F(Safetensors, EveryDtypeComesBackAsItWasWritten) {
     const at::Tensor loaded = file->load(name);
     ASSERT_EQ(loaded.sizes(), tensor.sizes());
     ASSERT_EQ(loaded.scalar_type(), tensor.scalar_type());
+    if (tensor.numel() == 0) continue;
     EXPECT_EQ(std::memcmp(loaded.const_data_ptr(), tensor.const_data_ptr(), tensor.nbytes()), 0) << name;
     EXPECT_EQ(
         reinterpret_cast<std::uintptr_t>(loaded.const_data_ptr()) % std::max<std::size_t>(loaded.element_size(), 1), 0u)
