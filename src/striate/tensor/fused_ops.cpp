@@ -1,45 +1,162 @@
 #include "striate/tensor/fused_ops.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
 
+#include <algorithm>
+#include <vector>
+
+#include "striate/tensor/kernels/dispatch.h"
+#include "striate/tensor/parallel.h"
+#include "striate/tensor/storage.h"
+
 namespace striate {
+namespace {
+
+constexpr std::int64_t kTaskElements = 1 << 15;  // elements one parallel task handles at least
+
+bool has_cpu_loop(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+// `x` itself when its last dimension is dense, else a copy that is.
+at::Tensor dense_rows(const at::Tensor& x) {
+  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
+}
+
+// body(job) on ranges of rows, in parallel; Job has row_begin and row_end.
+template <typename Job, typename Body>
+void parallel_rows(Job job, std::int64_t rows, std::int64_t columns, Body body) {
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, columns));
+  parallel_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    Job part = job;
+    part.row_begin = begin;
+    part.row_end = end;
+    body(part);
+  });
+}
+
+}  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt();
-  return (wide * scale * weight).to(x.scalar_type());
+  if (!has_cpu_loop(x)) {
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor scale = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt();
+    return (wide * scale * weight).to(x.scalar_type());
+  }
+  const at::Tensor rows = dense_rows(x);
+  at::Tensor y = at::empty(x.sizes(), x.options());
+  NormRows job{};
+  job.x = rows.const_data_ptr();
+  job.weight = weight.const_data_ptr<float>();
+  job.y = y.data_ptr();
+  job.storage = storage_of(x);
+  job.columns = x.size(1);
+  job.x_stride = rows.stride(0);
+  job.eps = static_cast<float>(eps);
+  parallel_rows(job, x.size(0), job.columns, cpu_kernels().rms_norm);
+  return y;
 }
 
 at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
-  return (at::silu(gate.to(at::kFloat)) * up.to(at::kFloat)).to(gate.scalar_type());
+  if (!has_cpu_loop(gate)) return (at::silu(gate.to(at::kFloat)) * up.to(at::kFloat)).to(gate.scalar_type());
+  const at::Tensor gate_rows = dense_rows(gate);
+  const at::Tensor up_rows = dense_rows(up);
+  at::Tensor y = at::empty(gate.sizes(), gate.options());
+  GateRows job{};
+  job.gate = gate_rows.const_data_ptr();
+  job.up = up_rows.const_data_ptr();
+  job.y = y.data_ptr();
+  job.storage = storage_of(gate);
+  job.columns = gate.size(1);
+  job.gate_stride = gate_rows.stride(0);
+  job.up_stride = up_rows.stride(0);
+  parallel_rows(job, gate.size(0), job.columns, cpu_kernels().silu_multiply);
+  return y;
 }
 
 at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const std::int64_t half = x.size(2) / 2;
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor a = wide.slice(2, 0, half);
-  const at::Tensor b = wide.slice(2, half);
-  const at::Tensor c = cos.unsqueeze(1);
-  const at::Tensor s = sin.unsqueeze(1);
-  return at::cat({a * c - b * s, b * c + a * s}, 2).to(x.scalar_type());
+  if (!has_cpu_loop(x)) {
+    const std::int64_t half = x.size(2) / 2;
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor a = wide.slice(2, 0, half);
+    const at::Tensor b = wide.slice(2, half);
+    const at::Tensor c = cos.unsqueeze(1);
+    const at::Tensor s = sin.unsqueeze(1);
+    return at::cat({a * c - b * s, b * c + a * s}, 2).to(x.scalar_type());
+  }
+  const at::Tensor rows = dense_rows(x);
+  const at::Tensor cosine = cos.contiguous();
+  const at::Tensor sine = sin.contiguous();
+  at::Tensor y = at::empty(x.sizes(), x.options());
+  RotateRows job{};
+  job.x = rows.const_data_ptr();
+  job.cos = cosine.const_data_ptr<float>();
+  job.sin = sine.const_data_ptr<float>();
+  job.y = y.data_ptr();
+  job.storage = storage_of(x);
+  job.heads = x.size(1);
+  job.half = x.size(2) / 2;
+  job.token_stride = rows.stride(0);
+  job.head_stride = rows.stride(1);
+  parallel_rows(job, x.size(0), x.size(1) * x.size(2), cpu_kernels().rotate);
+  return y;
 }
 
 at::Tensor quick_gelu(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return (wide * (wide * 1.702).sigmoid_()).to(x.scalar_type());
+  if (!has_cpu_loop(x)) {
+    const at::Tensor wide = x.to(at::kFloat);
+    return (wide * (wide * 1.702).sigmoid_()).to(x.scalar_type());
+  }
+  const at::Tensor dense = x.contiguous();
+  at::Tensor y = at::empty(x.sizes(), x.options());
+  parallel_ranges(x.numel(), kTaskElements, [&](std::int64_t begin, std::int64_t end) {
+    cpu_kernels().quick_gelu(dense.const_data_ptr(), y.data_ptr(), storage_of(x), begin, end);
+  });
+  return y;
 }
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,
                             double scale) {
+  const std::int64_t heads = q.size(0);
   const std::int64_t kv_heads = keys.size(0);
-  const at::Tensor queries = q.to(at::kFloat).reshape({kv_heads, q.size(0) / kv_heads, q.size(1)});
-  const at::Tensor k = keys.slice(1, 0, length).to(at::kFloat);
-  const at::Tensor v = values.slice(1, 0, length).to(at::kFloat);
-  const at::Tensor weights = at::softmax(at::matmul(queries, k.transpose(1, 2)) * scale, -1);
-  return at::matmul(weights, v).reshape(q.sizes()).to(q.scalar_type());
+  const bool dense = keys.stride(1) == keys.size(2) && values.stride(1) == values.size(2) && keys.stride(2) == 1 &&
+                     values.stride(2) == 1;
+  if (!has_cpu_loop(keys) || !dense) {
+    const at::Tensor queries = q.to(at::kFloat).reshape({kv_heads, heads / kv_heads, q.size(1)});
+    const at::Tensor k = keys.slice(1, 0, length).to(at::kFloat);
+    const at::Tensor v = values.slice(1, 0, length).to(at::kFloat);
+    const at::Tensor weights = at::softmax(at::matmul(queries, k.transpose(1, 2)) * scale, -1);
+    return at::matmul(weights, v).reshape(q.sizes()).to(q.scalar_type());
+  }
+  const at::Tensor queries = q.to(at::kFloat).contiguous();
+  at::Tensor y = at::empty(q.sizes(), queries.options());
+  DecodeHead job{};
+  job.storage = storage_of(keys);
+  job.dim = q.size(1);
+  job.length = length;
+  job.scale = static_cast<float>(scale);
+  const std::int64_t group = heads / kv_heads;
+  const auto* key_bytes = static_cast<const std::byte*>(keys.const_data_ptr());
+  const auto* value_bytes = static_cast<const std::byte*>(values.const_data_ptr());
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, length * job.dim));
+  parallel_ranges(heads, grain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> scores(static_cast<std::size_t>(length));
+    for (std::int64_t h = begin; h < end; ++h) {
+      DecodeHead head = job;
+      head.q = queries.const_data_ptr<float>() + h * job.dim;
+      head.keys = key_bytes + h / group * keys.stride(0) * keys.element_size();
+      head.values = value_bytes + h / group * values.stride(0) * values.element_size();
+      head.scores = scores.data();
+      head.y = y.data_ptr<float>() + h * job.dim;
+      cpu_kernels().decode_head(head);
+    }
+  });
+  return y.to(q.scalar_type());
 }
 
 }  // namespace striate

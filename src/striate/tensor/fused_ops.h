@@ -10,7 +10,8 @@
 
 namespace striate {
 
-// x [tokens, hidden], weight [hidden] fp32 -> x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich, arXiv 1910.07467).
+// x [tokens, hidden], weight [hidden] fp32 -> x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich, arXiv
+// 1910.07467).
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
 // gate, up [tokens, mlp] (rows may be strided) -> silu(gate) * up, [tokens, mlp] contiguous.

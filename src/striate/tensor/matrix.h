@@ -1,7 +1,8 @@
 // Products with weights that never change.
 //
 // A FrozenMatrix keeps a weight in the type it was published in and multiplies in the compute type the machine is best
-// at: bf16 where the hardware multiplies bf16 (AMX, AVX512-BF16, CUDA), else fp32 with the weight widened block by block.
+// at: bf16 where the hardware multiplies bf16 (AMX, AVX512-BF16, CUDA), else fp32 with the weight widened block by
+// block.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,8 +29,11 @@ class FrozenMatrix {
   // `weight` fp32, fp16 or bf16, kept as it is (a memory-mapped view stays one). Throws Internal on wrong ranks.
   FrozenMatrix(at::Tensor weight, at::Tensor bias = {});
 
-  // x [tokens, in] in compute_dtype(compute) -> [tokens, out] in the same dtype: x W^T + b. Sums are fp32 inside.
-  // Few tokens (decoding) stream the weight once through vector kernels; many go through blocked matrix products.
+  // x [..., in] -> [..., out] in compute_dtype(compute): x W^T + b. Sums are fp32 inside; fp32 x is never rounded.
+  // Up to 8 rows of x (decoding) stream the weight once through vector kernels that keep fp16 and fp32 weights whole;
+  // each row's result then has the same bits whatever rows stand beside it and whatever the number of threads. More
+  // rows go through blocked matrix products, whose results differ from those by the order of sums, and in bf16 compute
+  // by the rounding of fp16 and fp32 weights to bf16.
   at::Tensor multiply(const at::Tensor& x, Compute compute) const;
 
   std::int64_t in_features() const { return weight_.size(1); }

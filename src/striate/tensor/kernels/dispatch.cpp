@@ -1,0 +1,78 @@
+#include "striate/tensor/kernels/dispatch.h"
+
+#include <cpuid.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <string>
+
+namespace striate {
+namespace {
+
+std::string lower_case_variable(const char* name) {
+  const char* value = std::getenv(name);
+  std::string text = value == nullptr ? "" : value;
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+// Whether LibTorch's own loops, and with them ours, may go as far as `isa`.
+bool allowed(CpuIsa isa) {
+  const std::string limit = lower_case_variable("ATEN_CPU_CAPABILITY");
+  if (limit == "default") return isa == CpuIsa::kScalar;
+  if (limit == "avx2") return isa != CpuIsa::kAvx512;
+  return true;
+}
+
+// Whether oneDNN, which does LibTorch's bf16 products, may use AVX512-BF16 or AMX (oneDNN, "CPU dispatcher control").
+bool onednn_allows(const char* instruction) {
+  const std::string limit = lower_case_variable("ONEDNN_MAX_CPU_ISA");
+  if (limit.empty() || limit == "default") return true;
+  if (limit.find("amx") != std::string::npos) return true;
+  return std::string(instruction) == "avx512_bf16" && (limit == "avx512_core_bf16" || limit == "avx512_core_fp16");
+}
+
+}  // namespace
+
+std::vector<const CpuKernels*> runnable_cpu_kernels() {
+  std::vector<const CpuKernels*> tables = {&scalar_kernels()};
+  if (has_avx2()) tables.push_back(&avx2_kernels());
+  if (has_avx512()) tables.push_back(&avx512_kernels());
+  return tables;
+}
+
+const CpuKernels& cpu_kernels() {
+  static const CpuKernels& best = [&]() -> const CpuKernels& {
+    const CpuKernels* chosen = &scalar_kernels();
+    for (const CpuKernels* table : runnable_cpu_kernels()) {
+      if (allowed(table->isa)) chosen = table;
+    }
+    return *chosen;
+  }();
+  return best;
+}
+
+bool has_amx() {
+  constexpr unsigned kAmxBf16 = 1U << 22;
+  constexpr unsigned kAmxTile = 1U << 24;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  return (d & kAmxBf16) != 0 && (d & kAmxTile) != 0 && allowed(CpuIsa::kAvx512) && onednn_allows("amx");
+}
+
+bool has_fast_bf16() {
+  const bool avx512_bf16 = has_avx512() && __builtin_cpu_supports("avx512bf16");
+  return has_amx() || (avx512_bf16 && allowed(CpuIsa::kAvx512) && onednn_allows("avx512_bf16"));
+}
+
+}  // namespace striate

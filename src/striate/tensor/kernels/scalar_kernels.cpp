@@ -1,0 +1,10 @@
+#include "striate/tensor/kernels/kernel_bodies.h"
+
+namespace striate {
+
+const CpuKernels& scalar_kernels() {
+  static constexpr CpuKernels kTable = Table<ScalarVector>::make(CpuIsa::kScalar, "scalar");
+  return kTable;
+}
+
+}  // namespace striate

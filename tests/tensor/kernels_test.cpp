@@ -1,0 +1,220 @@
+// Every instruction set's loops against plain LibTorch operations in fp64.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "striate/base/error.h"
+#include "striate/tensor/fused_ops.h"
+#include "striate/tensor/kernels/dispatch.h"
+#include "striate/tensor/matrix.h"
+#include "striate/tensor/storage.h"
+
+namespace striate {
+namespace {
+
+constexpr std::array kStorages = {at::kFloat, at::kBFloat16, at::kHalf};
+
+// The largest difference, in units of the larger magnitude.
+double relative_error(const at::Tensor& got, const at::Tensor& want) {
+  const at::Tensor wide = want.to(at::kDouble);
+  const double scale = std::max(1e-6, wide.numel() > 0 ? wide.abs().max().item<double>() : 0.0);
+  return got.numel() == 0 ? 0.0 : (got.to(at::kDouble) - wide).abs().max().item<double>() / scale;
+}
+
+double tolerance(at::ScalarType dtype) {
+  return dtype == at::kFloat ? 2e-6 : 5e-3;
+}
+
+class Kernels : public testing::TestWithParam<const CpuKernels*> {};
+
+TEST_P(Kernels, SkinnyProductsEqualTheReferenceAtOddSizesAndAddresses) {
+  for (const at::ScalarType dtype : kStorages) {
+    for (const std::int64_t columns : {1, 7, 16, 31, 64, 100, 1031}) {
+      for (std::int64_t tokens = 1; tokens <= kMaxSkinnyTokens; ++tokens) {
+        constexpr std::int64_t kRows = 5;
+        const at::Tensor weight = at::randn({kRows, columns}).to(dtype);
+        // One byte off every alignment, as a file may place it.
+        std::vector<char> bytes(weight.nbytes() + 1);
+        std::memcpy(bytes.data() + 1, weight.const_data_ptr(), weight.nbytes());
+        const at::Tensor x = at::randn({tokens, columns});
+        at::Tensor y = at::zeros({tokens, kRows});
+        GetParam()->skinny_product({bytes.data() + 1, storage_of(weight), x.const_data_ptr<float>(),
+                                    y.data_ptr<float>(), columns, tokens, kRows, 0, kRows});
+        EXPECT_LE(relative_error(y, at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t())), 3e-6)
+            << dtype << " " << columns << " columns, " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, WideningIsExactForEveryBitPattern) {
+  at::Tensor bits = at::arange(65536, at::kInt).to(at::kShort);
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor values = bits.view(dtype);
+    at::Tensor wide = at::empty({65536});
+    GetParam()->widen(values.const_data_ptr(), storage_of(values), wide.data_ptr<float>(), values.numel());
+    const at::Tensor want = values.to(at::kFloat);
+    EXPECT_TRUE(at::equal(wide.isnan(), want.isnan()));
+    EXPECT_TRUE(at::equal(wide.nan_to_num(0.0), want.nan_to_num(0.0)));
+  }
+}
+
+TEST_P(Kernels, QuickGeluHoldsOverTheWholeRangeAndKeepsNaN) {
+  const at::Tensor x = at::cat({at::linspace(-120, 120, 4099), at::tensor({0.0F, -0.0F, 1e-30F, 300.0F, -300.0F})});
+  at::Tensor y = at::empty_like(x);
+  GetParam()->quick_gelu(x.const_data_ptr(), y.data_ptr(), Storage::kFloat32, 0, x.numel());
+  const at::Tensor wide = x.to(at::kDouble);
+  EXPECT_TRUE(at::allclose(y.to(at::kDouble), wide * at::sigmoid(wide * 1.702), 1e-5, 1e-6));
+  at::Tensor nan = at::full({16}, std::numeric_limits<float>::quiet_NaN());
+  GetParam()->quick_gelu(nan.const_data_ptr(), nan.data_ptr(), Storage::kFloat32, 0, 16);
+  EXPECT_TRUE(nan.isnan().all().item<bool>());
+}
+
+TEST_P(Kernels, BFloat16ResultsRoundToNearestEven) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  // Halfway cases both ways, the largest number (which rounds to infinity), subnormals; then anything.
+  const at::Tensor special = at::tensor({1.00390625F, 1.01171875F, -1.00390625F, 3.4028235e38F, 1e-40F, kInfinity,
+                                         -kInfinity, std::numeric_limits<float>::quiet_NaN()});
+  const at::Tensor wide = at::cat({special, at::randn({1003}) * 100});
+  // Ones turned by (cos = wide, sin = 0): both halves of the result are `wide`, rounded.
+  const std::int64_t count = wide.numel();
+  const at::Tensor ones = at::ones({2 * count}, at::kBFloat16);
+  const at::Tensor zeros = at::zeros({count});
+  at::Tensor y = at::empty_like(ones);
+  GetParam()->rotate({ones.const_data_ptr(), wide.const_data_ptr<float>(), zeros.const_data_ptr<float>(), y.data_ptr(),
+                      Storage::kBFloat16, 1, count, 2 * count, 2 * count, 0, 1});
+  const at::Tensor want = wide.to(at::kBFloat16).repeat({2});
+  EXPECT_TRUE(at::equal(y.isnan(), want.isnan()));
+  EXPECT_TRUE(at::equal(y.nan_to_num(), want.nan_to_num()));
+}
+
+INSTANTIATE_TEST_SUITE_P(ThisCpu, Kernels, testing::ValuesIn(runnable_cpu_kernels()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+TEST(FrozenMatrix, EqualsTheReferenceForEveryTypeAndNumberOfTokens) {
+  for (const at::ScalarType dtype : kStorages) {
+    for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {
+      for (const std::int64_t tokens : {0, 1, 2, 3, 7, 8, 9, 33, 130}) {
+        for (const auto& [out, in] : {std::pair<std::int64_t, std::int64_t>{1, 40}, {67, 129}, {300, 4100}}) {
+          for (const bool with_bias : {false, true}) {
+            const at::Tensor weight = (at::randn({out, in}) / std::sqrt(static_cast<double>(in))).to(dtype);
+            const at::Tensor bias = with_bias ? at::randn({out}) : at::Tensor();
+            const at::Tensor x = at::randn({tokens, in}).to(compute_dtype(compute));
+            at::Tensor want = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
+            if (with_bias) want = want + bias;
+            const at::Tensor got = FrozenMatrix(weight, bias).multiply(x, compute);
+            ASSERT_EQ(got.scalar_type(), compute_dtype(compute));
+            // bf16 compute rounds an fp32 or fp16 weight to bf16 when many tokens go through matrix products.
+            const double bound = compute == Compute::kFloat32 ? 2e-6 : 1.5e-2;
+            EXPECT_LE(relative_error(got, want), bound)
+                << dtype << ", " << compute_name(compute) << ", " << tokens << " x " << in << " -> " << out;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(FrozenMatrix, TakesInputsWhoseRowsAreNotDense) {
+  const at::Tensor weight = at::randn({20, 30}).to(at::kBFloat16);
+  for (const std::int64_t tokens : {3, 40}) {
+    const at::Tensor x = at::randn({30, tokens}).t();
+    const at::Tensor want = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
+    EXPECT_LE(relative_error(FrozenMatrix(weight).multiply(x, Compute::kFloat32), want), 3e-6);
+  }
+}
+
+TEST(FrozenMatrix, TheNumberOfThreadsDoesNotChangeASkinnyProduct) {
+  const FrozenMatrix matrix(at::randn({513, 1030}).to(at::kBFloat16));
+  const at::Tensor x = at::randn({1, 1030});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = matrix.multiply(x, Compute::kFloat32);
+  at::set_num_threads(2);
+  const at::Tensor two = matrix.multiply(x, Compute::kFloat32);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one, two));
+}
+
+TEST(FrozenMatrix, EachTokenOfASkinnyProductIsTheSameAlone) {
+  for (const at::ScalarType dtype : kStorages) {
+    const FrozenMatrix matrix(at::randn({37, 1031}).to(dtype), at::randn({37}));
+    const at::Tensor x = at::randn({kMaxSkinnyTokens, 1031});
+    const at::Tensor alone = matrix.multiply(x.slice(0, 5, 6), Compute::kFloat32);
+    for (std::int64_t tokens = 6; tokens <= kMaxSkinnyTokens; ++tokens) {
+      const at::Tensor together = matrix.multiply(x.slice(0, 0, tokens), Compute::kFloat32);
+      EXPECT_TRUE(at::equal(together.slice(0, 5, 6), alone)) << tokens;
+    }
+  }
+}
+
+TEST(FrozenMatrix, TakesAnyNumberOfLeadingDimensions) {
+  const FrozenMatrix matrix(at::randn({20, 30}).to(at::kBFloat16), at::randn({20}));
+  for (const std::int64_t tokens : {0, 2, 40}) {
+    const at::Tensor x = at::randn({1, tokens, 30});
+    const at::Tensor want = matrix.multiply(x.view({tokens, 30}), Compute::kFloat32);
+    EXPECT_TRUE(at::equal(matrix.multiply(x, Compute::kFloat32), want.view({1, tokens, 20})));
+  }
+}
+
+TEST(FrozenMatrix, AnotherWidthOfXIsRefused) {
+  EXPECT_THROW(FrozenMatrix(at::randn({20, 30})).multiply(at::randn({2, 29}), Compute::kFloat32), Error);
+}
+
+class FusedOps : public testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(FusedOps, RmsNormEqualsItsDefinition) {
+  const at::Tensor x = (at::randn({37, 203}) * 5).to(GetParam());
+  const at::Tensor weight = at::randn({203});
+  const at::Tensor wide = x.to(at::kDouble);
+  const at::Tensor want = wide / (wide.square().mean(-1, true) + 1e-5).sqrt() * weight;
+  EXPECT_LE(relative_error(rms_norm(x, weight, 1e-5), want), tolerance(GetParam()));
+  EXPECT_LE(relative_error(rms_norm(x.t().contiguous().t(), weight, 1e-5), want), tolerance(GetParam()));
+}
+
+TEST_P(FusedOps, SiluMultiplyTakesSlicesOfAFusedTensor) {
+  const at::Tensor both = (at::randn({19, 2 * 77}) * 4).to(GetParam());
+  const at::Tensor gate = both.slice(1, 0, 77), up = both.slice(1, 77);
+  const at::Tensor want = at::silu(gate.to(at::kDouble)) * up.to(at::kDouble);
+  EXPECT_LE(relative_error(silu_multiply(gate, up), want), tolerance(GetParam()));
+}
+
+TEST_P(FusedOps, RotateHeadsRotatesPairsHalfAHeadApart) {
+  const at::Tensor x = at::randn({11, 3 * 2 * 20}).to(GetParam()).slice(1, 20, 80).unflatten(1, {3, 20});
+  const at::Tensor angles = at::randn({11, 10});
+  const at::Tensor wide = x.to(at::kDouble);
+  const at::Tensor a = wide.slice(2, 0, 10), b = wide.slice(2, 10);
+  const at::Tensor c = angles.cos().unsqueeze(1), s = angles.sin().unsqueeze(1);
+  const at::Tensor want = at::cat({a * c - b * s, b * c + a * s}, 2);
+  EXPECT_LE(relative_error(rotate_heads(x, angles.cos(), angles.sin()), want), tolerance(GetParam()));
+}
+
+TEST_P(FusedOps, QuickGeluEqualsItsDefinition) {
+  const at::Tensor x = (at::randn({5, 333}) * 6).to(GetParam());
+  const at::Tensor wide = x.to(at::kDouble);
+  EXPECT_LE(relative_error(quick_gelu(x), wide * at::sigmoid(1.702 * wide)), tolerance(GetParam()));
+}
+
+TEST_P(FusedOps, DecodeAttentionEqualsASoftmaxOverTheCache) {
+  for (const std::int64_t length : {1, 5, 64, 301}) {
+    for (const std::int64_t dim : {8, 36, 128}) {
+      const at::Tensor q = at::randn({6, dim}).to(GetParam());
+      const at::Tensor keys = at::randn({2, 310, dim}).to(GetParam()), values = at::randn({2, 310, dim}).to(GetParam());
+      const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
+      const at::Tensor k = keys.slice(1, 0, length).to(at::kDouble).repeat_interleave(3, 0);
+      const at::Tensor v = values.slice(1, 0, length).to(at::kDouble).repeat_interleave(3, 0);
+      const at::Tensor scores = at::matmul(k, q.to(at::kDouble).unsqueeze(2)).squeeze(2) * scale;
+      const at::Tensor want = at::matmul(at::softmax(scores, 1).unsqueeze(1), v).squeeze(1);
+      EXPECT_LE(relative_error(decode_attention(q, keys, values, length, scale), want), tolerance(GetParam()));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, FusedOps, testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+
+}  // namespace
+}  // namespace striate
