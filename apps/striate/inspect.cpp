@@ -119,6 +119,7 @@ void print_settings(const Inspection& report) {
     print_field("images", cat(v.image_size, "x", v.image_size, " pixels", pad ? ", padded to a square" : "",
                               ", patches of ", v.patch_size, ": ", v.tokens(), " tokens each"));
   }
+  if (!report.pixels_problem.empty()) print_field("pictures", "cannot be prepared (" + report.pixels_problem + ")");
   if (config.projector) {
     const ProjectorConfig& p = *config.projector;
     print_field("projector", cat(p.depth == 1 ? std::string("linear") : cat("mlp", p.depth, "x_gelu"), ", ", p.in_size,

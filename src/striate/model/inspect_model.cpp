@@ -98,6 +98,15 @@ void read_tokenizer(Inspection& report) {
   }
 }
 
+void read_preprocessor(Inspection& report) {
+  if (!report.config.vision) return;
+  try {
+    report.pixels = preprocess_config(report.config, report.folder);
+  } catch (const Error& error) {
+    report.pixels_problem = error.what();
+  }
+}
+
 // "model.layers.3.self_attn.q_proj.lora_A.weight": layer 3, self_attn.q_proj.
 void count_matrix(AdapterReport& report, const TensorInfo& info, std::set<std::int64_t>& layers,
                   std::set<std::string>& targets) {
@@ -187,7 +196,8 @@ json vision_json(const Inspection& report) {
           {"patch_size", c.patch_size},
           {"tokens_per_image", c.tokens()},
           {"feature_layer", c.feature_layer},
-          {"pad_to_square", report.pixels ? report.pixels->pad_to_square : report.config.pad_to_square}};
+          {"pad_to_square", report.pixels ? report.pixels->pad_to_square : report.config.pad_to_square},
+          {"preprocessor_problem", report.pixels ? json(nullptr) : json(report.pixels_problem)}};
 }
 
 json projector_json(const ModelConfig& config) {
@@ -245,7 +255,7 @@ Inspection inspect_model(const ModelPaths& paths) {
                    [](const PartReport& a, const PartReport& b) { return a.part < b.part; });
   list_files(report, checkpoint.weights);
   read_tokenizer(report);
-  if (report.config.vision) report.pixels = preprocess_config(report.config, report.folder);
+  read_preprocessor(report);
   if (checkpoint.adapter) report.adapter = inspect_adapter(*checkpoint.adapter);
   return report;
 }

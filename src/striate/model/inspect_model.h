@@ -61,9 +61,10 @@ struct Inspection {
   std::map<std::string, Tally> dtypes;
   Tally all;
   std::vector<FileReport> files;
-  std::optional<std::string> tokenizer;  // its description
-  std::string tokenizer_problem;         // why there is none
-  std::optional<PreprocessConfig> pixels;
+  std::optional<std::string> tokenizer;    // its description
+  std::string tokenizer_problem;           // why there is none
+  std::optional<PreprocessConfig> pixels;  // how pictures are prepared
+  std::string pixels_problem;              // why that is not known in a model that sees
   std::vector<TensorSpec> missing;
   std::vector<Mismatch> wrong_shape;
   std::vector<Mismatch> wrong_dtype;
@@ -75,8 +76,8 @@ struct Inspection {
   bool complete() const { return missing.empty() && wrong_shape.empty() && wrong_dtype.empty(); }
 };
 
-// Reads headers and the tokenizer, no tensor. Throws as open_checkpoint() does when config or weights cannot be opened;
-// whatever else is wrong is in the report.
+// Reads headers and the tokenizer, no tensor. Throws as open_checkpoint() does when config, weights or adapter cannot
+// be opened; whatever else is wrong is in the report.
 Inspection inspect_model(const ModelPaths& paths);
 
 // The report as docs/inspect.md describes it.
