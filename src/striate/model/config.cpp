@@ -258,7 +258,11 @@ VisionConfig parse_vision_config(const json& root, const std::string& where) {
     throw unsupported(cat(where, ": vision tower \"", type, "\" is not implemented"), "known: CLIP ViT, SigLIP");
   }
   vision.image_size = config.integer("image_size", vision.image_size, 1, 16384);
-  vision.patch_size = config.integer("patch_size", vision.patch_size, 1, vision.image_size);
+  vision.patch_size = config.integer("patch_size", vision.patch_size, 1, 16384);
+  if (vision.patch_size > vision.image_size) {
+    throw corrupt_data(cat(where, ": a patch of ", vision.patch_size, " pixels in an image of ", vision.image_size),
+                       "compare it with the published config of this model");
+  }
   vision.channels = config.integer("num_channels", vision.channels, 1, 16);
   vision.hidden_size = config.integer("hidden_size", vision.hidden_size, 1, kMaxWidth);
   vision.mlp_size = config.integer("intermediate_size", vision.mlp_size, 1, kMaxWidth);
@@ -266,6 +270,10 @@ VisionConfig parse_vision_config(const json& root, const std::string& where) {
   vision.heads = config.integer("num_attention_heads", vision.heads, 1, vision.hidden_size);
   vision.layer_norm_eps = config.number("layer_norm_eps", vision.layer_norm_eps);
   if (config.has("hidden_act")) vision.activation = parse_activation(config.text("hidden_act", ""), where);
+  if (vision.grid() < 1) {
+    throw corrupt_data(cat(where, ": patches of ", vision.patch_size, " pixels in a picture of ", vision.image_size),
+                       "compare it with the published config of this model");
+  }
   if (vision.hidden_size % vision.heads != 0) {
     throw corrupt_data(
         cat(where, ": hidden_size ", vision.hidden_size, " is not a multiple of ", vision.heads, " heads"),
