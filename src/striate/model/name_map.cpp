@@ -46,7 +46,8 @@ bool is_unused(std::string_view canonical) {
 std::string from_linear_number(std::string_view rest) {
   const std::size_t dot = rest.find('.');
   const std::string digits(rest.substr(0, dot));
-  if (dot == std::string_view::npos || digits.empty() || digits.size() > 2) return std::string(rest);
+  const bool number = !digits.empty() && digits.size() <= 2 && digits.find_first_not_of("0123456789") == digits.npos;
+  if (dot == std::string_view::npos || !number) return std::string(rest);
   return cat(2 * (std::stoi(digits) - 1), rest.substr(dot));
 }
 
