@@ -21,8 +21,9 @@ namespace {
 
 // Weight elements one parallel task reads at least: enough that starting it costs nothing beside.
 constexpr std::int64_t kTaskElements = 1 << 16;
-// Weight elements widened at a time: the block stays in the cache between widening and product.
-constexpr std::int64_t kBlockElements = 1 << 20;
+// Bytes of weight converted at a time: the block stays in the cache between conversion and product, and is large
+// enough for the product to run at its full rate.
+constexpr std::int64_t kBlockBytes = 8 << 20;
 
 std::int64_t rows_per_task(std::int64_t columns) {
   return std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, columns));
@@ -49,14 +50,20 @@ at::Tensor skinny_product(const at::Tensor& x, const at::Tensor& weight) {
   return y;
 }
 
-void widen_rows(const at::Tensor& from, at::Tensor& to) {
+// `from` in the type of `to`, which is fp32 or bf16; both are dense.
+void convert_rows(const at::Tensor& from, const at::Tensor& to) {
   const std::int64_t columns = from.size(1);
   const auto* source = static_cast<const std::byte*>(from.const_data_ptr());
-  float* target = to.data_ptr<float>();
+  const Storage storage = storage_of(from);
   parallel_ranges(from.size(0), rows_per_task(columns), [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t offset = begin * columns;
-    cpu_kernels().widen(source + offset * from.element_size(), storage_of(from), target + offset,
-                        (end - begin) * columns);
+    const std::int64_t count = (end - begin) * columns;
+    const void* part = source + offset * from.element_size();
+    if (to.scalar_type() == at::kFloat) {
+      cpu_kernels().widen(part, storage, to.mutable_data_ptr<float>() + offset, count);
+    } else {
+      cpu_kernels().narrow(part, storage, static_cast<std::uint16_t*>(to.mutable_data_ptr()) + offset, count);
+    }
   });
 }
 
@@ -65,20 +72,21 @@ void widen_rows(const at::Tensor& from, at::Tensor& to) {
 at::Tensor blocked_product(const at::Tensor& x, const at::Tensor& weight) {
   const std::int64_t rows = weight.size(0);
   const std::int64_t columns = weight.size(1);
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockElements / std::max<std::int64_t>(1, columns), 1, rows);
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, columns * x.element_size());
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, rows);
   at::Tensor y = at::empty({x.size(0), rows}, x.options());
   const at::Tensor buffer = at::empty({block, columns}, x.options());
   for (std::int64_t first = 0; first < rows; first += block) {
     const std::int64_t count = std::min(block, rows - first);
-    const at::Tensor source = weight.slice(0, first, first + count);
-    at::Tensor converted = buffer.slice(0, 0, count);
-    if (x.scalar_type() == at::kFloat) {
-      widen_rows(source, converted);
-    } else {
-      converted.copy_(source);
-    }
+    const at::Tensor converted = buffer.slice(0, 0, count);
+    convert_rows(weight.slice(0, first, first + count), converted);
     at::Tensor part = y.slice(1, first, first + count);
-    at::mm_out(part, x, converted.t());
+    if (x.scalar_type() == at::kFloat) {
+      at::mm_out(part, x, converted.t());
+    } else {
+      // LibTorch's bf16 product into a part with gaps between its rows can be several times slower than a copy.
+      part.copy_(at::linear(x, converted));
+    }
   }
   return y;
 }

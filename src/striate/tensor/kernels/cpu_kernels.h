@@ -75,6 +75,8 @@ struct CpuKernels {
   void (*decode_head)(const DecodeHead&);
   // fp32 of `count` stored values.
   void (*widen)(const void* x, Storage storage, float* y, std::int64_t count);
+  // The nearest bf16 of `count` stored values, ties to even.
+  void (*narrow)(const void* x, Storage storage, std::uint16_t* y, std::int64_t count);
 };
 
 const CpuKernels& scalar_kernels();

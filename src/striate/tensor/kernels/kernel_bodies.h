@@ -290,6 +290,12 @@ void widen_range(const void* in, float* y, std::int64_t count) {
   for_vectors<V>(count, [&](auto tag, std::int64_t i) { S::template load<decltype(tag)>(x + i).store(y + i); });
 }
 
+template <typename V, typename S>
+void narrow_range(const void* in, std::uint16_t* y, std::int64_t count) {
+  const auto* x = static_cast<const typename S::Type*>(in);
+  for_vectors<V>(count, [&](auto tag, std::int64_t i) { S::template load<decltype(tag)>(x + i).store_bf16(y + i); });
+}
+
 // The table of one instruction set.
 template <typename V>
 struct Table {
@@ -319,8 +325,18 @@ struct Table {
         return widen_range<V, Float16>(x, y, count);
     }
   }
+  static void narrow(const void* x, Storage storage, std::uint16_t* y, std::int64_t count) {
+    switch (storage) {
+      case Storage::kFloat32:
+        return narrow_range<V, Float32>(x, y, count);
+      case Storage::kBFloat16:
+        return narrow_range<V, BFloat16>(x, y, count);
+      case Storage::kFloat16:
+        return narrow_range<V, Float16>(x, y, count);
+    }
+  }
   static constexpr CpuKernels make(CpuIsa isa, const char* name) {
-    return {isa, name, skinny_product<V>, rms_norm, silu_multiply, rotate, quick_gelu, decode_head, widen};
+    return {isa, name, skinny_product<V>, rms_norm, silu_multiply, rotate, quick_gelu, decode_head, widen, narrow};
   }
 };
 
