@@ -270,10 +270,6 @@ VisionConfig parse_vision_config(const json& root, const std::string& where) {
   vision.heads = config.integer("num_attention_heads", vision.heads, 1, vision.hidden_size);
   vision.layer_norm_eps = config.number("layer_norm_eps", vision.layer_norm_eps);
   if (config.has("hidden_act")) vision.activation = parse_activation(config.text("hidden_act", ""), where);
-  if (vision.grid() < 1) {
-    throw corrupt_data(cat(where, ": patches of ", vision.patch_size, " pixels in a picture of ", vision.image_size),
-                       "compare it with the published config of this model");
-  }
   if (vision.hidden_size % vision.heads != 0) {
     throw corrupt_data(
         cat(where, ": hidden_size ", vision.hidden_size, " is not a multiple of ", vision.heads, " heads"),
