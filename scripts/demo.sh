@@ -11,9 +11,14 @@ photo=demo/coffee.jpg
 question="What is in this picture?"
 
 show() {  # prints a command as one would type it, then runs it
-  printf '\n$ striate'
-  printf ' %q' "${@#"$root/"}"
-  printf '\n'
+  local argument line="$ striate"
+  for argument in "${@#"$root/"}"; do
+    case $argument in
+      *[[:space:]]*) line+=" '$argument'" ;;
+      *) line+=" $argument" ;;
+    esac
+  done
+  printf '\n%s\n' "$line"
   "$striate" "$@"
 }
 
