@@ -56,13 +56,14 @@ TEST_P(Kernels, SkinnyProductsEqualTheReferenceAtOddSizesAndAddresses) {
       for (std::int64_t tokens = 1; tokens <= kMaxSkinnyTokens; ++tokens) {
         constexpr std::int64_t kRows = 5;
         const at::Tensor weight = at::randn({kRows, columns}).to(dtype);
-        // One byte off every alignment, as a file may place it.
-        std::vector<char> bytes(weight.nbytes() + 1);
-        std::memcpy(bytes.data() + 1, weight.const_data_ptr(), weight.nbytes());
+        // One element off every larger alignment, as a file may place it.
+        std::vector<std::byte> bytes(weight.nbytes() + weight.element_size());
+        std::byte* const placed = bytes.data() + weight.element_size();
+        std::memcpy(placed, weight.const_data_ptr(), weight.nbytes());
         const at::Tensor x = at::randn({tokens, columns});
         at::Tensor y = at::zeros({tokens, kRows});
-        GetParam()->skinny_product({bytes.data() + 1, storage_of(weight), x.const_data_ptr<float>(),
-                                    y.data_ptr<float>(), columns, tokens, kRows, 0, kRows});
+        GetParam()->skinny_product({placed, storage_of(weight), x.const_data_ptr<float>(), y.data_ptr<float>(), columns,
+                                    tokens, kRows, 0, kRows});
         EXPECT_LE(product_error(y, x, weight), 1e-6) << dtype << " " << columns << " columns, " << tokens << " tokens";
       }
     }

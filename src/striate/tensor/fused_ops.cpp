@@ -1,5 +1,6 @@
 #include "striate/tensor/fused_ops.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

@@ -18,7 +18,7 @@ enum class Storage { kFloat32, kBFloat16, kFloat16 };
 // the same bits whatever tokens stand beside it and however the rows are split.
 inline constexpr std::int64_t kMaxSkinnyTokens = 8;
 struct SkinnyProduct {
-  const void* weight;  // [rows, columns] of `storage`, any alignment
+  const void* weight;  // [rows, columns] of `storage`, aligned as one element is
   Storage storage;
   const float* x;  // [tokens, columns]
   float* y;
