@@ -15,13 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
-
-torch = pytest.importorskip("torch", reason="torch is not in this environment")
-
-from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from transformers import (  # noqa: E402
+from safetensors.torch import load_file, save_file
+from transformers import (
     AutoModelForCausalLM,
     AutoProcessor,
     AutoTokenizer,
