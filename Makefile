@@ -1,6 +1,6 @@
 # The commands of this repository. Each does all the set-up it needs; a second run is quick.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers test-debug build setup format check-format tidy clean
+.PHONY: help demo test test-peers test-debug bench-generate build setup format check-format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -16,6 +16,9 @@ test-peers: ## compare with transformers, tokenizers, Pillow, ... in their own P
 
 test-debug: ## the tests of `make test` under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/test.sh debug
+
+bench-generate: ## prefill and decoding against transformers and the machine's own rates (ARGS="--json ...")
+	@scripts/bench-generate.sh $(ARGS)
 
 build: ## build everything (preset release)
 	@scripts/build.sh release
