@@ -227,7 +227,8 @@ void add_chat(CLI::App& app, Run& run) {
       example("striate chat --model llava-1.5-7b-hf --image photo.jpg --prompt 'What is in this picture?'"));
   command->callback([flags, &run] {
     flags->generation.stop_strings = flags->stops;
-    run = [flags] { run_chat(*flags); };
+    run.computes = true;
+    run.action = [flags] { run_chat(*flags); };
   });
 }
 

@@ -7,9 +7,12 @@
 
 namespace striate::app {
 
-// One command: a name, its flags, and what it does once they are parsed. Each has one file, named after it; its
-// function adds the subcommand to `app` and stores in `run` what main() calls when the user chose it.
-using Run = std::function<void()>;
+// What main() does once the flags are parsed. Each command has one file, named after it; its function adds the
+// subcommand to `app` and, when the user chose it, sets `run`.
+struct Run {
+  std::function<void()> action;
+  bool computes = false;  // it multiplies matrices: worth starting anew for threads that wait passively
+};
 
 void add_inspect(CLI::App& app, Run& run);
 void add_init(CLI::App& app, Run& run);

@@ -138,7 +138,7 @@ void add_init(CLI::App& app, Run& run) {
   add_shape_flags(*command, flags->request.changes);
   command->footer(example(
       "striate init --arch llava-1.5-7b --layers 4 --hidden 256 --tokenizer tokenizer.model --seed 1 --out tiny"));
-  command->callback([flags, &run] { run = [flags] { run_init(*flags); }; });
+  command->callback([flags, &run] { run.action = [flags] { run_init(*flags); }; });
 }
 
 }  // namespace striate::app

@@ -205,7 +205,7 @@ void add_inspect(CLI::App& app, Run& run) {
   flags->model.add_to(*command);
   command->add_flag("--json", flags->json, "One JSON object (docs/inspect.md)");
   command->footer(example("striate inspect --model llava-1.5-7b-hf"));
-  command->callback([flags, &run] { run = [flags] { run_inspect(*flags); }; });
+  command->callback([flags, &run] { run.action = [flags] { run_inspect(*flags); }; });
 }
 
 }  // namespace striate::app

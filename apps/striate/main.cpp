@@ -72,7 +72,8 @@ int run_program(int argc, char** argv, bool& debug) {
     report(first_line(bad.what()), usage_hint(app, argc, argv));
     return kUsage;
   }
-  run();
+  if (run.computes) wait_passively(argv);
+  run.action();
   return 0;
 }
 
@@ -80,7 +81,6 @@ int run_program(int argc, char** argv, bool& debug) {
 }  // namespace striate::app
 
 int main(int argc, char** argv) {
-  striate::app::wait_passively(argv);
   using striate::app::first_line;
   using striate::app::report;
   bool debug = false;

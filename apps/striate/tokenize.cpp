@@ -171,7 +171,7 @@ void add_tokenize(CLI::App& app, Run& run) {
   command->add_flag("--legacy", flags->legacy, "sentencepiece: as Hugging Face's LlamaTokenizer with legacy=True");
   command->add_flag("--json", flags->json, "JSON lines out (there is no other form; for scripts that always ask)");
   command->footer(example("echo '{\"text\": \"Hello world\"}' | striate tokenize --tokenizer llava-1.5-7b"));
-  command->callback([flags, &run] { run = [flags] { run_tokenize(*flags); }; });
+  command->callback([flags, &run] { run.action = [flags] { run_tokenize(*flags); }; });
 }
 
 }  // namespace striate::app

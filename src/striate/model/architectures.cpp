@@ -47,18 +47,6 @@ DecoderConfig phi3_mini() {
   return c;
 }
 
-VisionConfig siglip_so400m() {
-  VisionConfig c;
-  c.kind = TowerKind::kSiglip;
-  c.image_size = 384;
-  c.hidden_size = 1152;
-  c.mlp_size = 4304;
-  c.layers = 27;
-  c.layer_norm_eps = 1e-6;
-  c.activation = VisionActivation::kGeluTanh;
-  return c;
-}
-
 Architecture text_only(const std::string& name, const std::string& title, const DecoderConfig& decoder) {
   ModelConfig config;
   config.family = decoder.kind == DecoderKind::kPhi3 ? Family::kTextPhi3 : Family::kTextLlama;
@@ -86,9 +74,9 @@ std::vector<Architecture> all_architectures() {
       with_vision("llava-1.5-7b", "LLaVA-1.5, Vicuna 7B, CLIP-L/336", Family::kLlavaHf, small, clip),
       with_vision("llava-1.5-13b", "LLaVA-1.5, Vicuna 13B, CLIP-L/336", Family::kLlavaHf, large, clip),
       with_vision("bunny-llama3-8b", "Bunny, Llama-3 8B, SigLIP-so400m/384", Family::kBunnyLlama, llama3_8b(),
-                  siglip_so400m()),
+                  *published_tower("siglip-so400m-patch14-384")),
       with_vision("bunny-phi3-mini", "Bunny, Phi-3-mini-4k, SigLIP-so400m/384", Family::kBunnyPhi3, phi3_mini(),
-                  siglip_so400m()),
+                  *published_tower("siglip-so400m-patch14-384")),
       text_only("llama-2-7b", "Llama 2 7B, text only", small),
       text_only("llama-2-13b", "Llama 2 13B, text only", large),
       text_only("llama-3-8b", "Llama 3 8B, text only", llama3_8b()),

@@ -70,27 +70,6 @@ VisionActivation parse_activation(const std::string& name, const std::string& wh
                     "known: quick_gelu, gelu_pytorch_tanh, gelu");
 }
 
-// Towers by their published names, for checkpoints whose config only names one.
-std::optional<VisionConfig> published_tower(const std::string& name) {
-  VisionConfig config;
-  if (name.find("clip-vit-large-patch14-336") != std::string::npos) return config;
-  if (name.find("clip-vit-large-patch14") != std::string::npos) {
-    config.image_size = 224;
-    return config;
-  }
-  if (name.find("siglip-so400m-patch14-384") != std::string::npos) {
-    config.kind = TowerKind::kSiglip;
-    config.image_size = 384;
-    config.hidden_size = 1152;
-    config.mlp_size = 4304;
-    config.layers = 27;
-    config.layer_norm_eps = 1e-6;
-    config.activation = VisionActivation::kGeluTanh;
-    return config;
-  }
-  return std::nullopt;
-}
-
 VisionConfig find_vision_config(const std::filesystem::path& folder,
                                 const std::optional<std::filesystem::path>& vision_folder, const std::string& name) {
   if (vision_folder) {
@@ -197,6 +176,26 @@ json read_json_file(const std::filesystem::path& path) {
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), '\n');
     throw corrupt_data(cat(path.string(), ":", line, ": not valid JSON"), "the file may be cut off: fetch it again");
   }
+}
+
+std::optional<VisionConfig> published_tower(const std::string& name) {
+  VisionConfig config;
+  if (name.find("clip-vit-large-patch14-336") != std::string::npos) return config;
+  if (name.find("clip-vit-large-patch14") != std::string::npos) {
+    config.image_size = 224;
+    return config;
+  }
+  if (name.find("siglip-so400m-patch14-384") != std::string::npos) {
+    config.kind = TowerKind::kSiglip;
+    config.image_size = 384;
+    config.hidden_size = 1152;
+    config.mlp_size = 4304;
+    config.layers = 27;
+    config.layer_norm_eps = 1e-6;
+    config.activation = VisionActivation::kGeluTanh;
+    return config;
+  }
+  return std::nullopt;
 }
 
 std::string family_name(Family family) {
