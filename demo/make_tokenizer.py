@@ -7,6 +7,7 @@ no piece of its own.
     pip install sentencepiece==0.2.3 && python3 demo/make_tokenizer.py
 """
 
+import io
 from pathlib import Path
 
 import sentencepiece
@@ -28,9 +29,10 @@ def lines():
         yield from CONVERSATION.splitlines()
 
 
+model = io.BytesIO()  # a file's name would become part of the model
 sentencepiece.SentencePieceTrainer.train(
     sentence_iterator=(line.removeprefix("//").strip() for line in lines() if line.strip()),
-    model_prefix=str(ROOT / "demo" / "tokenizer"),
+    model_writer=model,
     model_type="bpe",
     vocab_size=PIECES,
     byte_fallback=True,
@@ -45,4 +47,4 @@ sentencepiece.SentencePieceTrainer.train(
     character_coverage=0.9999,
     num_threads=1,
 )
-(ROOT / "demo" / "tokenizer.vocab").unlink()
+(ROOT / "demo" / "tokenizer.model").write_bytes(model.getvalue())
