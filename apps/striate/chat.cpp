@@ -25,6 +25,7 @@ struct ChatFlags {
   std::vector<std::string> images;
   std::string prompt, logits, conversation, tokenizer, image_aspect;
   std::vector<std::string> stops;
+  std::optional<std::int64_t> context;
   GenerationOptions generation;
   bool raw = false;
   bool json = false;
@@ -40,6 +41,7 @@ ChatSettings settings_of(const ChatFlags& flags) {
   ChatSettings settings;
   settings.raw = flags.raw;
   if (!flags.conversation.empty()) settings.conversation = parse_template(flags.conversation);
+  settings.context = flags.context;
   if (!flags.tokenizer.empty()) settings.tokenizer = flags.tokenizer;
   if (!flags.image_aspect.empty()) settings.pad_to_square = flags.image_aspect == "pad";
   return settings;
@@ -203,6 +205,8 @@ void add_chat(CLI::App& app, Run& run) {
   command->add_option("--max-tokens", generation.max_tokens, "Longest answer, in tokens")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command->add_option("--context", flags->context, "Longest prompt and answer together; default: the model's own")
+      ->type_name("TOKENS");
   command->add_option("--temperature", sampling.temperature, "0 takes the likeliest token, more is freer")
       ->capture_default_str();
   command->add_option("--top-p", sampling.top_p, "Draw from the likeliest tokens that make up this probability")

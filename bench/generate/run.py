@@ -67,12 +67,16 @@ def parse_args():
     parser.add_argument("--layers", type=int, default=2, help="decoder layers of the 7B shape (32: the whole)")
     parser.add_argument("--alone", action="store_true", help="Striate and the machine only: the whole model fits once")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="Striate computes in")
+    parser.add_argument("--peer-precision", default="bf16,fp32", help="transformers computes in; the faster counts")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, by commas")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=32, help="tokens to decode in a round")
     parser.add_argument("--json", action="store_true", help="JSON lines only")
     args = parser.parse_args()
     args.threads = [int(n) for n in args.threads.split(",")]
+    args.peer_precision = [] if args.alone else args.peer_precision.split(",")
+    if not set(args.peer_precision) <= {"bf16", "fp32"}:
+        parser.error("--peer-precision is bf16, fp32 or both with a comma")
     if args.rounds < 1 or args.steps < 1 or min(args.threads) < 1:
         parser.error("--rounds, --steps and --threads must be at least 1")
     needed = ["bench/machine_rates", "bench/bench_generate"] + ["apps/striate/striate"] * (args.checkpoint is None)
@@ -230,7 +234,7 @@ def main():
         write_pixels(pixels)
         workers = {"striate": Worker("bench_generate", [args.build / "bench/bench_generate", "--model", folder, "--precision",
                                       args.precision, "--pixels", pixels.name])}
-        for precision in () if args.alone else ("bf16", "fp32"):
+        for precision in args.peer_precision:
             script = pathlib.Path(__file__).with_name("peer.py")
             workers[precision] = Worker(f"transformers {precision}", [args.peer_python, script, "--model", folder, "--precision", precision,
                                          "--pixels", pixels.name])

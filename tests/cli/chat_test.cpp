@@ -122,7 +122,7 @@ TEST_F(ChatCommand, RefusesMoreImageMarksThanImagesAndTheReverse) {
 TEST_F(ChatCommand, RefusesAPromptLongerThanTheContext) {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "word ";
-  expect_refusal(chat({"--prompt", text}), "the model's context 256");
+  expect_refusal(chat({"--prompt", text}), "the context 256");
 }
 
 TEST_F(ChatCommand, RefusesWhatIsNoPicture) {

@@ -108,8 +108,16 @@ TEST(Generator, RefusesAPromptLongerThanTheContext) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInvalidInput);
-    EXPECT_THAT(error.what(), testing::HasSubstr("the prompt has 10 tokens, the model's context 8"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("the prompt has 10 tokens, the context 8"));
   }
+}
+
+TEST(Generator, TheContextCanBeSmallerThanTheModelsButNotLarger) {
+  const auto model = tiny_model({.max_positions = 64});
+  Generator generator(*model, nullptr, 5);
+  EXPECT_EQ(generator.generate(sample({1, 5, 6}), greedy(100)).ids.size(), 3U);
+  EXPECT_THROW(Generator(*model, nullptr, 65), Error);
+  EXPECT_THROW(Generator(*model, nullptr, 0), Error);
 }
 
 TEST(Generator, RefusesImagesThatDoNotMatchThePrompt) {

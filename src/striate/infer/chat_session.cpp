@@ -33,7 +33,7 @@ ChatSession::ChatSession(const Checkpoint& checkpoint, const Placement& placemen
       folder_(checkpoint.folder),
       tokenizer_(load_tokenizer(settings.tokenizer.value_or(checkpoint.folder))),
       model_(load_model(checkpoint, placement)),
-      generator_(*model_, tokenizer_) {
+      generator_(*model_, tokenizer_, settings.context) {
   if (!checkpoint.config.vision) return;
   pixels_ = preprocess_config(checkpoint.config, checkpoint.folder);
   if (settings.pad_to_square) pixels_->pad_to_square = *settings.pad_to_square;

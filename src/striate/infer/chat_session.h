@@ -19,6 +19,7 @@ struct ChatSettings {
   std::optional<TemplateKind> conversation;        // default: the family's
   bool raw = false;                                // the prompt as it is, no template: every turn stands alone
   std::optional<bool> pad_to_square;               // default: as the checkpoint says
+  std::optional<std::int64_t> context;             // tokens; default: as many as the model was made for
   std::optional<std::filesystem::path> tokenizer;  // default: the checkpoint's folder
 };
 

@@ -22,6 +22,15 @@ bool contains(const std::vector<std::int64_t>& ids, std::int64_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+std::int64_t checked_context(const DecoderConfig& config, std::optional<std::int64_t> context) {
+  if (!context) return config.max_positions;
+  if (*context < 1 || *context > config.max_positions) {
+    throw invalid_input(cat("a context of ", *context, " tokens: the model was made for ", config.max_positions),
+                        cat("give --context 1 to ", config.max_positions));
+  }
+  return *context;
+}
+
 // Turns ids into text as they come, holding back what may be the beginning of a stop string.
 class AnswerText {
  public:
@@ -75,10 +84,10 @@ double GenerationResult::decode_tokens_per_s() const {
   return decode_seconds > 0.0 ? static_cast<double>(decode_steps) / decode_seconds : 0.0;
 }
 
-Generator::Generator(const Lvlm& model, std::shared_ptr<const Tokenizer> tokenizer)
+Generator::Generator(const Lvlm& model, std::shared_ptr<const Tokenizer> tokenizer, std::optional<std::int64_t> context)
     : model_(model),
       tokenizer_(std::move(tokenizer)),
-      cache_(model.config().decoder, model.placement(), model.config().decoder.max_positions) {}
+      cache_(model.config().decoder, model.placement(), checked_context(model.config().decoder, context)) {}
 
 void Generator::reset() {
   cache_.truncate(0);
@@ -138,7 +147,7 @@ GenerationResult Generator::generate(const Sample& prompt, const GenerationOptio
   const auto total = static_cast<std::int64_t>(expanded.token_ids.size());
   if (total == 0) throw invalid_input("the prompt is empty", "give some text");
   if (total > cache_.capacity()) {
-    throw invalid_input(cat("the prompt has ", total, " tokens, the model's context ", cache_.capacity()),
+    throw invalid_input(cat("the prompt has ", total, " tokens, the context ", cache_.capacity()),
                         "shorten the prompt or give fewer images");
   }
   GenerationResult result;

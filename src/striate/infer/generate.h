@@ -52,7 +52,10 @@ struct GenerationCallbacks {
 class Generator {
  public:
   // Without a tokenizer (nullptr) answers have ids but no text, and stop strings never match.
-  Generator(const Lvlm& model, std::shared_ptr<const Tokenizer> tokenizer);
+  // `context` is how many tokens a prompt and its answer may have together; nullopt: as many as the model was made for.
+  // Throws InvalidInput when it is more than that, ResourceError when their keys and values do not fit in memory.
+  Generator(const Lvlm& model, std::shared_ptr<const Tokenizer> tokenizer,
+            std::optional<std::int64_t> context = std::nullopt);
 
   // `prompt.input_ids` with kImageToken per image, `prompt.images` the vision features ([P, vision_hidden] each).
   // Throws InvalidInput when the prompt is empty, longer than the model's context, or images do not match.

@@ -1,6 +1,7 @@
 #include "striate/infer/kv_cache.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
 
 #include <cmath>
 
@@ -13,9 +14,14 @@ namespace striate {
 KvCache::KvCache(const DecoderConfig& config, const Placement& placement, std::int64_t capacity)
     : config_(config), capacity_(capacity) {
   const at::TensorOptions options = at::TensorOptions(compute_dtype(placement.compute)).device(placement.device);
-  for (std::int64_t i = 0; i < config.layers; ++i) {
-    keys_.push_back(at::empty({config.kv_heads, capacity, config.head_dim}, options));
-    values_.push_back(at::empty({config.kv_heads, capacity, config.head_dim}, options));
+  try {
+    for (std::int64_t i = 0; i < config.layers; ++i) {
+      keys_.push_back(at::empty({config.kv_heads, capacity, config.head_dim}, options));
+      values_.push_back(at::empty({config.kv_heads, capacity, config.head_dim}, options));
+    }
+  } catch (const c10::Error&) {  // the allocator's: no memory on the machine or device
+    throw resource_error(cat("no memory for the keys and values of ", capacity, " tokens"),
+                         "give a smaller context with --context N");
   }
 }
 

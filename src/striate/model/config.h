@@ -127,8 +127,8 @@ ModelConfig read_model_config(const std::filesystem::path& folder,
 // vision_config). Throws as above; `where` is what errors call the file.
 VisionConfig parse_vision_config(const nlohmann::json& json, const std::string& where);
 
-// A vision tower's shape by its published name (CLIP ViT-L/14 at 336 and 224 pixels, SigLIP-so400m/384), for configs that
-// only name it; the name may have an owner in front. nullopt for others.
+// A vision tower's shape by its published name (CLIP ViT-L/14 at 336 and 224 pixels, SigLIP-so400m/384), for configs
+// that only name it; the name may have an owner in front. nullopt for others.
 std::optional<VisionConfig> published_tower(const std::string& name);
 
 // A decoder's own config (Llama, Phi-3). Throws as above.
