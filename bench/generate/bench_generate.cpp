@@ -4,7 +4,7 @@
 //   {"do": "prefill", "prompt": P, "threads": N}   the whole prompt from an empty cache, tower and projector included
 //   {"do": "decode", "prompt": P, "threads": N, "steps": K}   K steps after the prompt, which may lie in the cache
 //   {"do": "logits", "prompt": P, "threads": N}    the logits of the last prompt position, to compare programs by
-//   {"do": "memory"}                               the peak of what this process held resident
+//   {"do": "memory"}                               resident bytes: the peak, and of the present ones the anonymous
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 

@@ -205,7 +205,7 @@ def results(measured, workers, machine, threads):
             rate = "read" if what == "decode" else matrix
             row |= {"rate": rate, "machine_rate": measured.median(rate, threads, "machine"),
                     "share_of_rate": measured.median_ratio(ours, (rate, threads, "machine")) * per_token[what]}
-        yield row | {"peak_memory": memory["striate"]["peak"], "peak_anonymous_memory": memory["striate"]["anonymous"]}
+        yield row | {"peak_memory": memory["striate"]["peak"], "anonymous_memory": memory["striate"]["anonymous"]}
 
 
 def print_table(rows):
@@ -220,7 +220,7 @@ def print_table(rows):
         print(f"{row['what']:16} {row['threads']:7} {row['compute']:>8} {row['tokens_per_s']:9.1f} {peer:>18} {ratio:>6}  {share}")
     last = rows[-1]
     line = f"peak memory: Striate {last['peak_memory'] / 1e9:.2f} GB resident, mapped files included"
-    line += f" ({last['peak_anonymous_memory'] / 1e9:.2f} GB its own)"
+    line += f" ({last['anonymous_memory'] / 1e9:.2f} GB its own at the end)"
     if "peer_peak_memory" in last:
         line += f"; {last['peer']} {last['peer_peak_memory'] / 1e9:.2f} GB"
     print(line)
