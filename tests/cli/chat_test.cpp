@@ -113,6 +113,17 @@ TEST_F(ChatCommand, AMistakeInAConversationLosesNothing) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("you:   Hello"), testing::Not(HasSubstr("two"))));
 }
 
+TEST_F(ChatCommand, DrawsTokensThatTheTokenizerDoesNotKnowWithoutHarm) {
+  // The model's vocabulary is padded beyond the tokenizer's; a hot enough draw meets the padding.
+  const nlohmann::json answer = [&] {
+    const CommandResult result = chat({"--prompt", "Hello", "--temperature", "100", "--max-tokens", "200", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  }();
+  const auto ids = answer["ids"].get<std::vector<std::int64_t>>();
+  EXPECT_GT(*std::max_element(ids.begin(), ids.end()), 1501) << "no token of the padding was drawn";
+}
+
 TEST_F(ChatCommand, RefusesMoreImageMarksThanImagesAndTheReverse) {
   expect_refusal(chat({"--prompt", "<image> and <image>", "--image", photo()}), "2 <image> and 1 images");
   expect_refusal(chat({"--prompt", "<image>", "--image", photo(), "--image", photo()}), "1 <image> and 2 images");

@@ -37,11 +37,14 @@ class AnswerText {
   AnswerText(std::shared_ptr<const Tokenizer> tokenizer, const std::vector<std::string>& stops,
              const GenerationCallbacks& callbacks)
       : stops_(stops), callbacks_(callbacks) {
-    if (tokenizer) decoder_.emplace(std::move(tokenizer));
+    if (!tokenizer) return;
+    known_ids_ = tokenizer->vocab_size();
+    decoder_.emplace(std::move(tokenizer));
   }
 
   // False when the caller wants to stop.
-  bool push(std::int64_t id) { return !decoder_ || emit(stops_.push(decoder_->push(id))); }
+  // Models pad their vocabulary beyond the tokenizer's: such an id, should it be drawn, stands for no text.
+  bool push(std::int64_t id) { return id >= known_ids_ || emit(stops_.push(decoder_->push(id))); }
   bool finish() { return !decoder_ || (emit(stops_.push(decoder_->finish())) && emit(stops_.finish())); }
   bool stopped() const { return stops_.stopped(); }
   const std::string& text() const { return text_; }
@@ -53,6 +56,7 @@ class AnswerText {
   }
 
   std::optional<StreamDecoder> decoder_;
+  std::int64_t known_ids_ = 0;  // none without a tokenizer
   StopStrings stops_;
   const GenerationCallbacks& callbacks_;
   std::string text_;

@@ -37,7 +37,8 @@ class WeightFile {
 // One `.safetensors` file (https://huggingface.co/docs/safetensors: 8-byte header length, JSON header, data). The
 // header is read and checked here, tensors are not: it costs the same for any size of data.
 // Throws CorruptData: header over 100 MB or past the end, not JSON, unknown dtype, shape times dtype not the byte
-// count or overflowing, offsets out of range, overlapping, or leaving holes, duplicate names. Each names file and tensor.
+// count or overflowing, offsets out of range, overlapping, or leaving holes, duplicate names. Each names file and
+// tensor.
 std::shared_ptr<const WeightFile> open_safetensors(const std::filesystem::path& path);
 
 // One PyTorch zip file (`torch.save`: pytorch_model.bin, mm_projector.bin, non_lora_trainables.bin). Its pickle is
@@ -77,7 +78,8 @@ class SafetensorsWriter {
 };
 
 // A whole safetensors file at once.
-void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        const std::vector<std::pair<std::string, std::string>>& metadata = {{"format", "pt"}});
 
 }  // namespace striate
