@@ -12,6 +12,8 @@
 #include <chrono>
 #include <new>
 
+#include "striate/tensor/parallel.h"
+
 namespace striate::bench {
 namespace {
 
@@ -54,7 +56,7 @@ double ReadBuffer::read_rate() {
   const std::int64_t share = (blocks + at::get_num_threads() - 1) / at::get_num_threads();
   std::atomic<std::uint64_t> sum = 0;
   const auto start = Clock::now();
-  at::parallel_for(0, blocks, share, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(blocks, share, [&](std::int64_t begin, std::int64_t end) {
     sum += sum_words(words_ + static_cast<std::size_t>(begin) * kLanes, static_cast<std::size_t>(end - begin) * kLanes);
   });
   const double seconds = seconds_since(start);

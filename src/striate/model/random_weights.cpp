@@ -1,13 +1,12 @@
 #include "striate/model/random_weights.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "striate/base/error.h"
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/parallel.h"
 
 namespace striate {
 namespace {
@@ -28,7 +27,7 @@ void fill_normal(Value* out, std::int64_t count, std::uint64_t key, double std_d
   constexpr float kMean = 2.0F * 65535.0F;  // of four 16-bit uniforms
   const auto scale = static_cast<float>(std_deviation / (65536.0 * std::sqrt(4.0 / 12.0)));
   constexpr std::int64_t kGrain = 1 << 18;
-  at::parallel_for(0, count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
     std::uint64_t counter = key + static_cast<std::uint64_t>(begin) * kStep;
     for (std::int64_t i = begin; i < end; ++i) {
       const std::uint64_t bits = mix(counter);
