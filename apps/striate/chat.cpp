@@ -1,7 +1,7 @@
 // striate chat: one answer, or a conversation in the terminal.
 #include <ATen/ops/stack.h>
-#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
