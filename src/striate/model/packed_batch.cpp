@@ -66,6 +66,13 @@ PackedBatch pack(std::span<const Sample> samples) {
   batch.image_slots = at::tensor(image_slots, at::kLong);
   batch.targets = at::tensor(targets, at::kLong);
   batch.target_slots = at::tensor(target_slots, at::kLong);
+  const auto keyed = std::count_if(samples.begin(), samples.end(), [](const Sample& s) { return s.key.has_value(); });
+  if (keyed != 0 && keyed != static_cast<std::ptrdiff_t>(samples.size())) {
+    throw internal_error("some samples of a stream have a key and others have none");
+  }
+  for (const Sample& sample : samples) {
+    if (sample.key) batch.sample_keys.push_back(*sample.key);
+  }
   if (!features.empty()) batch.image_features = at::cat(features);
   return batch;
 }

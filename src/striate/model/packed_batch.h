@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,9 +16,13 @@ struct PackedBatch {
   at::Tensor positions;       // [N] int64, from 0 in every sample
   at::Tensor cu_seqlens;      // [S+1] int32, on the CPU: where each sample begins, and N
   at::Tensor image_features;  // [M, vision_hidden], rows of the vision tower's output; undefined when M = 0
+  at::Tensor pixels;          // [images, 3, S, S] fp32 in place of image_features while the tower itself is trained
   at::Tensor image_slots;     // [M] int64, the stream position each row goes to
   at::Tensor targets;         // [K] int64, the label ids
   at::Tensor target_slots;    // [K] int64, the position that predicts each target
+
+  // One per sample: what random choices about it are keyed by, whatever it is packed with. Empty: none are made.
+  std::vector<std::uint64_t> sample_keys;
 
   std::int64_t tokens() const { return token_ids.size(0); }
   std::int64_t samples() const { return cu_seqlens.size(0) - 1; }
@@ -28,6 +33,7 @@ struct Sample {
   std::vector<std::int64_t> input_ids;  // kImageToken once per image
   std::vector<std::int64_t> labels;     // same length, or empty (nothing to learn); kIgnoreLabel = no target
   std::vector<at::Tensor> images;       // one [P, vision_hidden] per image, in order
+  std::optional<std::uint64_t> key;     // PackedBatch::sample_keys; all samples of a stream have one, or none has
 };
 
 // A sample with every kImageToken replaced by its image's P positions.

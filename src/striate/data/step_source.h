@@ -1,0 +1,85 @@
+// Training data as a sequence of optimiser steps: the order, the packing and the pictures of each.
+//
+// Everything about a step is decided by (seed, epoch, index in the epoch) and the files: the samples in it, their
+// order and what they are packed with are the same for any number of ranks and threads; a rank takes its share of it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "striate/model/lvlm.h"
+#include "striate/model/packed_batch.h"
+#include "striate/text/conversation.h"
+#include "striate/text/tokenizer.h"
+
+namespace striate {
+
+// Where a run stands in its data, complete enough to go on bit for bit. Steps of an epoch are planned window by window:
+// `window_start` is the place in the epoch's order where the current window begins, `step_in_window` how many of its
+// steps were already taken.
+struct DataPosition {
+  std::int64_t epoch = 0;
+  std::int64_t window_start = 0;
+  std::int64_t step_in_window = 0;
+  std::int64_t bad_samples = 0;  // skipped so far
+  std::int64_t seen_samples = 0;
+  std::int64_t truncated_samples = 0;
+  bool operator==(const DataPosition&) const = default;
+};
+
+enum class OnBadSample { kStop, kSkip };
+
+struct StepSourceOptions {
+  std::filesystem::path data;    // LLaVA JSON or JSON Lines
+  std::filesystem::path images;  // folder the samples' `image` is relative to
+  TemplateKind conversation = TemplateKind::kVicunaV1;
+  bool shuffle = true;
+  std::uint64_t seed = 234;
+  // One of the two: samples per optimiser step over all ranks, or tokens (image rows counted) per optimiser step.
+  std::int64_t batch = 0;
+  std::int64_t tokens_per_step = 0;
+  std::int64_t tokens_per_stream = 8192;  // a rank's share of a step is packed into streams of at most so many tokens
+  std::int64_t max_tokens = 2048;         // of a sample, image rows counted; longer ones are cut and counted
+  int rank = 0;
+  int ranks = 1;
+  OnBadSample on_bad_sample = OnBadSample::kStop;
+  double max_bad_share = 0.01;               // skipping more of the samples seen than this stops the run
+  std::filesystem::path bad_samples_file;    // JSON Lines, appended to by rank 0; empty: none
+  std::int64_t feature_cache_bytes = 1 << 30;  // memory for vision features
+  std::filesystem::path feature_cache_folder;  // on disk as well; empty: no
+  bool pixels = false;  // leave the tower to the caller (it is being trained): PackedBatch::pixels, and no cache
+  int threads = 2;      // that read, decode and tokenise
+};
+
+// One optimiser step as one rank sees it.
+struct TrainingStep {
+  std::vector<PackedBatch> streams;                    // this rank's share, image features (or pixels) filled in
+  std::vector<std::vector<std::string>> sample_names;  // [stream][sample]: id and place in the file, for people
+  std::int64_t targets = 0;                            // of the whole step, all ranks: what losses are divided by
+  std::int64_t tokens = 0;                             // of the whole step
+  std::int64_t samples = 0;                            // of the whole step
+  DataPosition after;                                  // where the run stands once this step is taken
+};
+
+// Reads ahead in background threads with bounded queues; `next` itself runs the vision tower for features not cached.
+class StepSource {
+ public:
+  virtual ~StepSource() = default;
+  // The next step; epochs follow each other without end. Throws InvalidInput for a bad sample (kStop) or too many of
+  // them (kSkip), naming the first.
+  virtual TrainingStep next() = 0;
+  virtual std::int64_t samples_per_epoch() const = 0;
+  // Optimiser steps in an epoch: exact with `batch` (bad samples aside), an estimate from the first window's lengths
+  // with `tokens_per_step`.
+  virtual std::int64_t steps_per_epoch() const = 0;
+};
+
+// `model` gives the tower, preprocessing and image row count; it and the tokenizer must outlive the source.
+std::unique_ptr<StepSource> open_step_source(const Lvlm& model, const Tokenizer& tokenizer,
+                                             const StepSourceOptions& options, const DataPosition& start = {});
+
+}  // namespace striate

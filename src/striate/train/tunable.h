@@ -1,0 +1,66 @@
+// A model prepared for training: parameters where training may change something, frozen types everywhere else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "striate/model/lvlm.h"
+#include "striate/model/parameter.h"
+
+namespace striate {
+
+enum class Stage {
+  kAlign,     // projector only
+  kTune,      // projector and region
+  kPretrain,  // the whole decoder with embeddings and head, and the projector where there is one
+};
+
+enum class TuneKind {
+  kLora,  // an adapter on the linears of the region's layers
+  kFull,  // every weight of the region's layers
+};
+
+struct LoraOptions {
+  std::int64_t rank = 128;
+  double alpha = 256;
+  double dropout = 0.05;
+  // Linears by their last name (q_proj, gate_up_proj); empty: every linear of the layer.
+  std::vector<std::string> targets;
+};
+
+struct TuneOptions {
+  Stage stage = Stage::kTune;
+  TuneKind kind = TuneKind::kLora;
+  std::vector<std::int64_t> layers;  // the region, 0-based; not read by kAlign and kPretrain
+  LoraOptions lora;
+  bool freeze_projector = false;  // then no backward pass runs below the lowest trained layer
+  bool tune_vision_tower = false;
+  std::uint64_t seed = 234;
+};
+
+// Replaces the model's frozen linears by trained ones as the options say. A is drawn uniform in +-1/sqrt(in) (PEFT's
+// kaiming_uniform with a = sqrt 5), B is zero, both keyed by the seed and the parameter's name.
+class Tunable {
+ public:
+  // Throws InvalidInput for a layer the decoder does not have, a target no linear is called, nothing to train, or
+  // adapters already on the model.
+  Tunable(Lvlm& model, const TuneOptions& options);
+
+  Lvlm& model() { return *model_; }
+  const Lvlm& model() const { return *model_; }
+  const TuneOptions& options() const { return options_; }
+  ParameterSet& parameters() { return parameters_; }
+  const ParameterSet& parameters() const { return parameters_; }
+  // Whether gradients must reach the stream's first layer (a trained projector, embedding or vision tower).
+  bool trains_below_decoder() const;
+  // The lowest decoder layer that needs a backward pass; the number of layers when none does.
+  std::int64_t lowest_backward_layer() const;
+
+ private:
+  Lvlm* model_;
+  TuneOptions options_;
+  ParameterSet parameters_;
+};
+
+}  // namespace striate
