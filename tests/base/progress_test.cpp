@@ -30,6 +30,12 @@ TEST(ProgressText, AnUnknownTotalShowsCountAndRateOnly) {
             "Reading  30  15/s");
 }
 
+TEST(ProgressText, WhatAnEarlierRunDidIsNoPartOfTheRate) {
+  const ProgressState state{
+      .label = "Train", .done = 60, .total = 100, .unit = "steps", .seconds = 5, .before = 50, .note = "loss 1.25"};
+  EXPECT_EQ(progress_text(state, false), "Train   60%  60 of 100 steps  2.00/s  20 s left  loss 1.25");
+}
+
 TEST(ProgressText, NothingDoneHasNoRate) {
   EXPECT_EQ(progress_text({.label = "Reading", .done = 0, .total = 10, .unit = {}, .seconds = 0}, false),
             "Reading    0%  0 of 10");

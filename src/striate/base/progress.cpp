@@ -34,7 +34,7 @@ std::string amount(double value, const std::string& unit) {
 }
 
 std::string rate_text(const ProgressState& state) {
-  const double rate = static_cast<double>(state.done) / state.seconds;
+  const double rate = static_cast<double>(state.done - state.before) / state.seconds;
   const bool slow = state.unit != "B" && rate < 10;
   std::array<char, 32> decimals{};
   std::snprintf(decimals.data(), decimals.size(), "%.2f", rate);
@@ -66,14 +66,16 @@ std::string progress_text(const ProgressState& state, bool bar) {
   text += cat("  ", amount(static_cast<double>(done), state.unit));
   if (state.total > 0) text += cat(" of ", amount(static_cast<double>(state.total), state.unit));
   if (!state.unit.empty() && state.unit != "B") text += cat(" ", state.unit);
-  if (done > 0 && state.seconds > 0) {
+  if (done > state.before && state.seconds > 0) {
     text += rate_text(state);
     if (done < state.total) {
-      const double left = state.seconds * static_cast<double>(state.total - done) / static_cast<double>(done);
+      const auto own = static_cast<double>(done - state.before);
+      const double left = state.seconds * static_cast<double>(state.total - done) / own;
       text += cat("  ", human_duration(left), " left");
     }
   }
   if (state.total > 0 && done == state.total) text += cat("  in ", human_duration(state.seconds));
+  if (!state.note.empty()) text += "  " + state.note;
   return text;
 }
 
@@ -100,6 +102,17 @@ void Progress::advance(std::uint64_t count) {
   if (now - shown_at_ < (options_.terminal ? kRedrawSeconds : kLineSeconds)) return;
   shown_at_ = now;
   show();
+}
+
+void Progress::start_at(std::uint64_t done) {
+  const std::lock_guard lock(mutex_);
+  state_.done = done;
+  state_.before = done;
+}
+
+void Progress::set_note(std::string note) {
+  const std::lock_guard lock(mutex_);
+  state_.note = std::move(note);
 }
 
 void Progress::finish() {

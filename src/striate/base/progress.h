@@ -14,9 +14,11 @@ namespace striate {
 struct ProgressState {
   std::string label;
   std::uint64_t done = 0;
-  std::uint64_t total = 0;  // 0: not known
-  std::string unit;         // "B" shows bytes; else it follows the counts ("samples"); may be empty
-  double seconds = 0;       // since the start
+  std::uint64_t total = 0;   // 0: not known
+  std::string unit;          // "B" shows bytes; else it follows the counts ("samples"); may be empty
+  double seconds = 0;        // since the start
+  std::uint64_t before = 0;  // of `done`, what an earlier run had done: no part of the rate
+  std::string note = {};     // shown at the end of the line; may be empty
 };
 
 // "Reading  42% [########            ]  5.67 GB of 13.5 GB  1.20 GB/s  7 s left"; the bar on request only.
@@ -47,6 +49,10 @@ class Progress {
   ~Progress();
 
   void advance(std::uint64_t count = 1);
+  // The job goes on where an earlier one had got to.
+  void start_at(std::uint64_t done);
+  // What the next lines end with ("loss 1.234").
+  void set_note(std::string note);
   // Shows the final state; further calls do nothing.
   void finish();
 

@@ -1,15 +1,13 @@
 #include "striate/model/init_model.h"
 
 #include <ATen/ops/empty.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <limits>
 
+#include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
@@ -26,45 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kVocabularyStep = 64;
-
-// A folder beside its destination that moves there on commit(), and vanishes otherwise.
-class AtomicFolder {
- public:
-  explicit AtomicFolder(fs::path destination) : destination_(std::move(destination)) {
-    std::error_code failed;
-    if (destination_.has_parent_path()) fs::create_directories(destination_.parent_path(), failed);
-    std::string pattern = destination_.string() + ".tmp-XXXXXX";
-    if (failed || ::mkdtemp(pattern.data()) == nullptr) {
-      const std::string why = failed ? failed.message() : std::strerror(errno);
-      throw resource_error(cat(destination_.string(), ": cannot be made: ", why),
-                           "check that the folder above it exists and is writable");
-    }
-    path_ = pattern;
-  }
-  ~AtomicFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
-  void commit() {
-    fs::permissions(path_, fs::perms(0755));
-    std::error_code failed;
-    fs::rename(path_, destination_, failed);
-    if (failed) {
-      throw resource_error(cat(destination_.string(), ": cannot be moved into place: ", failed.message()),
-                           "did something appear there meanwhile?");
-    }
-    path_.clear();
-  }
-
- private:
-  fs::path destination_;
-  fs::path path_;
-};
 
 // `out` without a trailing slash; refuses what is in use.
 fs::path free_destination(const fs::path& out) {

@@ -1,0 +1,35 @@
+// Folders that appear whole or not at all.
+#pragma once
+
+#include <filesystem>
+
+namespace striate {
+
+// A folder built beside its destination, as `.NAME.tmp-XXXXXX`, that moves there on commit(). Destroyed without
+// commit(), it leaves nothing behind; a killed process leaves the hidden folder, which remove_leftovers() finds.
+class AtomicFolder {
+ public:
+  // Makes the folders above `destination` where they are missing. Throws ResourceError when that cannot be done.
+  explicit AtomicFolder(std::filesystem::path destination);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  // Where to write meanwhile.
+  const std::filesystem::path& path() const { return path_; }
+  // fsync of every folder inside (files are synced by who writes them: AtomicFile does), rename, fsync of the folder
+  // above. What is at the destination stays (ResourceError) unless it is an empty folder, or `replace` is set.
+  void commit(bool replace = false);
+
+  // Deletes what killed processes left behind while they built folders beside others in `parent`.
+  static void remove_leftovers(const std::filesystem::path& parent);
+
+ private:
+  std::filesystem::path destination_;
+  std::filesystem::path path_;
+};
+
+// Makes a folder's list of names durable. Does nothing where the file system cannot.
+void sync_folder(const std::filesystem::path& folder);
+
+}  // namespace striate
