@@ -1,0 +1,229 @@
+#include "striate/region/layer_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <set>
+
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/strings.h"
+#include "striate/region/score_file.h"
+#include "tests/support/paths.h"
+
+namespace striate {
+namespace {
+
+using Layers = std::vector<std::int64_t>;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Layers range(std::int64_t first, std::int64_t last) {
+  Layers out(static_cast<std::size_t>(last - first + 1));
+  std::iota(out.begin(), out.end(), first);
+  return out;
+}
+
+// The error's line and hint in one, so that one matcher sees both.
+std::string refusal(const std::string& spec, std::int64_t layers) {
+  try {
+    return cat("accepted: ", layer_list_text(parse_layer_set(spec, layers)));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 2) << spec;
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << spec;
+    EXPECT_NE(error.hint(), "") << spec;
+    return cat(error.what(), " | ", error.hint());
+  }
+}
+
+TEST(LayerSet, EverySpecOfTheDesignNamesItsLayersOf32) {
+  const std::vector<std::pair<std::string, Layers>> cases = {
+      {"all", range(0, 31)},
+      {"uniform:8", {0, 4, 8, 12, 16, 20, 24, 28}},
+      {"uniform:25%", {0, 4, 8, 12, 16, 20, 24, 28}},
+      {"uniform:8@2", {2, 6, 10, 14, 18, 22, 26, 30}},
+      {"uniform:25%@3", {3, 7, 11, 15, 19, 23, 27, 31}},
+      {"uniform:32", range(0, 31)},
+      {"uniform:1", {0}},
+      {"uniform:1@31", {31}},
+      {"uniform:5", {0, 6, 12, 19, 25}},
+      {"paper", {0, 4, 8, 12, 18, 22, 26, 30}},
+      {"authors-script", {1, 5, 9, 13, 19, 23, 27, 31}},
+      {"bottom:8", range(0, 7)},
+      {"mid-bottom:8", range(8, 15)},
+      {"mid-top:8", range(16, 23)},
+      {"top:8", range(24, 31)},
+      {"top:25%", range(24, 31)},
+      {"bottom-top:8", {0, 1, 2, 3, 28, 29, 30, 31}},
+      {"bottom-top:3", {0, 1, 31}},
+      {"bottom-top:1", {0}},
+      {"0,4,8-11", {0, 4, 8, 9, 10, 11}},
+      {" 31 , 0 - 2, 1-3 ", {0, 1, 2, 3, 31}},
+      {"7", {7}},
+  };
+  for (const auto& [spec, layers] : cases) EXPECT_EQ(parse_layer_set(spec, 32), layers) << spec;
+}
+
+TEST(LayerSet, DepthsThatDivideBadlyAreRoundedAsDocumented) {
+  EXPECT_EQ(parse_layer_set("paper", 40), (Layers{0, 4, 8, 13, 17, 22, 26, 31, 35}));
+  EXPECT_EQ(parse_layer_set("uniform:4", 10), (Layers{0, 2, 5, 7}));
+  EXPECT_EQ(parse_layer_set("uniform:4@1", 10), (Layers{1, 3, 6, 8}));
+  EXPECT_EQ(parse_layer_set("mid-bottom:25%", 30), range(7, 14));
+  EXPECT_EQ(parse_layer_set("mid-top:25%", 30), range(15, 22));
+  EXPECT_EQ(parse_layer_set("top:25%", 30), range(22, 29));
+  EXPECT_EQ(parse_layer_set("mid-bottom:1", 1), (Layers{0}));
+  EXPECT_EQ(parse_layer_set("uniform:12.5%", 16), (Layers{0, 8}));
+  EXPECT_EQ(parse_layer_set("uniform:25%", 6), (Layers{0, 3}));  // 1.5 is rounded up
+  EXPECT_EQ(parse_layer_set("uniform:1%", 32), (Layers{0}));     // at least one
+  EXPECT_EQ(parse_layer_set("top:100%", 3), range(0, 2));
+}
+
+TEST(LayerSet, UniformStaysInsideItsBinsAtEveryDepth) {
+  for (std::int64_t depth = 1; depth <= 48; ++depth) {
+    for (std::int64_t k = 1; k <= depth; ++k) {
+      const Layers bins = uniform_bins(depth, k);
+      const std::int64_t last_offset = depth / k - 1;
+      for (const std::int64_t offset : {std::int64_t{0}, last_offset}) {
+        const Layers layers = parse_layer_set(cat("uniform:", k, "@", offset), depth);
+        ASSERT_EQ(layers.size(), static_cast<std::size_t>(k));
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+          EXPECT_GE(layers[i], bins[i]);
+          EXPECT_LT(layers[i], bins[i + 1]) << "uniform:" << k << "@" << offset << " of " << depth;
+        }
+      }
+      EXPECT_THAT(refusal(cat("uniform:", k, "@", last_offset + 1), depth), HasSubstr("leaves the bins"));
+    }
+  }
+}
+
+TEST(LayerSet, RandomSetsDependOnTheSeedAloneAndReachEveryLayer) {
+  EXPECT_EQ(parse_layer_set("random:8:1", 32), parse_layer_set("random:25%:1", 32));
+  EXPECT_NE(parse_layer_set("random:8:1", 32), parse_layer_set("random:8:2", 32));
+  EXPECT_EQ(parse_layer_set("random:32:5", 32), range(0, 31));
+  std::set<std::int64_t> seen;
+  for (int seed = 0; seed < 60; ++seed) {
+    const Layers layers = parse_layer_set(cat("random:4:", seed), 16);
+    EXPECT_EQ(layers.size(), 4U);
+    EXPECT_EQ(std::set<std::int64_t>(layers.begin(), layers.end()).size(), 4U);
+    EXPECT_TRUE(std::is_sorted(layers.begin(), layers.end()));
+    seen.insert(layers.begin(), layers.end());
+  }
+  EXPECT_EQ(seen.size(), 16U);
+}
+
+TEST(LayerSet, EveryMistakeIsOneLineAndAHint) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "names no layer | "},
+      {"  ", "names no layer | "},
+      {"uniforn:8", "did you mean uniform?"},
+      {"Top:8", "did you mean top?"},
+      {"authors_script", "did you mean authors-script?"},
+      {"everything", "known: all, authors-script, "},
+      {"uniform", "says not how many layers | write uniform:8"},
+      {"uniform:", "says not how many layers"},
+      {"uniform@2", "says not how many layers"},
+      {"uniform:0", "names no layer | give at least 1"},
+      {"uniform:33", "33 layers of a decoder that has 32 | give 1 to 32"},
+      {"uniform:-3", "\"-3\" is no number of layers"},
+      {"uniform:+3", "\"+3\" is no number of layers"},
+      {"uniform:8.5", "\"8.5\" is no number of layers"},
+      {"uniform:8:1", "\"8:1\" is no number of layers"},
+      {"uniform:99999999999999999999", "is too large"},
+      {"uniform:0%", "no share of the layers"},
+      {"uniform:101%", "no share of the layers"},
+      {"uniform:-5%", "no share of the layers"},
+      {"uniform:nan%", "no share of the layers"},
+      {"uniform:%", "no share of the layers"},
+      {"uniform:2e1%", "no share of the layers"},
+      {"uniform:8@4", "offset 4 leaves the bins: 8 bins of 32 layers hold 4 layers each | give an offset of 0 to 3"},
+      {"uniform:20@1", "hold 1 layer or more | leave the offset out"},
+      {"uniform:8@", "\"\" is no offset"},
+      {"uniform:8@-1", "\"-1\" is no offset"},
+      {"all:8", "\"all\" takes nothing behind it"},
+      {"paper:8", "\"paper\" takes nothing behind it"},
+      {"top:8@1", "\"8@1\" is no number of layers"},
+      {"mid-bottom:25", "25 layers from layer 8 on reach beyond the last, 31 | give at most 24"},
+      {"mid-top:17", "give at most 16"},
+      {"bottom-top", "says not how many layers"},
+      {"random:8", "needs a number of layers and a seed"},
+      {"random:8:1:2", "needs a number of layers and a seed"},
+      {"random:8:x", "\"x\" is no seed"},
+      {"random:40:1", "40 layers of a decoder that has 32"},
+      {"32", "layer 32 is outside the decoder | this decoder has layers 0 to 31"},
+      {"0,4,99999999999", "layer 99999999999 is outside the decoder"},
+      {"0-99999999999999999999", "is too large"},
+      {"-1", "\"-1\" is no layer"},
+      {"0,,4", "empty place between commas"},
+      {"0,4,", "empty place between commas"},
+      {"11-8", "runs downwards | write 8-11"},
+      {"4-", "\"\" is no layer"},
+      {"0,four", "\"four\" is no layer"},
+      {"0 4", "\"0 4\" is no layer"},
+      {"1-2-3", "\"2-3\" is no layer"},
+      {"score:8", "needs a score file, a metric and a number of layers"},
+      {"score::bi:8", "needs a score file, a metric and a number of layers"},
+      {"score:/nonexistent/scores.json:bi:8", "/nonexistent/scores.json"},
+  };
+  for (const auto& [spec, words] : cases) EXPECT_THAT(refusal(spec, 32), HasSubstr(words)) << spec;
+}
+
+TEST(LayerSet, PublishedListsAreRefusedAtOtherDepths) {
+  EXPECT_THAT(refusal("paper", 16), HasSubstr("decoders of 32 and 40 layers, this one has 16 | uniform:25%"));
+  EXPECT_THAT(refusal("authors-script", 40), HasSubstr("a decoder of 32, this one has 40 | uniform:25%"));
+}
+
+TEST(LayerSet, AListIsWrittenAsItIsRead) {
+  EXPECT_EQ(layer_list_text({0, 4, 8, 9, 10, 11}), "0,4,8-11");
+  EXPECT_EQ(layer_list_text({3, 4}), "3,4");
+  EXPECT_EQ(layer_list_text({}), "");
+  for (const char* spec : {"all", "uniform:5", "random:9:3", "bottom-top:7", "paper"}) {
+    const Layers layers = parse_layer_set(spec, 32);
+    EXPECT_EQ(parse_layer_set(layer_list_text(layers), 32), layers) << spec;
+  }
+}
+
+TEST(LayerSet, StripesShowEachLayerInItsPlace) {
+  EXPECT_EQ(stripes({0, 3}, 5), "█··█·");
+  EXPECT_EQ(stripes({}, 3), "···");
+}
+
+class ScoredLayerSet : public testing::Test {
+ protected:
+  void SetUp() override {
+    ScoreFile scores{.model = "m", .layers = 6, .samples = 10};
+    scores.metrics["bi"] = {.mean = {0.1, 0.5, 0.5, 0.2, 0.5, -1.0}};
+    scores.metrics["bi_image"] = {.mean = {0, 1, 2, std::numeric_limits<double>::quiet_NaN(), 4, 5}};
+    scores.angular[1] = {.mean = {6, 5, 4, 3, 2, 1}};
+    scores.angular[2] = {.mean = {5, 4, 3, 2, 1}};
+    write_score_file(scores, file_);
+  }
+
+  test::TemporaryFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "with:colon.json";
+};
+
+TEST_F(ScoredLayerSet, ScoreTakesTheHighestAndOfEqualOnesTheLower) {
+  EXPECT_THAT(parse_layer_set(cat("score:", file_.string(), ":bi:2"), 6), ElementsAre(1, 2));
+  EXPECT_THAT(parse_layer_set(cat("score:", file_.string(), ":bi:4"), 6), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(parse_layer_set(cat("score:", file_.string(), ":angular:50%"), 6), ElementsAre(0, 1, 2));
+}
+
+TEST_F(ScoredLayerSet, StratifiedTakesTheHighestOfEachBin) {
+  EXPECT_THAT(parse_layer_set(cat("stratified:", file_.string(), ":bi:2"), 6), ElementsAre(1, 4));
+  EXPECT_THAT(parse_layer_set(cat("stratified:", file_.string(), ":bi:4"), 6), ElementsAre(0, 1, 3, 4));
+  EXPECT_THAT(parse_layer_set(cat("stratified:", file_.string(), ":bi:6"), 6), ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST_F(ScoredLayerSet, ScoresThatDoNotFitAreRefused) {
+  EXPECT_THAT(refusal(cat("score:", file_.string(), ":bi:2"), 8),
+              HasSubstr("scores a decoder of 6 layers, this one has 8"));
+  EXPECT_THAT(refusal(cat("score:", file_.string(), ":b1:2"), 6), HasSubstr("did you mean bi?"));
+  EXPECT_THAT(refusal(cat("score:", file_.string(), ":fame:2"), 6), HasSubstr("it has: bi, bi_image, angular"));
+  EXPECT_THAT(refusal(cat("score:", file_.string(), ":bi_image:2"), 6), HasSubstr("no value of bi_image for layer 3"));
+  EXPECT_THAT(refusal(cat("stratified:", file_.string(), ":bi:7"), 6), HasSubstr("7 layers of a decoder that has 6"));
+  EXPECT_THAT(refusal(cat("score:", file_.string(), ":bi"), 6), HasSubstr("\"bi\" is no number of layers"));
+}
+
+}  // namespace
+}  // namespace striate
