@@ -18,6 +18,7 @@ void add_inspect(CLI::App& app, Run& run);
 void add_init(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_chat(CLI::App& app, Run& run);
+void add_region(CLI::App& app, Run& run);
 
 // The help text's closing lines: an example a reader can paste.
 std::string example(const std::string& text);
