@@ -19,10 +19,10 @@ CommandResult region(std::vector<std::string> arguments) {
   return run_command(arguments);
 }
 
-// A score file of `layers` layers whose metric bi grows with the layer's number.
+// A score file of `layers` layers whose metric bi grows with the layer's number, but is highest in layers 2 and 3.
 std::string score_file(int layers) {
   json mean = json::array();
-  for (int i = 0; i < layers; ++i) mean.push_back(i);
+  for (int i = 0; i < layers; ++i) mean.push_back(i == 2 || i == 3 ? 100 - i : i);
   return json{{"format", "striate-scores"}, {"version", 1}, {"model", "m"},
               {"layers", layers},           {"samples", 3}, {"metrics", {{"bi", {{"mean", mean}}}}}}
       .dump();
@@ -63,8 +63,8 @@ TEST(RegionCommand, TheDepthCanComeFromAModelAndTheMetricsFromAScoreFile) {
   write_file(scores, score_file(8));
   const CommandResult result = region({"--model", model, "--scores", scores, "--share", "2"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr(":bi:2  ······██    2  6,7\n"));
-  EXPECT_THAT(result.out, HasSubstr(":bi:2  ···█···█    2  3,7\n"));
+  EXPECT_THAT(result.out, HasSubstr(":bi:2       ··██····    2  2,3\n"));
+  EXPECT_THAT(result.out, HasSubstr(":bi:2  ··█····█    2  2,7\n"));
 }
 
 TEST(RegionCommand, MistakesAreOneLineAndAHint) {
