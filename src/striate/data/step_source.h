@@ -1,7 +1,8 @@
 // Training data as a sequence of optimiser steps: the order, the packing and the pictures of each.
 //
-// Everything about a step is decided by (seed, epoch, index in the epoch) and the files: the samples in it, their
-// order and what they are packed with are the same for any number of ranks and threads; a rank takes its share of it.
+// Everything about a step is decided by (seed, epoch, index in the epoch) and the files: the samples in it and their
+// keys are the same for any number of ranks and threads; a rank takes its share of it. docs/data.md says how steps are
+// planned, and what happens to bad samples.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "striate/image/image.h"
 #include "striate/model/lvlm.h"
 #include "striate/model/packed_batch.h"
 #include "striate/text/conversation.h"
@@ -18,15 +20,15 @@
 
 namespace striate {
 
-// Where a run stands in its data, complete enough to go on bit for bit. Steps of an epoch are planned window by window:
+// Where a run stands in its data, complete enough to go on bit for bit. Steps are planned window by window:
 // `window_start` is the place in the epoch's order where the current window begins, `step_in_window` how many of its
-// steps were already taken.
+// steps were already taken. Windows and steps go on from one epoch into the next.
 struct DataPosition {
   std::int64_t epoch = 0;
   std::int64_t window_start = 0;
   std::int64_t step_in_window = 0;
-  std::int64_t bad_samples = 0;  // skipped so far
-  std::int64_t seen_samples = 0;
+  std::int64_t bad_samples = 0;   // skipped so far, those of the whole current window included
+  std::int64_t seen_samples = 0;  // of the steps taken
   std::int64_t truncated_samples = 0;
   bool operator==(const DataPosition&) const = default;
 };
@@ -36,6 +38,8 @@ enum class OnBadSample { kStop, kSkip };
 struct StepSourceOptions {
   std::filesystem::path data;    // LLaVA JSON or JSON Lines
   std::filesystem::path images;  // folder the samples' `image` is relative to
+  // How pictures are prepared: preprocess_config() of the model's folder. Absent: the tower's defaults.
+  std::optional<PreprocessConfig> preprocess;
   TemplateKind conversation = TemplateKind::kVicunaV1;
   bool shuffle = true;
   std::uint64_t seed = 234;
@@ -47,8 +51,10 @@ struct StepSourceOptions {
   int rank = 0;
   int ranks = 1;
   OnBadSample on_bad_sample = OnBadSample::kStop;
-  double max_bad_share = 0.01;               // skipping more of the samples seen than this stops the run
-  std::filesystem::path bad_samples_file;    // JSON Lines, appended to by rank 0; empty: none
+  // Skipping more of the samples drawn than this stops the run; of fewer than 1000 (or the whole data set, if it is
+  // smaller), the share is of those.
+  double max_bad_share = 0.01;
+  std::filesystem::path bad_samples_file;      // JSON Lines, appended to by rank 0, a sample once; empty: none
   std::int64_t feature_cache_bytes = 1 << 30;  // memory for vision features
   std::filesystem::path feature_cache_folder;  // on disk as well; empty: no
   bool pixels = false;  // leave the tower to the caller (it is being trained): PackedBatch::pixels, and no cache
@@ -57,7 +63,9 @@ struct StepSourceOptions {
 
 // One optimiser step as one rank sees it.
 struct TrainingStep {
-  std::vector<PackedBatch> streams;                    // this rank's share, image features (or pixels) filled in
+  // This rank's share, image features (or pixels) filled in, on the model's device. None when there were fewer samples
+  // than ranks.
+  std::vector<PackedBatch> streams;
   std::vector<std::vector<std::string>> sample_names;  // [stream][sample]: id and place in the file, for people
   std::int64_t targets = 0;                            // of the whole step, all ranks: what losses are divided by
   std::int64_t tokens = 0;                             // of the whole step
@@ -70,15 +78,17 @@ class StepSource {
  public:
   virtual ~StepSource() = default;
   // The next step; epochs follow each other without end. Throws InvalidInput for a bad sample (kStop) or too many of
-  // them (kSkip), naming the first.
+  // them (kSkip), naming it, before the first step of the window it was found in; what a thread threw; and the same
+  // again when called again.
   virtual TrainingStep next() = 0;
   virtual std::int64_t samples_per_epoch() const = 0;
-  // Optimiser steps in an epoch: exact with `batch` (bad samples aside), an estimate from the first window's lengths
-  // with `tokens_per_step`.
+  // Optimiser steps in an epoch, rounded up: exact with `batch` (bad samples aside), an estimate from up to 512
+  // samples' lengths with `tokens_per_step`, which does not depend on where the run began.
   virtual std::int64_t steps_per_epoch() const = 0;
 };
 
-// `model` gives the tower, preprocessing and image row count; it and the tokenizer must outlive the source.
+// `model` gives the tower and the image row count; it and the tokenizer must outlive the source. Throws InvalidInput
+// for options that contradict each other, and a start beyond the data set.
 std::unique_ptr<StepSource> open_step_source(const Lvlm& model, const Tokenizer& tokenizer,
                                              const StepSourceOptions& options, const DataPosition& start = {});
 

@@ -1,0 +1,27 @@
+// The list of samples that training left out.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+
+#include "striate/data/dataset.h"
+#include "striate/data/window_planner.h"
+
+namespace striate {
+
+// Appends one JSON object a line: {"sample", "line", "reason", "message"}; a sample that the file names already is not
+// named again, whichever epoch or run it comes from.
+class BadSampleLog {
+ public:
+  // Nothing is written until there is something to write. An empty path: never.
+  explicit BadSampleLog(std::filesystem::path file);
+  // Throws ResourceError when the file cannot be written.
+  void add(const Dataset& data, const std::vector<SkippedSample>& skipped);
+
+ private:
+  std::filesystem::path file_;
+  std::set<std::int64_t> named_;
+};
+
+}  // namespace striate

@@ -1,0 +1,63 @@
+// Vision features that were computed already: the latest in memory, all of them in a folder where one is given.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace striate {
+
+// Least recently used features make room for new ones. May be used from many threads.
+class FeatureCache {
+ public:
+  explicit FeatureCache(std::int64_t most_bytes) : most_bytes_(most_bytes) {}
+
+  // An undefined tensor when there is none.
+  at::Tensor get(const std::string& key);
+  // Features larger than the whole cache are not kept.
+  void put(const std::string& key, const at::Tensor& features);
+  std::int64_t bytes() const;
+
+ private:
+  using Entry = std::pair<std::string, at::Tensor>;
+
+  mutable std::mutex mutex_;
+  std::int64_t most_bytes_;
+  std::int64_t bytes_ = 0;
+  std::list<Entry> entries_;  // the latest used first
+  std::unordered_map<std::string, std::list<Entry>::iterator> places_;
+};
+
+// One file for each picture, named by the hash of its bytes together with `identity`: what tells this tower, its
+// weights and the preprocessing from others. Files appear whole, carry their own hash, and are read by any number of
+// programs at once; a damaged one counts as absent. May be used from many threads.
+class FeatureFolder {
+ public:
+  // Makes the folder. Throws ResourceError when it cannot.
+  FeatureFolder(std::filesystem::path folder, std::string identity);
+
+  // The key of a picture's bytes.
+  std::string key(const std::string& picture) const;
+  // Undefined when there is no whole file of that key.
+  at::Tensor get(const std::string& key) const;
+  // The first file that cannot be written is warned of; training goes on without.
+  void put(const std::string& key, const at::Tensor& features);
+
+ private:
+  std::filesystem::path path_of(const std::string& key) const;
+
+  std::filesystem::path folder_;
+  std::string identity_;
+  std::atomic<bool> warned_ = false;
+  std::atomic<std::uint64_t> written_ = 0;
+};
+
+}  // namespace striate

@@ -1,0 +1,157 @@
+#include "striate/data/picture_features.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <unordered_map>
+
+#include "striate/base/random.h"
+#include "striate/base/sha256.h"
+#include "striate/base/strings.h"
+
+namespace striate {
+namespace {
+
+constexpr std::int64_t kMostPictures = 16;
+// Rows that keep the tower's products busy.
+constexpr std::int64_t kRowsOnCpu = 1024;
+constexpr std::int64_t kRowsOnGpu = 16384;
+
+at::Tensor to_tensor(const std::vector<float>& pixels, const PreprocessConfig& config) {
+  at::Tensor tensor = at::empty({3, config.size, config.size}, at::TensorOptions(at::kFloat));
+  std::memcpy(tensor.mutable_data_ptr(), pixels.data(), tensor.nbytes());
+  return tensor;
+}
+
+PreprocessConfig preprocess_of(const Lvlm& model, const PictureOptions& options) {
+  return options.preprocess.value_or(preprocess_config(model.config(), {}));
+}
+
+std::string bytes_of(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.cpu().contiguous();
+  return std::string(static_cast<const char*>(values.const_data_ptr()), values.nbytes());
+}
+
+std::string describe(const PreprocessConfig& config) {
+  return cat(config.size, " ", static_cast<int>(config.resize), " ", config.pad_to_square, " ", config.mean[0], " ",
+             config.mean[1], " ", config.mean[2], " ", config.std[0], " ", config.std[1], " ", config.std[2]);
+}
+
+std::string describe(const VisionConfig& c) {
+  return cat(static_cast<int>(c.kind), " ", c.image_size, " ", c.patch_size, " ", c.hidden_size, " ", c.mlp_size, " ",
+             c.layers, " ", c.heads, " ", c.layer_norm_eps, " ", static_cast<int>(c.activation), " ", c.feature_layer,
+             " ", c.keep_class_token);
+}
+
+}  // namespace
+
+std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess) {
+  const RandomStream random(0, "picture that tells towers apart");
+  at::Tensor pixels = at::empty({1, 3, preprocess.size, preprocess.size}, at::TensorOptions(at::kFloat));
+  auto* values = static_cast<float*>(pixels.mutable_data_ptr());
+  for (std::int64_t i = 0; i < pixels.numel(); ++i) {
+    values[i] = static_cast<float>(4 * random.uniform(static_cast<std::uint64_t>(i)) - 2);
+  }
+  const std::string features = bytes_of(model.vision_features(pixels));
+  return sha256_of(cat(describe(model.config().vision.value()), "\n", describe(preprocess), "\n",
+                       compute_name(model.placement().compute), "\n", sha256_of(features)));
+}
+
+std::int64_t tower_batch(const Lvlm& model) {
+  const std::int64_t rows = model.placement().device.is_cpu() ? kRowsOnCpu : kRowsOnGpu;
+  std::int64_t batch = 1;
+  while (batch < kMostPictures && 2 * batch * model.config().vision->tokens() <= rows) batch *= 2;
+  return batch;
+}
+
+PictureFeatures::PictureFeatures(const Lvlm& model, const PictureOptions& options, WorkerPool& pool)
+    : model_(&model),
+      pool_(&pool),
+      folder_(options.images, model.config().vision ? preprocess_of(model, options) : PreprocessConfig{}),
+      batch_(model.config().vision ? tower_batch(model) : 0),
+      memory_(options.cache_bytes) {
+  if (!options.cache_folder.empty() && model.config().vision) {
+    stored_ = std::make_unique<FeatureFolder>(options.cache_folder, tower_identity(model, folder_.config()));
+  }
+}
+
+LoadedPicture PictureFeatures::load(const std::string& name) {
+  const std::filesystem::path file = folder_.resolve(name);
+  LoadedPicture picture{file.string(), {}, memory_.get(file.string()), {}};
+  if (picture.features.defined()) return picture;
+  const std::string bytes = folder_.read(file);
+  if (stored_) {
+    picture.stored_as = stored_->key(bytes);
+    picture.features = stored_->get(picture.stored_as);
+    if (picture.features.defined()) {
+      memory_.put(picture.file, picture.features);
+      return picture;
+    }
+  }
+  picture.pixels = to_tensor(folder_.pixels(bytes, file), folder_.config());
+  return picture;
+}
+
+at::Tensor PictureFeatures::pixels(const std::string& name) const {
+  const std::filesystem::path file = folder_.resolve(name);
+  return to_tensor(folder_.pixels(folder_.read(file), file), folder_.config());
+}
+
+void PictureFeatures::check(const std::string& name) {
+  const std::size_t hash = std::hash<std::string>{}(name);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (checked_.contains(hash)) return;
+  }
+  folder_.check(folder_.resolve(name));
+  const std::scoped_lock lock(mutex_);
+  checked_.insert(hash);
+}
+
+std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::function<LoadedPicture()>& next) {
+  for (std::future<void>& write : writes_) write.wait();
+  writes_.clear();
+  std::vector<at::Tensor> results(count);
+  std::vector<Waiting> waiting;
+  std::unordered_map<std::string, std::size_t> first;  // a picture shown twice is looked at once
+  std::vector<std::size_t> same(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    LoadedPicture picture = next();
+    same[i] = first.try_emplace(picture.file, i).first->second;
+    if (same[i] != i) continue;
+    if (!picture.features.defined()) picture.features = memory_.get(picture.file);  // looked at since it was loaded
+    results[i] = picture.features;
+    if (picture.features.defined()) continue;
+    waiting.push_back({i, std::move(picture)});
+    if (static_cast<std::int64_t>(waiting.size()) == batch_) look(waiting, results);
+  }
+  if (!waiting.empty()) look(waiting, results);
+  for (std::size_t i = 0; i < count; ++i) results[i] = results[same[i]];
+  return results;
+}
+
+void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results) {
+  const std::int64_t side = folder_.config().size;
+  const at::Tensor pixels = at::zeros({batch_, 3, side, side}, at::TensorOptions(at::kFloat));
+  for (std::size_t i = 0; i < waiting.size(); ++i)
+    pixels[static_cast<std::int64_t>(i)].copy_(waiting[i].picture.pixels);
+  const at::Tensor features = model_->vision_features(pixels).cpu();
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    // A copy: a view would keep the whole batch in the cache.
+    results[waiting[i].index] = features[static_cast<std::int64_t>(i)].clone();
+    keep(waiting[i].picture, results[waiting[i].index]);
+  }
+  waiting.clear();
+}
+
+void PictureFeatures::keep(const LoadedPicture& picture, const at::Tensor& features) {
+  memory_.put(picture.file, features);
+  if (!stored_) return;
+  const std::string key = picture.stored_as;
+  writes_.push_back(pool_->submit(Urgency::kSoon, [this, key, features] { stored_->put(key, features); }));
+}
+
+}  // namespace striate

@@ -1,0 +1,36 @@
+// Where each sample of a file lies, found in one pass through it in blocks: the file is never in memory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace striate {
+
+// The bytes of one sample.
+struct SampleRange {
+  std::uint64_t begin;   // of the opening brace, from the start of the file
+  std::uint32_t length;  // to the closing brace, included
+  std::uint32_t line;    // from 1
+};
+
+enum class DataLayout { kArray, kLines };
+
+struct SampleIndex {
+  DataLayout layout = DataLayout::kArray;
+  std::vector<SampleRange> samples;
+};
+
+// Fills a buffer with the next bytes of a file; fewer than asked for only at its end.
+using BlockReader = std::function<std::size_t(std::span<char>)>;
+
+// Finds the elements of a JSON array of objects, or the lines of JSON Lines: a file that begins with '[' is the one,
+// with '{' the other (a byte order mark may stand before either). Brackets and strings are followed, the insides of
+// samples are checked when a sample is read. `where` is what errors call the file.
+// Throws CorruptData, with line and byte, for what is neither: an element that is no object, a string that its line
+// does not close, brackets that do not match, text between or after the elements, an early end; a sample over 16 MB.
+SampleIndex index_samples(const BlockReader& read, const std::string& where);
+
+}  // namespace striate

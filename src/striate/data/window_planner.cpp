@@ -1,0 +1,164 @@
+#include "striate/data/window_planner.h"
+
+#include <algorithm>
+#include <future>
+#include <optional>
+
+#include "striate/base/strings.h"
+#include "striate/data/sample_order.h"
+
+namespace striate {
+namespace {
+
+constexpr std::int64_t kMostSteps = 32;        // of a window
+constexpr std::int64_t kWindowSamples = 1024;  // a window of more ends with the step it is in
+constexpr std::size_t kChunk = 16;             // samples one thread prepares at a time
+constexpr std::size_t kAhead = 128;            // samples prepared at once where it is not known how many will do
+constexpr std::int64_t kFewestDrawn = 1000;    // what a share of bad samples is taken of, at least
+constexpr std::int64_t kProbed = 512;          // samples that a mean is taken of
+
+}  // namespace
+
+// A sample that was read and checked, or why it is bad.
+struct WindowPlanner::Prepared {
+  std::int64_t index = 0;
+  EncodedSample sample;
+  std::optional<SkippedSample> bad;
+};
+
+WindowPlanner::WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureFeatures& pictures,
+                             const StepSourceOptions& options, WorkerPool& pool)
+    : data_(&data), encoder_(&encoder), pictures_(&pictures), options_(options), pool_(&pool) {}
+
+WindowPlanner::Prepared WindowPlanner::prepare(std::int64_t index) const {
+  Prepared prepared{index, {}, {}};
+  const std::string place = data_->place(index);
+  try {
+    prepared.sample = encoder_->encode(data_->read(index), place);
+  } catch (const BadSample& problem) {
+    prepared.bad = SkippedSample{index, problem.reason(), problem.what()};
+    return prepared;
+  }
+  try {
+    for (const std::string& image : prepared.sample.images) pictures_->check(image);
+  } catch (const BadSample& problem) {
+    prepared.bad = SkippedSample{index, problem.reason(), cat(place, ": ", problem.what())};
+  }
+  return prepared;
+}
+
+std::vector<WindowPlanner::Prepared> WindowPlanner::prepare_all(const std::vector<std::int64_t>& indices) const {
+  std::vector<std::future<std::vector<Prepared>>> parts;
+  for (std::size_t begin = 0; begin < indices.size(); begin += kChunk) {
+    const std::vector<std::int64_t> part(
+        indices.begin() + static_cast<std::ptrdiff_t>(begin),
+        indices.begin() + static_cast<std::ptrdiff_t>(std::min(begin + kChunk, indices.size())));
+    parts.push_back(pool_->submit(Urgency::kLater, [this, part] {
+      std::vector<Prepared> prepared;
+      for (const std::int64_t index : part) prepared.push_back(prepare(index));
+      return prepared;
+    }));
+  }
+  // Every part is awaited before an exception leaves: they use this object.
+  for (const auto& part : parts) part.wait();
+  std::vector<Prepared> all;
+  for (auto& part : parts) {
+    for (Prepared& prepared : part.get()) all.push_back(std::move(prepared));
+  }
+  return all;
+}
+
+std::vector<std::int64_t> WindowPlanner::draw(OrderPosition from, std::size_t count) {
+  if (from.epoch != order_epoch_) {
+    order_ = epoch_order(data_->size(), options_.seed, from.epoch, options_.shuffle);
+    order_epoch_ = from.epoch;
+  }
+  const auto begin = static_cast<std::size_t>(from.index);
+  const std::size_t end = std::min(begin + count, order_.size());
+  return {order_.begin() + static_cast<std::ptrdiff_t>(begin), order_.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+// How many samples to prepare next: no more than can be used, where that is known.
+std::size_t WindowPlanner::wanted(const Window& window) const {
+  if (options_.batch == 0) return kAhead;
+  const std::int64_t steps = std::clamp<std::int64_t>(kWindowSamples / options_.batch, 1, kMostSteps);
+  return static_cast<std::size_t>(steps * options_.batch) - window.samples.size();
+}
+
+// Whether a window by tokens ends before `next`.
+bool WindowPlanner::is_full(const Window& window, std::int64_t tokens, const EncodedSample& next) const {
+  const std::int64_t budget = options_.tokens_per_step;
+  // A window of many short samples ends with the step it is in.
+  const bool many = static_cast<std::int64_t>(window.samples.size()) >= kWindowSamples;
+  const std::int64_t steps = many ? (tokens + budget - 1) / budget : kMostSteps;
+  return tokens + next.tokens > std::min(steps, kMostSteps) * budget;
+}
+
+Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_before) {
+  Window window{begin, begin, {}, {}, {}};
+  std::vector<std::int64_t> lengths;
+  std::int64_t tokens = 0;
+  std::int64_t barren = 0;  // samples since the last good one
+  for (bool full = false; !full;) {
+    for (Prepared& prepared : prepare_all(draw(window.end, wanted(window)))) {
+      if (prepared.bad) {
+        refuse_if_told(*prepared.bad);
+        if (++barren > data_->size()) {
+          throw invalid_input(
+              cat(data_->file().string(), ": no good sample in it, the latest: ", prepared.bad->message),
+              "striate data check lists what is wrong");
+        }
+        window.skipped.push_back(std::move(*prepared.bad));
+        if (bad_before) {
+          count_bad(window.skipped.back(), *bad_before + static_cast<std::int64_t>(window.skipped.size()), window.end);
+        }
+      } else {
+        full = options_.batch == 0 && is_full(window, tokens, prepared.sample);
+        if (full) break;
+        barren = 0;
+        tokens += prepared.sample.tokens;
+        lengths.push_back(prepared.sample.tokens);
+        window.samples.push_back({window.end.epoch, prepared.index, std::move(prepared.sample)});
+      }
+      if (++window.end.index == data_->size()) window.end = {window.end.epoch + 1, 0};
+    }
+    if (options_.batch > 0) full = wanted(window) == 0;
+  }
+  window.steps =
+      options_.batch > 0 ? deal_steps(lengths, options_.batch) : deal_budget(lengths, options_.tokens_per_step);
+  return window;
+}
+
+void WindowPlanner::refuse_if_told(const SkippedSample& bad) const {
+  if (options_.on_bad_sample == OnBadSample::kSkip) return;
+  throw BadSample(bad.reason, bad.message,
+                  "--on-bad-sample skip leaves such samples out; striate data check lists them all");
+}
+
+// `at` is the place of the latest bad sample.
+void WindowPlanner::count_bad(const SkippedSample& latest, std::int64_t bad, OrderPosition at) const {
+  const std::int64_t drawn = at.epoch * data_->size() + at.index + 1;
+  const std::int64_t of = std::max(drawn, std::min(data_->size(), kFewestDrawn));
+  if (static_cast<double>(bad) <= options_.max_bad_share * static_cast<double>(of)) return;
+  throw invalid_input(cat(bad, " bad samples among the first ", drawn, " (at most ", 100 * options_.max_bad_share,
+                          "% may be skipped), the latest: ", latest.message),
+                      "striate data check lists them all; --max-bad-share allows more");
+}
+
+double WindowPlanner::mean_tokens() const {
+  std::vector<std::int64_t> indices;
+  const std::int64_t count = std::min(data_->size(), kProbed);
+  for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * data_->size() / count);
+  std::int64_t good = 0;
+  std::int64_t tokens = 0;
+  for (const std::int64_t index : indices) {
+    try {
+      tokens += encoder_->encode(data_->read(index), {}).tokens;
+      ++good;
+    } catch (const BadSample&) {  // counted when its turn comes
+    }
+  }
+  return good == 0 ? 1.0 : static_cast<double>(tokens) / static_cast<double>(good);
+}
+
+}  // namespace striate
