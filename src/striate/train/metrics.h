@@ -1,0 +1,62 @@
+// metrics.jsonl: one line of JSON for every step of a run, and one for every evaluation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace striate {
+
+// What one optimiser step was like.
+struct StepMetrics {
+  std::int64_t step = 0;                              // counted from 1: the number of steps taken once this one is
+  double epoch = 0;                                   // passes over the data, this step included
+  double loss = 0;                                    // mean over the step's targets, all ranks
+  double gradient_norm = 0;                           // before clipping
+  std::vector<std::pair<std::string, double>> rates;  // learning rate of every group that is trained
+  std::int64_t tokens = 0;                            // of this step, all ranks, image rows counted
+  std::int64_t targets = 0;
+  std::int64_t samples = 0;
+  bool skipped = false;  // loss or gradient was not finite: nothing was updated
+  // From here on timings and the like, which differ between two runs of the same thing.
+  double seconds = 0;
+  double wait_seconds = 0;         // of these, for data
+  std::uint64_t memory_bytes = 0;  // largest so far, of this process (on a GPU: of the device)
+};
+
+// What the held-out data said after some step.
+struct EvaluationMetrics {
+  std::int64_t step = 0;
+  double loss = 0;  // mean over all targets
+  std::int64_t targets = 0;
+  std::int64_t questions = 0;  // asked for an answer
+  std::int64_t exact = 0;      // answered exactly
+  double seconds = 0;
+};
+
+std::string to_json_line(const StepMetrics& metrics);
+std::string to_json_line(const EvaluationMetrics& metrics);
+
+// Appends lines to metrics.jsonl. Each is handed to the system at once: a killed run loses none.
+class MetricsFile {
+ public:
+  // Opens or makes the file. Lines about steps after `resume_step` are cut, so that the file of a resumed run is that
+  // of an unbroken one. Throws ResourceError.
+  MetricsFile(const std::filesystem::path& path, std::int64_t resume_step);
+  ~MetricsFile();
+  MetricsFile(const MetricsFile&) = delete;
+  MetricsFile& operator=(const MetricsFile&) = delete;
+
+  void append(const std::string& line);
+  // Puts all lines on the disk; a checkpoint that is written next must not be ahead of them.
+  void sync();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace striate
