@@ -17,7 +17,7 @@ ModelConfig tiny_config(const TinyModelOptions& options) {
   config.family = options.kind == DecoderKind::kPhi3 ? Family::kBunnyPhi3 : Family::kLlavaOriginal;
   DecoderConfig& d = config.decoder;
   d.kind = options.kind;
-  d.vocab_size = 96;
+  d.vocab_size = options.vocab_size;
   d.hidden_size = 32;
   d.mlp_size = 48;
   d.layers = options.layers;

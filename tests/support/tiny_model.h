@@ -14,9 +14,10 @@ struct TinyModelOptions {
   std::int64_t max_positions = 128;
   at::ScalarType dtype = at::kFloat;
   std::optional<std::int64_t> sliding_window = std::nullopt;
+  std::int64_t vocab_size = 96;
 };
 
-// Vocabulary 96, hidden 32, 4 heads; CLIP tower of 28 pixels (4 tokens an image). The same weights every time.
+// Hidden 32, 4 heads; CLIP tower of 28 pixels (4 tokens an image). The same weights every time.
 ModelConfig tiny_config(const TinyModelOptions& options = {});
 // Writes its weights (original naming) as one safetensors file at `path`.
 void write_tiny_weights(const std::filesystem::path& path, const TinyModelOptions& options = {});
