@@ -19,6 +19,7 @@ void add_init(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_chat(CLI::App& app, Run& run);
 void add_region(CLI::App& app, Run& run);
+void add_mini(CLI::App& app, Run& run);
 
 // The help text's closing lines: an example a reader can paste.
 std::string example(const std::string& text);

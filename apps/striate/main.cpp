@@ -65,6 +65,7 @@ int run_program(int argc, char** argv, bool& debug) {
   add_tokenize(app, run);
   add_chat(app, run);
   add_region(app, run);
+  add_mini(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -1,0 +1,131 @@
+// striate mini: the miniature world.
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/striate/command.h"
+#include "striate/base/error.h"
+#include "striate/base/progress.h"
+#include "striate/base/strings.h"
+#include "striate/mini/dataset.h"
+
+namespace striate::app {
+namespace {
+
+struct RenderFlags {
+  mini::DatasetOptions options;
+  std::string out, families = "visual", text_families = "text";
+  bool large_only = false, json = false;
+};
+
+// The share of questions that the commonest answer of each family gets right.
+double majority(const std::map<std::string, mini::FamilyCount>& counts) {
+  double right = 0, questions = 0;
+  for (const auto& [name, count] : counts) {
+    right += count.majority_share() * static_cast<double>(count.questions);
+    questions += static_cast<double>(count.questions);
+  }
+  return questions > 0 ? right / questions : 0;
+}
+
+std::int64_t questions(const std::map<std::string, mini::FamilyCount>& counts) {
+  std::int64_t sum = 0;
+  for (const auto& [name, count] : counts) sum += count.questions;
+  return sum;
+}
+
+void print_json(const RenderFlags& flags, const mini::DatasetReport& report) {
+  const nlohmann::json out = {{"out", flags.out},
+                              {"seed", flags.options.seed},
+                              {"train_pictures", report.train_pictures},
+                              {"held_out_pictures", report.held_out_pictures},
+                              {"text_samples", report.text_samples},
+                              {"train_questions", questions(report.train)},
+                              {"held_out_questions", questions(report.held_out)},
+                              {"held_out_majority", majority(report.held_out)},
+                              {"bytes", report.bytes}};
+  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+}
+
+void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
+  std::cout << "wrote " << flags.out << ": " << report.train_pictures << " pictures with " << questions(report.train)
+            << " questions, " << report.held_out_pictures << " held-out ones with " << questions(report.held_out)
+            << ", " << report.text_samples << " texts, " << human_bytes(report.bytes) << '\n';
+  if (report.held_out.empty()) return;
+  std::cout << "held out, by family: questions, share of the commonest answer\n" << std::fixed << std::setprecision(2);
+  for (const auto& [name, count] : report.held_out) {
+    std::cout << "  " << std::left << std::setw(10) << name << std::right << std::setw(6) << count.questions << "  "
+              << count.majority_share() << '\n';
+  }
+  std::cout << "  " << std::left << std::setw(10) << "all" << std::right << std::setw(6) << questions(report.held_out)
+            << "  " << majority(report.held_out) << std::endl;
+}
+
+void run_render(RenderFlags flags) {
+  mini::DatasetOptions& options = flags.options;
+  options.families = mini::parse_families(flags.families);
+  options.text_families =
+      flags.text_families == "none" ? std::vector<mini::Family>() : mini::parse_families(flags.text_families);
+  for (const mini::Family family : options.text_families) {
+    if (!mini::is_visual(family)) continue;
+    throw invalid_input(cat("--text-families ", mini::family_name(family), ": asks about a scene"),
+                        "give it with --families; scenes are asked about in words, too");
+  }
+  options.world.small_objects = !flags.large_only;
+  std::optional<Progress> bar;
+  std::int64_t shown = 0;
+  const auto show = [&](std::int64_t done, std::int64_t total) {
+    if (!bar) bar.emplace("Rendering", static_cast<std::uint64_t>(total), ProgressOptions::standard_error("pictures"));
+    bar->advance(static_cast<std::uint64_t>(done - shown));
+    shown = done;
+    if (done == total) bar->finish();
+  };
+  const mini::DatasetReport report = mini::write_dataset(options, flags.out, show);
+  flags.json ? print_json(flags, report) : print_report(flags, report);
+}
+
+void add_render(CLI::App& mini, Run& run) {
+  const auto flags = std::make_shared<RenderFlags>();
+  mini::DatasetOptions& options = flags->options;
+  CLI::App* command = mini.add_subcommand("render", "Make pictures, questions and answers (docs/mini.md)");
+  command->add_option("--out", flags->out, "The folder to make")->required()->type_name("DIR");
+  command->add_option("--train", options.train, "Training pictures")->capture_default_str();
+  command->add_option("--held-out", options.held_out, "Held-out pictures")->capture_default_str();
+  command->add_option("--text", options.text, "Samples without a picture: scenes in words, facts, sums")
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "The same seed gives the same files")->capture_default_str();
+  command->add_option("--families", flags->families, "What is asked about scenes: names with commas, or visual")
+      ->capture_default_str();
+  command->add_option("--text-families", flags->text_families, "What else texts ask: names with commas, text or none")
+      ->capture_default_str();
+  command->add_option("--text-family-share", options.text_family_share, "Texts that are not about a scene, of 1")
+      ->capture_default_str();
+  command->add_option("--questions", options.questions, "About a training picture or text")->capture_default_str();
+  command->add_option("--held-out-questions", options.held_out_questions, "About a held-out picture")
+      ->capture_default_str();
+  const std::string world = "World";
+  command->add_option("--grid", options.world.grid, "Cells along a side")->capture_default_str()->group(world);
+  command->add_option("--max-objects", options.world.max_objects, "Most objects in a picture")
+      ->capture_default_str()
+      ->group(world);
+  command->add_option("--labels", options.world.label_share, "Share of the pictures with a printed label")
+      ->capture_default_str()
+      ->group(world);
+  command->add_flag("--large-only", flags->large_only, "All objects are large")->group(world);
+  command->add_flag("--json", flags->json, "Print one JSON object");
+  command->footer(example("striate mini render --train 2000 --held-out 300 --families color,shape,count --out mini"));
+  command->callback([flags, &run] { run.action = [flags] { run_render(*flags); }; });
+}
+
+}  // namespace
+
+void add_mini(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("mini", "The miniature world: pictures and questions of our own");
+  command->require_subcommand(1);
+  command->footer(example("striate mini render --train 2000 --held-out 300 --out mini"));
+  add_render(*command, run);
+}
+
+}  // namespace striate::app
