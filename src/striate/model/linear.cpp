@@ -1,26 +1,119 @@
 #include "striate/model/linear.h"
 
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 
 #include "striate/base/error.h"
+#include "striate/base/random.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/train_ops.h"
 
 namespace striate {
+namespace {
+
+// A parameter that never has a gradient, for adapters that are only used.
+std::shared_ptr<Parameter> held(at::Tensor value) {
+  auto parameter = std::make_shared<Parameter>();
+  parameter->value = std::move(value);
+  return parameter;
+}
+
+// gradient += left^T right. Products of bf16 rows sum in fp32 and are rounded once.
+void add_outer_products(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right) {
+  if (left.scalar_type() == at::kFloat) {
+    gradient.addmm_(left.t(), right);
+  } else {
+    gradient.add_(at::mm(left.t(), right));
+  }
+}
+
+}  // namespace
+
+LinearForward Linear::train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& /*keys*/) const {
+  return {forward(x, compute), {}};
+}
+
+at::Tensor FrozenLinear::backward(LinearBackward in) const {
+  if (!in.input_gradient) return {};
+  return matrix_.input_gradient(in.dy, in.compute, std::move(in.onto));
+}
 
 LoraLinear::LoraLinear(FrozenMatrix matrix, at::Tensor a, at::Tensor b, double scale)
-    : matrix_(std::move(matrix)), a_(std::move(a)), b_(std::move(b)), scale_(scale) {
-  if (a_.dim() != 2 || b_.dim() != 2 || a_.size(0) != b_.size(1) || a_.size(1) != matrix_.in_features() ||
-      b_.size(0) != matrix_.out_features()) {
-    throw corrupt_data(cat("adapter A ", a_.sizes(), ", B ", b_.sizes(), " does not fit a weight [",
+    : matrix_(std::move(matrix)), a_(held(std::move(a))), b_(held(std::move(b))), scale_(scale) {
+  check_shapes();
+}
+
+LoraLinear::LoraLinear(FrozenMatrix matrix, std::shared_ptr<Parameter> a, std::shared_ptr<Parameter> b, double scale,
+                       double dropout)
+    : matrix_(std::move(matrix)), a_(std::move(a)), b_(std::move(b)), scale_(scale), dropout_(dropout), trained_(true) {
+  check_shapes();
+}
+
+void LoraLinear::check_shapes() const {
+  const at::Tensor& a = a_->value;
+  const at::Tensor& b = b_->value;
+  if (a.dim() != 2 || b.dim() != 2 || a.size(0) != b.size(1) || a.size(1) != matrix_.in_features() ||
+      b.size(0) != matrix_.out_features()) {
+    throw corrupt_data(cat("adapter A ", a.sizes(), ", B ", b.sizes(), " does not fit a weight [",
                            matrix_.out_features(), ", ", matrix_.in_features(), "]"),
                        "the adapter belongs to another model");
   }
 }
 
+// Adapters without a rounded copy (loaded, not trained here) multiply in fp32.
+const at::Tensor& LoraLinear::operand(const Parameter& parameter, const at::Tensor& x) const {
+  return x.scalar_type() == at::kBFloat16 && parameter.rounded.defined() ? parameter.rounded : parameter.value;
+}
+
 at::Tensor LoraLinear::forward(const at::Tensor& x, Compute compute) const {
-  // The thin products run in fp32: they cost little, and small updates must not vanish in bf16 rounding.
-  const at::Tensor update = at::linear(at::linear(x.to(at::kFloat), a_), b_).mul_(scale_);
-  return matrix_.multiply(x, compute).to(at::kFloat).add_(update).to(compute_dtype(compute));
+  return train_forward(x, compute, {}).y;
+}
+
+DropoutMask LoraLinear::mask(const DropoutKeys& keys) const {
+  if (dropout_ == 0.0 || !keys.row_keys.defined()) return {};
+  return {dropout_, RandomStream(keys.step_key, a_->name).bits(0), keys.row_keys};
+}
+
+LinearForward LoraLinear::train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& keys) const {
+  const at::Tensor y = matrix_.multiply(x, compute);
+  const at::Tensor& a = operand(*a_, x);
+  const at::Tensor& b = operand(*b_, x);
+  const at::Tensor low = at::linear(dropout(x, mask(keys)).to(a.scalar_type()), a);
+  if (b.scalar_type() == y.scalar_type()) return {y.addmm_(low, b.t(), /*beta=*/1, /*alpha=*/scale_), {low}};
+  const at::Tensor update = at::linear(low, b).mul_(scale_);
+  return {y.to(at::kFloat).add_(update).to(y.scalar_type()), {low}};
+}
+
+at::Tensor LoraLinear::backward(LinearBackward in) const {
+  const DropoutMask mask = this->mask(*in.keys);
+  const at::Tensor dlow = at::mm(in.dy, operand(*b_, in.dy)).mul_(scale_);
+  if (trained_) {
+    add_outer_products(b_->gradient, in.dy, in.tape->low * scale_);
+    add_outer_products(a_->gradient, dlow, dropout(in.x, mask));
+  }
+  if (!in.input_gradient) return {};
+  const at::Tensor dx = matrix_.input_gradient(in.dy, in.compute, std::move(in.onto));
+  if (mask.probability == 0.0) return dx.addmm_(dlow, operand(*a_, in.dy));
+  add_dropout(dx, at::mm(dlow, operand(*a_, in.dy)), mask);
+  return dx;
+}
+
+TrainedLinear::TrainedLinear(std::shared_ptr<Parameter> weight, std::shared_ptr<Parameter> bias)
+    : weight_(std::move(weight)), bias_(std::move(bias)) {}
+
+FrozenMatrix TrainedLinear::matrix() const {
+  return FrozenMatrix(weight_->value, bias_ ? bias_->value : at::Tensor());
+}
+
+at::Tensor TrainedLinear::forward(const at::Tensor& x, Compute compute) const {
+  return FrozenMatrix(weight_->operand(compute), bias_ ? bias_->value : at::Tensor()).multiply(x, compute);
+}
+
+at::Tensor TrainedLinear::backward(LinearBackward in) const {
+  add_outer_products(weight_->gradient, in.dy, in.x);
+  if (bias_) bias_->gradient.add_(in.dy.sum(0, /*keepdim=*/false, at::kFloat));
+  if (!in.input_gradient) return {};
+  return FrozenMatrix(weight_->operand(in.compute)).input_gradient(in.dy, in.compute, std::move(in.onto));
 }
 
 }  // namespace striate

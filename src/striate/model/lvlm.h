@@ -38,6 +38,9 @@ class Lvlm {
 
   const ModelConfig& config() const { return config_; }
   const Placement& placement() const { return placement_; }
+  // Null for a language model alone.
+  const Projector* projector() const { return projector_ ? &*projector_ : nullptr; }
+  Projector* projector() { return projector_ ? &*projector_ : nullptr; }
   Decoder& decoder() { return decoder_; }
   const Decoder& decoder() const { return decoder_; }
 

@@ -13,35 +13,10 @@
 
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/parallel.h"
+#include "striate/tensor/row_loops.h"
 #include "striate/tensor/storage.h"
 
 namespace striate {
-namespace {
-
-constexpr std::int64_t kTaskElements = 1 << 15;  // elements one parallel task handles at least
-
-bool has_cpu_loop(const at::Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
-// `x` itself when its last dimension is dense, else a copy that is.
-at::Tensor dense_rows(const at::Tensor& x) {
-  return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();
-}
-
-// body(job) on ranges of rows, in parallel; Job has row_begin and row_end.
-template <typename Job, typename Body>
-void parallel_rows(Job job, std::int64_t rows, std::int64_t columns, Body body) {
-  const std::int64_t grain = std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, columns));
-  parallel_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
-    Job part = job;
-    part.row_begin = begin;
-    part.row_end = end;
-    body(part);
-  });
-}
-
-}  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!has_cpu_loop(x)) {

@@ -91,6 +91,21 @@ at::Tensor blocked_product(const at::Tensor& x, const at::Tensor& weight) {
   return y;
 }
 
+// onto += dy W, W converted a block of rows at a time.
+void add_blocked_gradient(const at::Tensor& onto, const at::Tensor& dy, const at::Tensor& weight) {
+  const std::int64_t rows = weight.size(0);
+  const std::int64_t columns = weight.size(1);
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, columns * dy.element_size());
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, rows);
+  const at::Tensor buffer = at::empty({block, columns}, dy.options());
+  for (std::int64_t first = 0; first < rows; first += block) {
+    const std::int64_t count = std::min(block, rows - first);
+    const at::Tensor converted = buffer.slice(0, 0, count);
+    convert_rows(weight.slice(0, first, first + count), converted);
+    onto.addmm_(dy.slice(1, first, first + count), converted);
+  }
+}
+
 at::Tensor plain_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   std::optional<at::Tensor> typed;
   if (bias.defined()) typed = bias.to(x.scalar_type());
@@ -161,6 +176,28 @@ at::Tensor FrozenMatrix::multiply(const at::Tensor& x, Compute compute) const {
   at::Tensor y = skinny_product(rows, weight_);
   if (bias_.defined()) y.add_(bias_);
   return y.to(dtype).view(shape);
+}
+
+at::Tensor FrozenMatrix::input_gradient(const at::Tensor& dy, Compute compute, at::Tensor onto) const {
+  if (dy.dim() != 2 || dy.size(1) != out_features()) {
+    throw internal_error(cat("a gradient ", dy.sizes(), " of a frozen matrix ", weight_.sizes()));
+  }
+  const at::ScalarType dtype = compute_dtype(compute);
+  const at::ScalarType inner = dy.device().is_cpu() && dtype == at::kBFloat16 && !has_fast_bf16() ? at::kFloat : dtype;
+  const at::Tensor gradient = dy.to(inner);
+  if (!dy.device().is_cpu() || weight_.scalar_type() == inner) {
+    const at::Tensor weight = weight_.to(inner);
+    if (onto.defined() && onto.scalar_type() == inner) return onto.addmm_(gradient, weight);
+    const at::Tensor result = at::mm(gradient, weight);
+    return onto.defined() ? onto.add_(result) : result.to(dtype);
+  }
+  if (onto.defined() && onto.scalar_type() == inner) {
+    add_blocked_gradient(onto, gradient, weight_);
+    return onto;
+  }
+  const at::Tensor result = at::zeros({dy.size(0), in_features()}, gradient.options());
+  add_blocked_gradient(result, gradient, weight_);
+  return onto.defined() ? onto.add_(result) : result.to(dtype);
 }
 
 }  // namespace striate

@@ -36,6 +36,10 @@ class FrozenMatrix {
   // by the rounding of fp16 and fp32 weights to bf16.
   at::Tensor multiply(const at::Tensor& x, Compute compute) const;
 
+  // The gradient of x: dy [tokens, out] -> dy W, [tokens, in] in compute_dtype(compute), added to `onto` in place where
+  // that is defined (it is then what is returned).
+  at::Tensor input_gradient(const at::Tensor& dy, Compute compute, at::Tensor onto = {}) const;
+
   std::int64_t in_features() const { return weight_.size(1); }
   std::int64_t out_features() const { return weight_.size(0); }
   const at::Tensor& weight() const { return weight_; }

@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include "striate/tensor/kernels/kernel_bodies.h"
+#include "striate/tensor/kernels/kernel_table.h"
 
 namespace striate {
 namespace {
@@ -31,6 +31,8 @@ struct Avx512Vector {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
   }
   float sum() const { return _mm512_reduce_add_ps(v); }
+  float highest() const { return _mm512_reduce_max_ps(v); }
+  static Avx512Vector max(Avx512Vector a, Avx512Vector b) { return {_mm512_max_ps(a.v, b.v)}; }
   // exp by 2^n * exp(r), |r| <= ln 2 / 2, with Cephes' polynomial: within 2 units in the last place.
   Avx512Vector exp() const {
     const __m512 x = _mm512_min_ps(_mm512_set1_ps(88.0F), _mm512_max_ps(_mm512_set1_ps(-87.0F), v));

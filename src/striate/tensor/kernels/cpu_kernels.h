@@ -64,6 +64,96 @@ struct DecodeHead {
   float scale;
 };
 
+// Rows of `columns` in one type, dense. sum = x + delta and y = sum / sqrt(mean(sum^2) + eps) * weight.
+struct AddNormRows {
+  const void* x;
+  const void* delta;
+  const float* weight;
+  void* sum;
+  void* y;
+  Storage storage;
+  std::int64_t columns, row_begin, row_end;
+  float eps;
+};
+
+// dx += the gradient of x / sqrt(mean(x^2) + eps) * weight, given that of the result.
+struct NormBackwardRows {
+  const void* dy;
+  const void* x;
+  const float* weight;
+  void* dx;
+  Storage storage;
+  std::int64_t columns, row_begin, row_end;
+  float eps;
+};
+
+// Gradients of silu(gate) * up; dy is dense.
+struct GateBackwardRows {
+  const void* gate;
+  const void* up;
+  const void* dy;
+  void* dgate;
+  void* dup;
+  Storage storage;
+  std::int64_t columns, in_stride, out_stride, row_begin, row_end;
+};
+
+// nll[r] = -log softmax(logits[r])[targets[r]]; then, unless scale is zero, the logits become
+// scale * (softmax - onehot).
+struct CrossEntropyRows {
+  void* logits;
+  const std::int64_t* targets;
+  float* nll;
+  Storage storage;
+  std::int64_t columns, row_begin, row_end;
+  float scale;
+};
+
+// y = (or +=) x * mask * scale, where a column is masked out when its 16 random bits are below `threshold`; the bits
+// come from row_keys[r], key and the column alone.
+struct DropoutRows {
+  const void* x;
+  void* y;
+  const std::uint64_t* row_keys;
+  std::uint64_t key;
+  std::uint32_t threshold;
+  float scale;
+  bool accumulate;
+  Storage storage;
+  std::int64_t columns, row_begin, row_end;
+};
+
+// Attention of one sample and one key-value head with the `group` query heads that read it. Pointers stand at the
+// sample's first token and the first of those heads; strides count elements from token to token. q's heads lie
+// `q_head_stride` apart; out, dout and dq are dense in their heads.
+inline constexpr std::int64_t kAttentionPad = 16;      // a multiple of every vector's width
+inline constexpr std::int64_t kAttentionQueries = 24;  // queries a block holds
+inline constexpr std::int64_t attention_padded(std::int64_t n) {
+  return (n + kAttentionPad - 1) / kAttentionPad * kAttentionPad;
+}
+struct AttentionHead {
+  const void* q;
+  const void* k;
+  const void* v;
+  void* out;         // written by the forward pass
+  const void* dout;  // backward only, as all below
+  void* dq;
+  void* dk;
+  void* dv;
+  float* log_sums;  // [group, tokens] with log_sum_stride: log of the sum of exp(scale * scores)
+  float* work;      // attention_work() floats
+  Storage storage;
+  std::int64_t tokens, dim, group, window;  // window < 0: none
+  std::int64_t q_stride, q_head_stride, k_stride, v_stride, out_stride, dk_stride, log_sum_stride;
+  float scale;
+};
+// Floats of room that a head of `dim` and `tokens` needs, forward or backward.
+inline constexpr std::int64_t attention_work(std::int64_t tokens, std::int64_t dim) {
+  const std::int64_t padded = attention_padded(dim);
+  const std::int64_t columns = attention_padded(tokens);
+  return 5 * columns * padded + kAttentionQueries * (4 * padded + 2 * columns);
+}
+
 struct CpuKernels {
   CpuIsa isa;
   const char* name;
@@ -77,6 +167,13 @@ struct CpuKernels {
   void (*widen)(const void* x, Storage storage, float* y, std::int64_t count);
   // The nearest bf16 of `count` stored values, ties to even.
   void (*narrow)(const void* x, Storage storage, std::uint16_t* y, std::int64_t count);
+  void (*add_norm)(const AddNormRows&);
+  void (*norm_backward)(const NormBackwardRows&);
+  void (*gate_backward)(const GateBackwardRows&);
+  void (*cross_entropy)(const CrossEntropyRows&);
+  void (*dropout)(const DropoutRows&);
+  void (*attention_forward)(const AttentionHead&);
+  void (*attention_backward)(const AttentionHead&);
 };
 
 const CpuKernels& scalar_kernels();

@@ -36,6 +36,8 @@ struct ScalarVector {
     *p = static_cast<std::uint16_t>(nan ? 0x7FC0U : (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
   }
   float sum() const { return v; }
+  float highest() const { return v; }
+  static ScalarVector max(ScalarVector a, ScalarVector b) { return {b.v > a.v ? b.v : a.v}; }
   ScalarVector exp() const { return {__builtin_expf(v)}; }
 
   friend ScalarVector operator+(ScalarVector a, ScalarVector b) { return {a.v + b.v}; }
@@ -176,27 +178,31 @@ void for_vectors(std::int64_t count, Body body) {
 }
 
 template <typename V, typename S>
+void norm_row(const typename S::Type* x, const float* weight, typename S::Type* y, std::int64_t columns, float eps) {
+  V squares = V::set(0.0F);
+  std::int64_t i = 0;
+  for (; i + V::kWidth <= columns; i += V::kWidth) {
+    const V value = S::template load<V>(x + i);
+    squares = V::fma(value, value, squares);
+  }
+  float sum = squares.sum();
+  for (; i < columns; ++i) {
+    const float value = S::template load<ScalarVector>(x + i).v;
+    sum += value * value;
+  }
+  const float scale = 1.0F / __builtin_sqrtf(sum / static_cast<float>(columns) + eps);
+  for_vectors<V>(columns, [&](auto tag, std::int64_t k) {
+    using W = decltype(tag);
+    S::store(S::template load<W>(x + k) * W::set(scale) * W::load(weight + k), y + k);
+  });
+}
+
+template <typename V, typename S>
 void norm_rows(const NormRows& job) {
   using T = typename S::Type;
   for (std::int64_t r = job.row_begin; r < job.row_end; ++r) {
-    const T* x = static_cast<const T*>(job.x) + r * job.x_stride;
-    T* y = static_cast<T*>(job.y) + r * job.columns;
-    V squares = V::set(0.0F);
-    std::int64_t i = 0;
-    for (; i + V::kWidth <= job.columns; i += V::kWidth) {
-      const V value = S::template load<V>(x + i);
-      squares = V::fma(value, value, squares);
-    }
-    float sum = squares.sum();
-    for (; i < job.columns; ++i) {
-      const float value = S::template load<ScalarVector>(x + i).v;
-      sum += value * value;
-    }
-    const float scale = 1.0F / __builtin_sqrtf(sum / static_cast<float>(job.columns) + job.eps);
-    for_vectors<V>(job.columns, [&](auto tag, std::int64_t k) {
-      using W = decltype(tag);
-      S::store(S::template load<W>(x + k) * W::set(scale) * W::load(job.weight + k), y + k);
-    });
+    norm_row<V, S>(static_cast<const T*>(job.x) + r * job.x_stride, job.weight,
+                   static_cast<T*>(job.y) + r * job.columns, job.columns, job.eps);
   }
 }
 
@@ -295,50 +301,6 @@ void narrow_range(const void* in, std::uint16_t* y, std::int64_t count) {
   const auto* x = static_cast<const typename S::Type*>(in);
   for_vectors<V>(count, [&](auto tag, std::int64_t i) { S::template load<decltype(tag)>(x + i).store_bf16(y + i); });
 }
-
-// The table of one instruction set.
-template <typename V>
-struct Table {
-  static void rms_norm(const NormRows& job) {
-    job.storage == Storage::kFloat32 ? norm_rows<V, Float32>(job) : norm_rows<V, BFloat16>(job);
-  }
-  static void silu_multiply(const GateRows& job) {
-    job.storage == Storage::kFloat32 ? gate_rows<V, Float32>(job) : gate_rows<V, BFloat16>(job);
-  }
-  static void rotate(const RotateRows& job) {
-    job.storage == Storage::kFloat32 ? rotate_rows<V, Float32>(job) : rotate_rows<V, BFloat16>(job);
-  }
-  static void quick_gelu(const void* x, void* y, Storage storage, std::int64_t begin, std::int64_t end) {
-    storage == Storage::kFloat32 ? quick_gelu_range<V, Float32>(x, y, begin, end)
-                                 : quick_gelu_range<V, BFloat16>(x, y, begin, end);
-  }
-  static void decode_head(const DecodeHead& job) {
-    job.storage == Storage::kFloat32 ? decode_one_head<V, Float32>(job) : decode_one_head<V, BFloat16>(job);
-  }
-  static void widen(const void* x, Storage storage, float* y, std::int64_t count) {
-    switch (storage) {
-      case Storage::kFloat32:
-        return widen_range<V, Float32>(x, y, count);
-      case Storage::kBFloat16:
-        return widen_range<V, BFloat16>(x, y, count);
-      case Storage::kFloat16:
-        return widen_range<V, Float16>(x, y, count);
-    }
-  }
-  static void narrow(const void* x, Storage storage, std::uint16_t* y, std::int64_t count) {
-    switch (storage) {
-      case Storage::kFloat32:
-        return narrow_range<V, Float32>(x, y, count);
-      case Storage::kBFloat16:
-        return narrow_range<V, BFloat16>(x, y, count);
-      case Storage::kFloat16:
-        return narrow_range<V, Float16>(x, y, count);
-    }
-  }
-  static constexpr CpuKernels make(CpuIsa isa, const char* name) {
-    return {isa, name, skinny_product<V>, rms_norm, silu_multiply, rotate, quick_gelu, decode_head, widen, narrow};
-  }
-};
 
 }  // namespace
 }  // namespace striate

@@ -1,4 +1,4 @@
-#include "striate/tensor/kernels/kernel_bodies.h"
+#include "striate/tensor/kernels/kernel_table.h"
 
 namespace striate {
 

@@ -1,0 +1,119 @@
+// One decoder block of Llama or Phi-3, for using and for training.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "striate/model/attention.h"
+#include "striate/model/config.h"
+#include "striate/model/linear.h"
+#include "striate/model/placement.h"
+#include "striate/model/rotary.h"
+#include "striate/model/weight.h"
+#include "striate/model/weight_source.h"
+#include "striate/tensor/stream_attention.h"
+
+namespace striate {
+
+// One linear of a decoder layer as published.
+struct LinearShape {
+  const char* name;  // inside the layer, without `.weight`: self_attn.q_proj
+  std::int64_t out;
+  std::int64_t in;
+  bool bias;
+};
+
+// The linears of every layer: Llama's seven, or Phi-3's four fused ones.
+std::vector<LinearShape> decoder_linears(const DecoderConfig& config);
+
+// What one training step's layers share.
+struct StreamContext {
+  StreamShape shape;
+  RotaryAngles angles;
+  DropoutKeys dropout;
+};
+
+// What a layer's forward pass leaves for its backward pass: [N, ...] each, in the compute type. `x` is always there;
+// an activation policy may drop the rest, to be computed again.
+struct LayerTape {
+  at::Tensor x;                     // the layer's input, [N, hidden]
+  at::Tensor q, k, v;               // rotated, [N, heads or kv_heads, head_dim]
+  StreamAttentionResult attention;  // out [N, heads, head_dim]
+  at::Tensor middle;                // the stream after attention, [N, hidden]
+  at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]
+  std::vector<LinearTape> linears;  // as DecoderLayer::linears()
+};
+
+// A layer's output is middle + delta: the sum is left to whoever can join it with the next norm.
+struct LayerForward {
+  at::Tensor middle;
+  at::Tensor delta;
+  LayerTape tape;
+};
+
+// One decoder block: pre-norm attention, pre-norm gated MLP, each added to the residual stream.
+class DecoderLayer {
+ public:
+  DecoderLayer(const WeightSource& weights, const DecoderConfig& config, std::int64_t index,
+               const Placement& placement);
+
+  // x [N, hidden] -> [N, hidden], both in the compute type.
+  at::Tensor forward(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
+
+  // The forward pass of a training step on x, or on x + delta where that is defined.
+  LayerForward train_forward(const at::Tensor& x, const at::Tensor& delta, const StreamContext& context) const;
+  // Fills in the MLP's part of a tape that holds the rest.
+  void recompute_mlp(LayerTape& tape, const StreamContext& context) const;
+  // Adds to the gradients of the layer's parameters, given the output's gradient dy (which it may overwrite), and
+  // returns the input's gradient, undefined where that is not wanted.
+  at::Tensor backward(at::Tensor dy, LayerTape tape, const StreamContext& context, bool input_gradient) const;
+  // Whether anything in the layer is trained.
+  bool trains() const;
+
+  // The linears of the block as published: self_attn.{q,k,v,o}_proj, mlp.{gate,up,down}_proj, or Phi-3's
+  // self_attn.{qkv,o}_proj, mlp.{gate_up,down}_proj. Name without `.weight`.
+  const std::vector<std::pair<std::string, std::shared_ptr<const Linear>>>& linears() const { return linears_; }
+  // Puts another linear (an adapter around the same matrix) in the place of `name`. Throws Internal for other names.
+  void replace_linear(const std::string& name, std::shared_ptr<const Linear> linear);
+  // input_layernorm and post_attention_layernorm, [hidden] fp32.
+  Weight& input_norm() { return input_norm_; }
+  Weight& post_attention_norm() { return post_attention_norm_; }
+
+ private:
+  struct Heads {
+    at::Tensor q, k, v;
+  };
+  const Linear& linear(std::size_t slot) const { return *linears_[slot].second; }
+  bool fused() const { return config_.kind == DecoderKind::kPhi3; }
+  // The slots of linears_ by what they do.
+  std::size_t output_slot() const { return fused() ? 1 : 3; }
+  std::size_t gate_slot() const { return fused() ? 2 : 4; }
+  std::size_t down_slot() const { return linears_.size() - 1; }
+
+  at::Tensor attention_block(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
+  at::Tensor mlp_block(const at::Tensor& x) const;
+  Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles) const;
+
+  at::Tensor run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape, const StreamContext& context) const;
+  at::Tensor linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x, const LayerTape& tape,
+                             const StreamContext& context, bool input_gradient = true, at::Tensor onto = {}) const;
+  at::Tensor mlp_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const;
+  at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context) const;
+  at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
+                                bool input_gradient) const;
+  bool any_trains(std::size_t first_slot, std::size_t end_slot) const;
+
+  DecoderConfig config_;
+  std::int64_t index_;
+  Placement placement_;
+  Weight input_norm_;
+  Weight post_attention_norm_;
+  std::vector<std::pair<std::string, std::shared_ptr<const Linear>>> linears_;
+};
+
+}  // namespace striate

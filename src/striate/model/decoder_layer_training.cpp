@@ -1,0 +1,146 @@
+// The forward and backward passes of training steps.
+#include <ATen/ops/cat.h>
+
+#include "striate/model/decoder_layer.h"
+#include "striate/tensor/fused_ops.h"
+#include "striate/tensor/train_ops.h"
+
+namespace striate {
+namespace {
+
+void add_norm_weight_gradient(const Weight& weight, const at::Tensor& dy, const at::Tensor& x, double eps) {
+  if (weight.parameter()) weight.parameter()->gradient.add_(rms_norm_weight_gradient(dy, x, eps));
+}
+
+}  // namespace
+
+bool DecoderLayer::any_trains(std::size_t first_slot, std::size_t end_slot) const {
+  for (std::size_t slot = first_slot; slot < end_slot; ++slot) {
+    if (linear(slot).trains()) return true;
+  }
+  return false;
+}
+
+bool DecoderLayer::trains() const {
+  return any_trains(0, linears_.size()) || input_norm_.parameter() || post_attention_norm_.parameter();
+}
+
+at::Tensor DecoderLayer::run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape,
+                                    const StreamContext& context) const {
+  LinearForward result = linear(slot).train_forward(x, placement_.compute, context.dropout);
+  tape.linears[slot] = std::move(result.tape);
+  return result.y;
+}
+
+at::Tensor DecoderLayer::linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x,
+                                         const LayerTape& tape, const StreamContext& context, bool input_gradient,
+                                         at::Tensor onto) const {
+  return linear(slot).backward(
+      {dy, x, &tape.linears[slot], &context.dropout, placement_.compute, input_gradient, std::move(onto)});
+}
+
+// Gate and up go to the tape; what down reads is returned.
+at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const {
+  if (fused()) {
+    const at::Tensor both = run_linear(gate_slot(), normed, tape, context);
+    tape.gate = both.slice(1, 0, config_.mlp_size);
+    tape.up = both.slice(1, config_.mlp_size);
+  } else {
+    tape.gate = run_linear(gate_slot(), normed, tape, context);
+    tape.up = run_linear(gate_slot() + 1, normed, tape, context);
+  }
+  return silu_multiply(tape.gate, tape.up);
+}
+
+LayerForward DecoderLayer::train_forward(const at::Tensor& x, const at::Tensor& delta,
+                                         const StreamContext& context) const {
+  LayerForward result;
+  LayerTape& tape = result.tape;
+  tape.linears.resize(linears_.size());
+  at::Tensor normed;
+  if (delta.defined()) {
+    SumAndNorm input = add_rms_norm(x, delta, input_norm_.value(), config_.rms_eps);
+    tape.x = std::move(input.sum);
+    normed = std::move(input.normed);
+  } else {
+    tape.x = x;
+    normed = rms_norm(x, input_norm_.value(), config_.rms_eps);
+  }
+  std::vector<at::Tensor> projected;
+  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
+    projected.push_back(run_linear(slot, normed, tape, context));
+  }
+  Heads heads = split_heads(projected, context.angles);
+  tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape);
+  tape.q = std::move(heads.q);
+  tape.k = std::move(heads.k);
+  tape.v = std::move(heads.v);
+  const at::Tensor mixed = run_linear(output_slot(), tape.attention.out.flatten(1), tape, context);
+  SumAndNorm middle = add_rms_norm(tape.x, mixed, post_attention_norm_.value(), config_.rms_eps);
+  tape.middle = middle.sum;
+  result.middle = std::move(middle.sum);
+  result.delta = run_linear(down_slot(), mlp_inner(middle.normed, tape, context), tape, context);
+  return result;
+}
+
+void DecoderLayer::recompute_mlp(LayerTape& tape, const StreamContext& context) const {
+  mlp_inner(rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps), tape, context);
+}
+
+// dy is the gradient of the layer's output, and with it of `middle` past the MLP; returns the whole gradient of
+// `middle`, in place.
+at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context) const {
+  at::Tensor inner, normed;  // made again only for linears that read them
+  if (linear(down_slot()).trains()) inner = silu_multiply(tape.gate, tape.up);
+  if (any_trains(gate_slot(), down_slot())) {
+    normed = rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps);
+  }
+  const at::Tensor dinner = linear_backward(down_slot(), dy, inner, tape, context);
+  const GateGradients gates = silu_multiply_gradients(tape.gate, tape.up, dinner, fused());
+  tape.gate.reset();
+  tape.up.reset();
+  at::Tensor dnormed;
+  if (fused()) {
+    dnormed = linear_backward(gate_slot(), gates.both, normed, tape, context);
+  } else {
+    dnormed = linear_backward(gate_slot(), gates.gate, normed, tape, context);
+    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, context, true, dnormed);
+  }
+  add_norm_weight_gradient(post_attention_norm_, dnormed, tape.middle, config_.rms_eps);
+  add_rms_norm_gradient(dy, dnormed, tape.middle, post_attention_norm_.value(), config_.rms_eps);
+  tape.middle.reset();
+  return dy;
+}
+
+// dy is the gradient of `middle`; returns that of the layer's input, in place.
+at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
+                                            bool input_gradient) const {
+  const at::Tensor dmixed = linear_backward(output_slot(), dy, tape.attention.out.flatten(1), tape, context);
+  StreamAttentionGradients heads =
+      stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v, tape.attention, context.shape);
+  for (at::Tensor* used : {&tape.q, &tape.k, &tape.v, &tape.attention.out, &tape.attention.log_sums}) used->reset();
+  // Rotating back: the same angles the other way.
+  const at::Tensor back = context.angles.sin.neg();
+  std::vector<at::Tensor> gradients = {rotate_heads(heads.dq, context.angles.cos, back).flatten(1),
+                                       rotate_heads(heads.dk, context.angles.cos, back).flatten(1),
+                                       heads.dv.flatten(1)};
+  if (fused()) gradients = {at::cat(gradients, 1)};
+  at::Tensor normed;
+  if (any_trains(0, output_slot())) normed = rms_norm(tape.x, input_norm_.value(), config_.rms_eps);
+  const bool norm_trains = input_norm_.parameter() != nullptr;
+  at::Tensor dnormed;
+  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
+    dnormed = linear_backward(slot, gradients[slot], normed, tape, context, input_gradient || norm_trains, dnormed);
+  }
+  if (norm_trains) add_norm_weight_gradient(input_norm_, dnormed, tape.x, config_.rms_eps);
+  if (!input_gradient) return {};
+  add_rms_norm_gradient(dy, dnormed, tape.x, input_norm_.value(), config_.rms_eps);
+  return dy;
+}
+
+at::Tensor DecoderLayer::backward(at::Tensor dy, LayerTape tape, const StreamContext& context,
+                                  bool input_gradient) const {
+  return attention_backward(mlp_backward(std::move(dy), tape, context), tape, context, input_gradient);
+}
+
+}  // namespace striate

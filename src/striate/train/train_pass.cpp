@@ -1,0 +1,182 @@
+#include "striate/train/train_pass.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "striate/base/error.h"
+#include "striate/base/random.h"
+#include "striate/base/strings.h"
+#include "striate/tensor/fused_ops.h"
+#include "striate/tensor/train_ops.h"
+
+namespace striate {
+namespace {
+
+// Bytes of logits alive at once.
+constexpr std::int64_t kLogitBytes = 32 << 20;
+
+// One per token: of its sample's key and its place in the sample.
+at::Tensor token_keys(const PackedBatch& batch) {
+  if (batch.sample_keys.empty()) return {};
+  const at::Tensor keys = at::empty({batch.tokens()}, at::kLong);
+  auto* key = keys.mutable_data_ptr<std::int64_t>();
+  const at::Tensor bounds = batch.cu_seqlens.to(at::kLong).contiguous();
+  const auto* bound = bounds.const_data_ptr<std::int64_t>();
+  for (std::size_t s = 0; s < batch.sample_keys.size(); ++s) {
+    const RandomStream stream(batch.sample_keys[s], "token");
+    for (std::int64_t t = bound[s]; t < bound[s + 1]; ++t) {
+      key[t] = static_cast<std::int64_t>(stream.bits(static_cast<std::uint64_t>(t - bound[s])));
+    }
+  }
+  return keys;
+}
+
+StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std::int64_t step) {
+  const Lvlm& model = tunable.model();
+  StreamContext context;
+  const at::Tensor bounds = batch.cu_seqlens.to(at::kLong).contiguous();
+  context.shape.bounds.assign(bounds.const_data_ptr<std::int64_t>(),
+                              bounds.const_data_ptr<std::int64_t>() + bounds.numel());
+  context.shape.window = model.config().decoder.sliding_window;
+  context.angles = model.decoder().angles(batch.positions);
+  const bool drops = tunable.options().stage == Stage::kTune && tunable.options().kind == TuneKind::kLora &&
+                     tunable.options().lora.dropout > 0.0;
+  if (drops) {
+    if (batch.sample_keys.empty()) throw internal_error("dropout needs sample keys");
+    context.dropout.step_key = RandomStream(tunable.options().seed, "dropout").bits(static_cast<std::uint64_t>(step));
+    context.dropout.row_keys = token_keys(batch).to(model.placement().device);
+  }
+  return context;
+}
+
+// What the forward pass leaves of a layer under a policy.
+LayerTape reduced(LayerTape tape, ActivationPolicy policy) {
+  if (policy == ActivationPolicy::kRecomputeLayer) {
+    LayerTape input;
+    input.x = std::move(tape.x);
+    return input;
+  }
+  if (policy == ActivationPolicy::kRecomputeMlp) {
+    tape.gate.reset();
+    tape.up.reset();
+  }
+  return tape;
+}
+
+LayerTape completed(const DecoderLayer& layer, LayerTape tape, ActivationPolicy policy, const StreamContext& context) {
+  if (policy == ActivationPolicy::kRecomputeLayer) return layer.train_forward(tape.x, {}, context).tape;
+  if (policy == ActivationPolicy::kRecomputeMlp) layer.recompute_mlp(tape, context);
+  return tape;
+}
+
+// The decoder's input, and the projector's tape where it trains.
+struct Embedded {
+  at::Tensor x;
+  std::optional<ProjectorTape> projector;
+};
+
+Embedded embed(const Lvlm& model, const PackedBatch& batch) {
+  const Projector* projector = model.projector();
+  const bool trains = projector != nullptr && projector->linear(0).trains();
+  if (!batch.image_features.defined() || !trains) return {model.embed(batch), std::nullopt};
+  Embedded result;
+  result.x = model.decoder().embed(batch.token_ids);
+  ProjectorForward projected = projector->train_forward(batch.image_features.to(model.placement().device));
+  result.x.index_copy_(0, batch.image_slots.to(result.x.device()), projected.y);
+  result.projector = std::move(projected.tape);
+  return result;
+}
+
+// The head at the targets: losses, and the gradient of the stream's rows there.
+struct HeadPass {
+  at::Tensor nll;     // [K] fp32
+  at::Tensor stream;  // [N, hidden]: the gradient of the stream after the last layer
+};
+
+HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const LayerForward& last, double scale) {
+  const Decoder& decoder = model.decoder();
+  const Linear& head = decoder.head_linear();
+  const Compute compute = model.placement().compute;
+  const double eps = decoder.config().rms_eps;
+  const at::Device device = last.middle.device();
+  const at::Tensor slots = batch.target_slots.to(device);
+  const at::Tensor targets = batch.targets.to(device);
+  at::Tensor stream = last.middle.index_select(0, slots);
+  if (last.delta.defined()) stream.add_(last.delta.index_select(0, slots));
+  const at::Tensor rows_gradient = at::zeros_like(stream);
+  const std::int64_t row_bytes = head.out_features() * stream.element_size();
+  const std::int64_t chunk = std::max<std::int64_t>(16, kLogitBytes / row_bytes);
+  const LinearTape none;
+  const DropoutKeys no_dropout;
+  std::vector<at::Tensor> nll;
+  for (std::int64_t first = 0; first < stream.size(0); first += chunk) {
+    const at::Tensor rows = stream.slice(0, first, first + chunk);
+    const at::Tensor normed = rms_norm(rows, decoder.norm().value(), eps);
+    const at::Tensor logits = head.forward(normed, compute);
+    nll.push_back(cross_entropy_in_place(logits, targets.slice(0, first, first + chunk), scale));
+    const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true, {}});
+    if (decoder.norm().parameter()) {
+      decoder.norm().parameter()->gradient.add_(rms_norm_weight_gradient(dnormed, rows, eps));
+    }
+    add_rms_norm_gradient(rows_gradient.slice(0, first, first + chunk), dnormed, rows, decoder.norm().value(), eps);
+  }
+  HeadPass result;
+  result.nll = nll.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(nll).cpu();
+  // Two targets never share a position, so that this is a copy and not a sum.
+  result.stream = at::zeros_like(last.middle);
+  result.stream.index_copy_(0, slots, rows_gradient);
+  return result;
+}
+
+void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, const at::Tensor& dx) {
+  const auto& parameter = decoder.embedding().parameter();
+  if (!parameter) return;
+  const at::Tensor text = batch.token_ids.ge(0).nonzero().squeeze(1);
+  const at::Tensor rows = dx.index_select(0, text.to(dx.device())).to(at::kFloat);
+  parameter->gradient.index_add_(0, batch.token_ids.index_select(0, text).to(dx.device()), rows);
+}
+
+}  // namespace
+
+TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy) : tunable_(&tunable), policy_(policy) {}
+
+PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::int64_t step) {
+  const at::NoGradGuard no_autograd;
+  const Lvlm& model = tunable_->model();
+  const std::vector<DecoderLayer>& layers = model.decoder().layers();
+  const StreamContext context = make_context(*tunable_, batch, step);
+  const auto lowest = static_cast<std::size_t>(tunable_->lowest_backward_layer());
+
+  Embedded embedded = embed(model, batch);
+  LayerForward last;
+  last.middle = std::move(embedded.x);
+  std::vector<LayerTape> tapes(layers.size());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    last = layers[i].train_forward(last.middle, last.delta, context);
+    if (i >= lowest) tapes[i] = reduced(std::move(last.tape), policy_);
+    last.tape = {};
+  }
+  HeadPass head = head_pass(model, batch, last, gradient_scale);
+  last = {};
+  const bool below = tunable_->trains_below_decoder();
+  at::Tensor dx = std::move(head.stream);
+  for (std::size_t i = layers.size(); i-- > lowest;) {
+    LayerTape tape = completed(layers[i], std::move(tapes[i]), policy_, context);
+    dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest || below);
+  }
+  if (below) {
+    add_embedding_gradient(model.decoder(), batch, dx);
+    if (embedded.projector) {
+      const at::Tensor rows = dx.index_select(0, batch.image_slots.to(dx.device()));
+      model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/false);
+    }
+  }
+  return {head.nll};
+}
+
+}  // namespace striate

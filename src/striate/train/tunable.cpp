@@ -1,0 +1,208 @@
+#include "striate/train/tunable.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "striate/base/error.h"
+#include "striate/base/random.h"
+#include "striate/base/strings.h"
+#include "striate/tensor/parallel.h"
+
+namespace striate {
+namespace {
+
+std::shared_ptr<Parameter> make_parameter(std::string name, ParameterGroup group, at::Tensor value, bool decays) {
+  auto parameter = std::make_shared<Parameter>();
+  parameter->name = std::move(name);
+  parameter->group = group;
+  parameter->value = std::move(value);
+  parameter->decays = decays;
+  return parameter;
+}
+
+at::Tensor master_copy(const at::Tensor& stored) {
+  return stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+}
+
+// [rows, columns] fp32, uniform in +-limit, keyed by the seed and the name.
+at::Tensor uniform_matrix(std::int64_t rows, std::int64_t columns, double limit, std::uint64_t seed,
+                          const std::string& name) {
+  const at::Tensor values = at::empty({rows, columns}, at::TensorOptions(at::kFloat));
+  float* data = values.mutable_data_ptr<float>();
+  const RandomStream stream(seed, name);
+  parallel_ranges(rows * columns, 1 << 14, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      data[i] = static_cast<float>((2.0 * stream.uniform(static_cast<std::uint64_t>(i)) - 1.0) * limit);
+    }
+  });
+  return values;
+}
+
+std::string last_name(const std::string& linear) {
+  return linear.substr(linear.rfind('.') + 1);
+}
+
+// Collects parameters while putting them into the model.
+class Builder {
+ public:
+  Builder(Lvlm& model, const TuneOptions& options) : model_(model), options_(options) {}
+
+  void add_projector();
+  void add_adapters(std::int64_t layer);
+  void add_whole_layer(std::int64_t layer);
+  void add_embedding_head_and_norm();
+  std::vector<std::shared_ptr<Parameter>> take() { return std::move(parameters_); }
+
+ private:
+  std::shared_ptr<Parameter> add(std::string name, ParameterGroup group, at::Tensor value, bool decays) {
+    parameters_.push_back(make_parameter(std::move(name), group, std::move(value), decays));
+    return parameters_.back();
+  }
+  // Every weight of a linear.
+  std::shared_ptr<const Linear> trained(const std::string& name, ParameterGroup group, const FrozenMatrix& matrix) {
+    const auto weight = add(name + ".weight", group, master_copy(matrix.weight()), true);
+    std::shared_ptr<Parameter> bias;
+    if (matrix.bias().defined()) bias = add(name + ".bias", group, master_copy(matrix.bias()), false);
+    return std::make_shared<TrainedLinear>(weight, bias);
+  }
+  void train_weight(Weight& weight, const std::string& name, bool decays) {
+    weight.train(add(name, ParameterGroup::kDecoder, master_copy(weight.value()), decays));
+  }
+
+  Lvlm& model_;
+  const TuneOptions& options_;
+  std::vector<std::shared_ptr<Parameter>> parameters_;
+};
+
+void Builder::add_projector() {
+  Projector& projector = *model_.projector();
+  for (std::size_t i = 0; i < projector.depth(); ++i) {
+    const std::string name = cat("projector.", 2 * i);
+    projector.replace_linear(i, trained(name, ParameterGroup::kProjector, projector.linear(i).matrix()));
+  }
+}
+
+void Builder::add_adapters(std::int64_t layer) {
+  DecoderLayer& block = model_.decoder().layers()[static_cast<std::size_t>(layer)];
+  const LoraOptions& lora = options_.lora;
+  const at::Device device = model_.placement().device;
+  for (const auto& [name, linear] : std::vector(block.linears())) {
+    const bool chosen = lora.targets.empty() ||
+                        std::find(lora.targets.begin(), lora.targets.end(), last_name(name)) != lora.targets.end();
+    if (!chosen) continue;
+    const FrozenMatrix matrix = linear->matrix();
+    const std::string prefix = cat("model.layers.", layer, ".", name);
+    const std::string a_name = prefix + ".lora_A.weight";
+    const double limit = 1.0 / std::sqrt(static_cast<double>(matrix.in_features()));
+    const at::Tensor a = uniform_matrix(lora.rank, matrix.in_features(), limit, options_.seed, a_name).to(device);
+    const at::Tensor b = at::zeros({matrix.out_features(), lora.rank}, at::TensorOptions(at::kFloat).device(device));
+    const auto a_parameter = add(a_name, ParameterGroup::kAdapter, a, true);
+    const auto b_parameter = add(prefix + ".lora_B.weight", ParameterGroup::kAdapter, b, true);
+    block.replace_linear(name, std::make_shared<LoraLinear>(matrix, a_parameter, b_parameter,
+                                                            lora.alpha / static_cast<double>(lora.rank), lora.dropout));
+  }
+}
+
+void Builder::add_whole_layer(std::int64_t layer) {
+  DecoderLayer& block = model_.decoder().layers()[static_cast<std::size_t>(layer)];
+  const std::string prefix = cat("model.layers.", layer, ".");
+  for (const auto& [name, linear] : std::vector(block.linears())) {
+    block.replace_linear(name, trained(prefix + name, ParameterGroup::kDecoder, linear->matrix()));
+  }
+  train_weight(block.input_norm(), prefix + "input_layernorm.weight", false);
+  train_weight(block.post_attention_norm(), prefix + "post_attention_layernorm.weight", false);
+}
+
+void Builder::add_embedding_head_and_norm() {
+  Decoder& decoder = model_.decoder();
+  train_weight(decoder.embedding(), "model.embed_tokens.weight", true);
+  train_weight(decoder.norm(), "model.norm.weight", false);
+  if (decoder.config().tie_embeddings) {
+    decoder.replace_head(std::make_shared<TrainedLinear>(decoder.embedding().parameter(), nullptr));
+  } else {
+    decoder.replace_head(trained("lm_head", ParameterGroup::kDecoder, decoder.head_linear().matrix()));
+  }
+}
+
+void check_lora(const Lvlm& model, const LoraOptions& lora) {
+  if (lora.rank < 1)
+    throw invalid_input(cat("LoRA of rank ", lora.rank), "use a rank of 1 or more; the paper's is 128");
+  if (!(lora.dropout >= 0.0 && lora.dropout < 1.0)) {
+    throw invalid_input(cat("LoRA dropout ", lora.dropout), "use a probability from 0 to below 1");
+  }
+  std::vector<std::string> known;
+  for (const LinearShape& shape : decoder_linears(model.config().decoder)) known.push_back(last_name(shape.name));
+  for (const std::string& target : lora.targets) {
+    if (std::find(known.begin(), known.end(), target) == known.end()) {
+      throw invalid_input(cat("no linear of the decoder's layers is called ", target),
+                          cat("this model has ", join(known, ", ")));
+    }
+  }
+}
+
+void check_layers(const Lvlm& model, const std::vector<std::int64_t>& layers) {
+  const auto count = static_cast<std::int64_t>(model.decoder().layers().size());
+  if (std::set<std::int64_t>(layers.begin(), layers.end()).size() != layers.size()) {
+    throw invalid_input("the region names a layer twice", "name every layer once");
+  }
+  for (const std::int64_t layer : layers) {
+    if (layer >= 0 && layer < count) continue;
+    throw invalid_input(cat("layer ", layer, " is outside the decoder"), cat("it has layers 0 to ", count - 1));
+  }
+}
+
+// Weights that are trained whole must not hide an adapter, nor an adapter another one.
+void check_no_adapters(const Lvlm& model) {
+  for (const DecoderLayer& layer : model.decoder().layers()) {
+    for (const auto& [name, linear] : layer.linears()) {
+      if (dynamic_cast<const FrozenLinear*>(linear.get()) != nullptr) continue;
+      throw invalid_input("the model already has an adapter on it", "merge it first, or train from the base model");
+    }
+  }
+}
+
+}  // namespace
+
+Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), options_(options) {
+  check_no_adapters(model);
+  const bool has_projector = model.projector() != nullptr;
+  Builder builder(model, options_);
+  if (has_projector && !options.freeze_projector) builder.add_projector();
+  if (options.stage == Stage::kAlign && (!has_projector || options.freeze_projector)) {
+    throw invalid_input(
+        has_projector ? "aligning with a frozen projector trains nothing" : "this model has no projector to align",
+        "align needs a vision tower and a projector that may change");
+  }
+  if (options.stage == Stage::kTune) {
+    check_layers(model, options.layers);
+    if (options.kind == TuneKind::kLora) check_lora(model, options.lora);
+    for (const std::int64_t layer : options.layers) {
+      options.kind == TuneKind::kLora ? builder.add_adapters(layer) : builder.add_whole_layer(layer);
+    }
+  }
+  if (options.stage == Stage::kPretrain) {
+    const auto count = static_cast<std::int64_t>(model.decoder().layers().size());
+    for (std::int64_t layer = 0; layer < count; ++layer) builder.add_whole_layer(layer);
+    builder.add_embedding_head_and_norm();
+  }
+  parameters_ = ParameterSet(builder.take(), model.placement().compute);
+  if (parameters_.count() == 0) throw invalid_input("nothing to train", "choose layers, or leave the projector free");
+}
+
+bool Tunable::trains_below_decoder() const {
+  return model_->decoder().embedding().parameter() != nullptr ||
+         (model_->projector() != nullptr && model_->projector()->linear(0).trains());
+}
+
+std::int64_t Tunable::lowest_backward_layer() const {
+  if (trains_below_decoder()) return 0;
+  const std::vector<DecoderLayer>& layers = model_->decoder().layers();
+  const auto lowest = std::find_if(layers.begin(), layers.end(), [](const DecoderLayer& l) { return l.trains(); });
+  return lowest - layers.begin();
+}
+
+}  // namespace striate
