@@ -14,7 +14,7 @@
 namespace striate::test {
 namespace {
 
-// Tensors that concern training, scores and pruning: compared by the tests of those rooms.
+// Tensors that concern training (gradient_test.cpp), scores and pruning: compared by the tests of those rooms.
 bool concerns_another_room(const std::string& name) {
   for (const char* prefix : {"grad.", "lora.grad.", "llm_grad_norms", "train.", "metric.", "param_change", "prune.",
                              "image_attention_score"}) {
