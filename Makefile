@@ -1,6 +1,6 @@
 # The commands of this repository. Each does all the set-up it needs; a second run is quick.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers test-debug bench-generate build setup format check-format tidy clean
+.PHONY: help demo test test-peers test-debug bench-generate bench-train-step build setup format check-format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ test-debug: ## the tests of `make test` under AddressSanitizer and UndefinedBeha
 
 bench-generate: ## prefill and decoding against transformers and the machine's own rates (ARGS="--json ...")
 	@scripts/bench-generate.sh $(ARGS)
+
+bench-train-step: ## training steps against transformers + PEFT and the floor (ARGS="--json ...")
+	@scripts/bench-train-step.sh $(ARGS)
 
 build: ## build everything (preset release)
 	@scripts/build.sh release

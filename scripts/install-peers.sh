@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Installs the pinned packages of tests/peers/requirements.txt in .deps/peers, for the comparisons and the benchmarks.
+# Installs pinned Python packages in an environment of their own, for the comparisons and the benchmarks.
+#
+#   scripts/install-peers.sh [REQUIREMENTS [NAME]]      tests/peers/requirements.txt in .deps/peers; or another file
+#                                                       in .deps/NAME
 . "$(dirname "$0")/lib.sh"
-requirements=$root/tests/peers/requirements.txt
+requirements=${1:-tests/peers/requirements.txt}
+name=${2:-peers}
 
 # Made anew when the pins change. `complete`, written last, holds the pins that are installed.
 install_peers() {
-  local started=$SECONDS venv=$deps/peers index=() site
+  local started=$SECONDS venv=$deps/$name index=() site
   if cmp -s "$requirements" "$venv/complete"; then
     say "[5/6] Peers: $(grep -c == "$requirements") pinned packages, all there"
     return
   fi
-  say "[5/6] Peers: installing the pinned packages of tests/peers/requirements.txt in .deps/peers"
+  say "[5/6] Peers: installing the pinned packages of $requirements in .deps/$name"
   mkdir -p "$deps"
   exec 9>"$deps/lock"
   flock 9
@@ -22,7 +26,7 @@ install_peers() {
   fi
   [ -z "${STRIATE_TORCH_INDEX:-}" ] || index=(--extra-index-url "$STRIATE_TORCH_INDEX")
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -q "${index[@]}" -r "$requirements" ||
-    fail "pip could not install tests/peers/requirements.txt" "run again to go on"
+    fail "pip could not install $requirements" "run again to go on"
   cp "$requirements" "$venv/complete"
   exec 9>&-
   say "[5/6] Peers: installed in $(seconds_since "$started")"

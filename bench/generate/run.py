@@ -9,7 +9,6 @@ import argparse
 import array
 import json
 import math
-import os
 import pathlib
 import random
 import statistics
@@ -18,6 +17,10 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+
+from worker import Worker  # noqa: E402
+
 IMAGE = -200
 PROMPT_TOKENS = 600
 IMAGE_SIZE = 336
@@ -26,37 +29,6 @@ IMAGE_TOKENS = (IMAGE_SIZE // 14) ** 2
 LEAST_COSINE = 0.99
 # A precision of transformers this many times slower than its other one in all kinds of work is not measured further.
 HOPELESS = 1.5
-
-
-class Worker:
-    """A program that stays loaded and answers one JSON line with another."""
-
-    def __init__(self, name, command):
-        self.name = name
-        # Waiting threads must sleep: spinning ones starve the others as soon as a core is busy elsewhere.
-        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self.greeting = self.read()
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"error: {self.name} ended early (exit {self.process.wait()})")
-        reply = json.loads(line)
-        if "error" in reply:
-            raise SystemExit(f"error: {self.name}: {reply['error']}")
-        return reply
-
-    def ask(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def parse_args():

@@ -1,0 +1,220 @@
+// bench_train_step: Striate's side of bench/train_step/run.py. Loads a checkpoint once, makes a region trainable and
+// answers commands.
+//
+//   {"do": "train", "steps": [[sample, ...], ...], "threads": N}   one optimiser step for each list of samples
+//   {"do": "export", "file": F}                                    the trained parameters, as safetensors
+//   {"do": "memory"}                                               the peak of the resident memory in bytes
+//
+// With --floor nothing is trained: `train` times the products that the same steps cannot do without.
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/line_server.h"
+#include "bench/train_step/product_floor.h"
+#include "bench/train_step/train_work.h"
+#include "striate/base/error.h"
+#include "striate/tensor/weight_file.h"
+#include "striate/train/optimizer.h"
+#include "striate/train/train_pass.h"
+
+namespace striate::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Flags {
+  std::string model, work, compute = "auto", policy = "keep";
+  TuneOptions tune;
+  double lr = 0, projector_lr = 0;
+  bool floor = false;
+};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Checkpoint open_folder(const std::string& folder) {
+  ModelPaths paths;
+  paths.model = folder;
+  return open_checkpoint(paths);
+}
+
+Compute chosen_compute(const std::string& name) {
+  if (name == "fp32") return Compute::kFloat32;
+  return name == "bf16" ? Compute::kBFloat16 : best_compute();
+}
+
+ActivationPolicy chosen_policy(const std::string& name) {
+  if (name == "keep") return ActivationPolicy::kKeep;
+  return name == "recompute-mlp" ? ActivationPolicy::kRecomputeMlp : ActivationPolicy::kRecomputeLayer;
+}
+
+std::int64_t peak_bytes() {
+  std::ifstream lines("/proc/self/status");
+  std::string line;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
+  throw internal_error("/proc/self/status has no VmHWM");
+}
+
+// Answers what both kinds of worker are asked.
+class Worker {
+ public:
+  explicit Worker(const Flags& flags) : compute_(chosen_compute(flags.compute)), work_(flags.work) {}
+  virtual ~Worker() = default;
+
+  virtual nlohmann::json greeting() const { return {{"compute", compute_name(compute_)}, {"cpu", cpu_description()}}; }
+
+  virtual nlohmann::json answer(const nlohmann::json& command) {
+    const std::string what = command.at("do");
+    if (what == "memory") return {{"peak", peak_bytes()}};
+    if (what != "train") throw invalid_input("no command " + what, "known: train, memory and, without --floor, export");
+    at::set_num_threads(command.at("threads"));
+    std::vector<PackedBatch> streams;
+    for (const nlohmann::json& step : command.at("steps")) {
+      streams.push_back(work_.stream(step, compute_dtype(compute_)));
+    }
+    return train(streams);
+  }
+
+ protected:
+  Compute compute() const { return compute_; }
+
+ private:
+  virtual nlohmann::json train(const std::vector<PackedBatch>& streams) = 0;
+
+  Compute compute_;
+  TrainWork work_;
+};
+
+class FloorWorker final : public Worker {
+ public:
+  explicit FloorWorker(const Flags& flags)
+      : Worker(flags), floor_(open_folder(flags.model), compute(), lowest_trained(flags.tune)) {}
+
+ private:
+  static std::optional<std::int64_t> lowest_trained(const TuneOptions& tune) {
+    if (!tune.freeze_projector) return std::nullopt;
+    return *std::min_element(tune.layers.begin(), tune.layers.end());
+  }
+
+  nlohmann::json train(const std::vector<PackedBatch>& streams) override {
+    double seconds = 0.0;
+    for (const PackedBatch& stream : streams) seconds += floor_.seconds(stream.tokens(), stream.targets.size(0));
+    return {{"seconds", seconds}};
+  }
+
+  ProductFloor floor_;
+};
+
+class TrainingWorker final : public Worker {
+ public:
+  explicit TrainingWorker(const Flags& flags)
+      : Worker(flags),
+        model_(load(flags.model, compute())),
+        tunable_(*model_, flags.tune),
+        pass_(tunable_, chosen_policy(flags.policy)),
+        optimizer_(tunable_.parameters(), AdamWOptions{}) {
+    rates_.adapter = flags.lr;
+    rates_.projector = flags.projector_lr;
+  }
+
+  nlohmann::json greeting() const override {
+    nlohmann::json greeting = Worker::greeting();
+    greeting["trained"] = tunable_.parameters().count();
+    return greeting;
+  }
+
+  nlohmann::json answer(const nlohmann::json& command) override {
+    if (command.at("do") != "export") return Worker::answer(command);
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& parameter : tunable_.parameters().all()) tensors.emplace_back(parameter->name, parameter->value);
+    write_safetensors(command.at("file").get<std::string>(), tensors);
+    return nlohmann::json::object();
+  }
+
+ private:
+  static std::unique_ptr<Lvlm> load(const std::string& folder, Compute compute) {
+    Placement placement;
+    placement.compute = compute;
+    return load_model(open_folder(folder), placement);
+  }
+
+  nlohmann::json train(const std::vector<PackedBatch>& streams) override {
+    std::vector<double> losses;
+    const Clock::time_point start = Clock::now();
+    for (const PackedBatch& stream : streams) losses.push_back(step(stream));
+    return {{"seconds", seconds_since(start)}, {"losses", losses}};
+  }
+
+  // As transformers' Trainer does it: the mean loss of the step's targets, gradients clipped to norm 1, AdamW.
+  double step(const PackedBatch& stream) {
+    const auto targets = static_cast<double>(stream.targets.size(0));
+    const PassResult result = pass_.run(stream, 1.0 / targets, optimizer_.updates());
+    ParameterSet& parameters = tunable_.parameters();
+    optimizer_.step(rates_, clip_factor(gradient_norm(parameters), 1.0));
+    parameters.zero_gradients();
+    const float* nll = result.nll.const_data_ptr<float>();
+    return std::accumulate(nll, nll + result.nll.numel(), 0.0) / targets;
+  }
+
+  std::unique_ptr<Lvlm> model_;
+  Tunable tunable_;
+  TrainPass pass_;
+  AdamW optimizer_;
+  GroupRates rates_;
+};
+
+std::unique_ptr<Worker> make_worker(const Flags& flags) {
+  if (flags.floor) return std::make_unique<FloorWorker>(flags);
+  return std::make_unique<TrainingWorker>(flags);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Times Striate's training steps for bench/train_step/run.py.", "bench_train_step");
+  Flags flags;
+  flags.tune.lora.dropout = 0.0;
+  app.add_option("--model", flags.model, "A Hugging Face model folder")->required()->check(CLI::ExistingDirectory);
+  app.add_option("--work", flags.work, "The samples, as run.py writes them")->required()->check(CLI::ExistingFile);
+  app.add_option("--compute", flags.compute, "auto, fp32, bf16")->check(CLI::IsMember({"auto", "fp32", "bf16"}));
+  app.add_option("--policy", flags.policy, "What is kept for the backward pass")
+      ->check(CLI::IsMember({"keep", "recompute-mlp", "recompute-layer"}));
+  app.add_option("--layers", flags.tune.layers, "The region: 0,4,8,12")->required()->delimiter(',');
+  app.add_option("--rank", flags.tune.lora.rank, "LoRA's rank; alpha is twice that")->required();
+  app.add_flag("--freeze-projector", flags.tune.freeze_projector, "Train the region alone");
+  app.add_option("--lr", flags.lr, "The adapters' learning rate")->required();
+  app.add_option("--projector-lr", flags.projector_lr, "The projector's learning rate")->required();
+  app.add_flag("--floor", flags.floor, "Time only the products that every program needs");
+  CLI11_PARSE(app, argc, argv);
+  flags.tune.lora.alpha = 2.0 * static_cast<double>(flags.tune.lora.rank);
+  const std::unique_ptr<Worker> worker = make_worker(flags);
+  serve(worker->greeting(), [&](const nlohmann::json& command) { return worker->answer(command); });
+  return 0;
+}
+
+}  // namespace
+}  // namespace striate::bench
+
+int main(int argc, char** argv) {
+  try {
+    return striate::bench::run(argc, argv);
+  } catch (const striate::Error& error) {
+    std::cerr << "error: " << error.what() << "\nhint: " << error.hint() << '\n';
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+  }
+  return 1;
+}

@@ -1,0 +1,70 @@
+#include "bench/train_step/product_floor.h"
+
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "striate/base/strings.h"
+
+namespace striate::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The first linears of a layer, whose input gradient nothing needs when no layer below is trained.
+bool reads_layer_input(const std::string& name) {
+  constexpr std::array<std::string_view, 4> kNames{"q_proj.weight", "k_proj.weight", "v_proj.weight",
+                                                   "qkv_proj.weight"};
+  return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view end) { return name.ends_with(end); });
+}
+
+}  // namespace
+
+ProductFloor::ProductFloor(const Checkpoint& checkpoint, Compute compute, std::optional<std::int64_t> lowest_trained) {
+  const at::ScalarType dtype = compute_dtype(compute);
+  const DecoderConfig& config = checkpoint.config.decoder;
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    const std::string prefix = cat("model.layers.", layer, ".");
+    for (const auto& [name, entry] : checkpoint.weights.entries()) {
+      if (!name.starts_with(prefix) || !name.ends_with("_proj.weight")) continue;
+      forward_.push_back(checkpoint.weights.load(name, entry.info->shape).to(dtype));
+      const bool below = lowest_trained && layer < *lowest_trained;
+      const bool at_the_end = lowest_trained && layer == *lowest_trained && reads_layer_input(name);
+      if (!below && !at_the_end) backward_.push_back(forward_.back());
+    }
+  }
+  const char* head = config.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  head_ = checkpoint.weights.load(head, {config.vocab_size, config.hidden_size}).to(dtype);
+}
+
+at::Tensor ProductFloor::rows(std::int64_t count, std::int64_t width) const {
+  return at::randn({count, width}, at::TensorOptions(head_.scalar_type()));
+}
+
+double ProductFloor::seconds(std::int64_t tokens, std::int64_t targets) const {
+  std::map<std::int64_t, at::Tensor> streams;
+  for (const at::Tensor& weight : forward_) {
+    for (const std::int64_t width : weight.sizes()) {
+      if (!streams.contains(width)) streams[width] = rows(tokens, width);
+    }
+  }
+  const at::Tensor target_rows = rows(targets, head_.size(1));
+
+  const Clock::time_point start = Clock::now();
+  for (const at::Tensor& weight : forward_) at::linear(streams.at(weight.size(1)), weight);
+  const at::Tensor logits = at::linear(target_rows, head_);
+  at::mm(logits, head_);
+  for (auto weight = backward_.rbegin(); weight != backward_.rend(); ++weight) {
+    at::mm(streams.at(weight->size(0)), *weight);
+  }
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace striate::bench
