@@ -1,0 +1,279 @@
+// The operations of training against plain LibTorch with its autograd, and every instruction set against them.
+#include "striate/tensor/train_ops.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "striate/tensor/fused_ops.h"
+#include "striate/tensor/kernels/dispatch.h"
+#include "striate/tensor/stream_attention.h"
+
+namespace striate {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+at::Tensor random_tensor(at::IntArrayRef shape, std::uint64_t seed) {
+  at::Tensor values = at::empty(shape, at::TensorOptions(at::kFloat));
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  return values.normal_(0.0, 1.0, generator);
+}
+
+at::Tensor leaf(const at::Tensor& x) {
+  return x.detach().to(at::kFloat).clone().requires_grad_();
+}
+
+at::Tensor plain_norm(const at::Tensor& x, const at::Tensor& weight) {
+  return x * (x.square().mean(-1, true) + kEps).rsqrt() * weight;
+}
+
+// |got - want| <= tolerance (1 + |want|) everywhere.
+void expect_close(const at::Tensor& got, const at::Tensor& want, double tolerance, const char* what) {
+  const at::Tensor g = got.detach().to(at::kDouble);
+  const at::Tensor w = want.detach().to(at::kDouble);
+  ASSERT_EQ(g.sizes(), w.sizes()) << what;
+  EXPECT_LE(((g - w).abs() / (w.abs() + 1.0)).max().item<double>(), tolerance) << what;
+}
+
+// fp32 at widths that leave tails in every vector, and bf16 at its own precision.
+struct Case {
+  at::ScalarType dtype;
+  double tolerance;
+};
+const Case kCases[] = {{at::kFloat, 1e-5}, {at::kBFloat16, 3e-2}};
+
+TEST(TrainOps, AddedNormsAndTheirGradientsAreThoseOfThePlainOperators) {
+  for (const Case& c : kCases) {
+    for (const std::int64_t width : {7, 64, 131}) {
+      const at::Tensor x = random_tensor({5, width}, 1).to(c.dtype);
+      const at::Tensor delta = random_tensor({5, width}, 2).to(c.dtype);
+      const at::Tensor dy = random_tensor({5, width}, 3).to(c.dtype);
+      const at::Tensor before = random_tensor({5, width}, 4).to(c.dtype);
+      const at::Tensor weight = leaf(random_tensor({width}, 5));
+      const SumAndNorm got = add_rms_norm(x, delta, weight.detach(), kEps);
+      EXPECT_TRUE(at::equal(got.sum, x + delta));
+      EXPECT_TRUE(at::equal(got.normed, rms_norm(got.sum, weight.detach(), kEps)));
+      const at::Tensor sum = leaf(got.sum);
+      plain_norm(sum, weight).backward(dy.to(at::kFloat));
+      const at::Tensor dx = before.clone();
+      add_rms_norm_gradient(dx, dy, got.sum, weight.detach(), kEps);
+      expect_close(dx, before.to(at::kFloat) + sum.grad(), c.tolerance, "dx");
+      expect_close(rms_norm_weight_gradient(dy, got.sum, kEps), weight.grad(), c.tolerance, "dweight");
+    }
+  }
+}
+
+TEST(TrainOps, GateGradientsAreThoseOfThePlainOperators) {
+  for (const Case& c : kCases) {
+    for (const bool side_by_side : {false, true}) {
+      const at::Tensor both = random_tensor({6, 2 * 37}, 1).to(c.dtype);
+      const at::Tensor dy = random_tensor({6, 37}, 2).to(c.dtype);
+      const at::Tensor gate = leaf(both.slice(1, 0, 37));
+      const at::Tensor up = leaf(both.slice(1, 37));
+      (at::silu(gate) * up).backward(dy.to(at::kFloat));
+      const GateGradients got = silu_multiply_gradients(both.slice(1, 0, 37), both.slice(1, 37), dy, side_by_side);
+      expect_close(got.gate, gate.grad(), c.tolerance, "gate");
+      expect_close(got.up, up.grad(), c.tolerance, "up");
+      EXPECT_EQ(got.both.defined(), side_by_side);
+      const at::Tensor joined = at::cat({got.gate, got.up}, 1);
+      EXPECT_TRUE(!side_by_side || at::equal(got.both, joined));
+    }
+  }
+}
+
+TEST(TrainOps, CrossEntropyAndItsGradientAreThoseOfThePlainOperators) {
+  for (const Case& c : kCases) {
+    const at::Tensor logits = (random_tensor({9, 203}, 1) * 4.0).to(c.dtype);
+    const at::Tensor targets = at::arange(9, at::kLong) * 22;
+    const at::Tensor wanted = leaf(logits);
+    const at::Tensor nll = at::cross_entropy_loss(wanted, targets, {}, at::Reduction::None);
+    (nll.sum() * 0.25).backward();
+    const at::Tensor untouched = logits.clone();
+    expect_close(cross_entropy_in_place(untouched, targets, 0.0), nll, 1e-5, "nll");
+    EXPECT_TRUE(at::equal(untouched, logits));
+    const at::Tensor gradient = logits.clone();
+    expect_close(cross_entropy_in_place(gradient, targets, 0.25), nll, 1e-5, "nll");
+    expect_close(gradient, wanted.grad(), c.dtype == at::kFloat ? 1e-6 : 2e-3, "gradient");
+  }
+}
+
+TEST(TrainOps, NotANumberReachesTheLoss) {
+  const at::Tensor logits = random_tensor({2, 40}, 1);
+  logits[1][3] = std::nanf("");
+  const at::Tensor nll = cross_entropy_in_place(logits, at::zeros({2}, at::kLong), 1.0);
+  EXPECT_FALSE(std::isnan(nll[0].item<float>()));
+  EXPECT_TRUE(std::isnan(nll[1].item<float>()));
+}
+
+TEST(TrainOps, DropoutIsAFunctionOfItsKeys) {
+  const at::Tensor x = at::ones({400, 130});
+  const DropoutMask mask{0.25, 17, at::arange(400, at::kLong)};
+  const at::Tensor y = dropout(x, mask);
+  EXPECT_TRUE(at::equal(y, dropout(x, mask)));
+  EXPECT_NEAR(y.eq(0).to(at::kDouble).mean().item<double>(), 0.25, 0.01);
+  EXPECT_NEAR(y.max().item<double>(), 1.0 / 0.75, 1e-4);
+  EXPECT_FALSE(at::equal(y, dropout(x, {0.25, 18, mask.row_keys})));
+  // A row's mask follows its key to another place.
+  const at::Tensor moved = dropout(x, {0.25, 17, mask.row_keys.flip(0)});
+  EXPECT_TRUE(at::equal(moved, y.flip(0)));
+  const at::Tensor onto = at::full({400, 130}, 2.0);
+  add_dropout(onto, x, mask);
+  EXPECT_TRUE(at::allclose(onto, y + 2.0));
+  EXPECT_TRUE(at::equal(dropout(x, {}), x));
+}
+
+// Attention in plain operators, sample by sample, with autograd through it.
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const StreamShape& shape) {
+  const std::int64_t group = q.size(1) / k.size(1);
+  std::vector<at::Tensor> parts;
+  for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
+    const auto part = [&](const at::Tensor& x, std::int64_t repeats) {
+      return x.slice(0, shape.bounds[s], shape.bounds[s + 1]).repeat_interleave(repeats, 1).transpose(0, 1);
+    };
+    const std::int64_t n = shape.bounds[s + 1] - shape.bounds[s];
+    const at::Tensor query = at::arange(n).unsqueeze(1);
+    const at::Tensor key = at::arange(n).unsqueeze(0);
+    at::Tensor hidden = key.gt(query);
+    if (shape.window) hidden = hidden.logical_or(key.lt(query - *shape.window));
+    const at::Tensor scores = at::matmul(part(q, 1), part(k, group).transpose(1, 2)) / std::sqrt(q.size(2));
+    parts.push_back(at::matmul(at::softmax(scores.masked_fill(hidden, -INFINITY), -1), part(v, group)).transpose(0, 1));
+  }
+  return at::cat(parts);
+}
+
+struct AttentionCase {
+  std::int64_t heads, kv_heads, dim;
+  StreamShape shape;
+};
+
+std::vector<AttentionCase> attention_cases() {
+  return {{4, 4, 32, {{0, 5, 77, 78, 150}, std::nullopt}},
+          {6, 2, 24, {{0, 61, 61, 100}, std::nullopt}},  // grouped heads, an odd width, an empty sample
+          {2, 1, 80, {{0, 130}, 7}},                     // a window
+          {1, 1, 8, {{0, 1}, std::nullopt}}};
+}
+
+TEST(StreamAttention, ForwardAndGradientsAreThoseOfThePlainOperators) {
+  for (const Case& c : kCases) {
+    for (const AttentionCase& a : attention_cases()) {
+      const std::int64_t n = a.shape.bounds.back();
+      // Values lie inside a wider matrix, as a fused projection leaves them.
+      const at::Tensor q = random_tensor({n, a.heads, a.dim}, 1).to(c.dtype);
+      const at::Tensor k = random_tensor({n, a.kv_heads, a.dim}, 2).to(c.dtype);
+      const at::Tensor v = random_tensor({n, a.kv_heads + 2, a.dim}, 3).to(c.dtype).slice(1, 1, 1 + a.kv_heads);
+      const at::Tensor dout = random_tensor({n, a.heads, a.dim}, 4).to(c.dtype);
+      const at::Tensor q_leaf = leaf(q), k_leaf = leaf(k), v_leaf = leaf(v);
+      const at::Tensor want = plain_attention(q_leaf, k_leaf, v_leaf, a.shape);
+      want.backward(dout.to(at::kFloat));
+      const StreamAttentionResult got = stream_attention(q, k, v, a.shape);
+      expect_close(got.out, want, c.tolerance, "out");
+      const StreamAttentionGradients gradients = stream_attention_gradients(dout, q, k, v, got, a.shape);
+      expect_close(gradients.dq, q_leaf.grad(), c.tolerance, "dq");
+      expect_close(gradients.dk, k_leaf.grad(), c.tolerance, "dk");
+      expect_close(gradients.dv, v_leaf.grad(), c.tolerance, "dv");
+    }
+  }
+}
+
+// Other devices take the composed form; fp64 has no loop, so that it shows that form here.
+TEST(StreamAttention, TheComposedFormAgreesWithTheLoops) {
+  for (const AttentionCase& a : attention_cases()) {
+    const std::int64_t n = a.shape.bounds.back();
+    const at::Tensor q = random_tensor({n, a.heads, a.dim}, 1);
+    const at::Tensor k = random_tensor({n, a.kv_heads, a.dim}, 2);
+    const at::Tensor v = random_tensor({n, a.kv_heads, a.dim}, 3);
+    const at::Tensor dout = random_tensor({n, a.heads, a.dim}, 4);
+    const StreamAttentionResult loops = stream_attention(q, k, v, a.shape);
+    const StreamAttentionGradients want = stream_attention_gradients(dout, q, k, v, loops, a.shape);
+    const auto wide = [](const at::Tensor& x) { return x.to(at::kDouble); };
+    const StreamAttentionResult composed = stream_attention(wide(q), wide(k), wide(v), a.shape);
+    const StreamAttentionGradients got =
+        stream_attention_gradients(wide(dout), wide(q), wide(k), wide(v), composed, a.shape);
+    expect_close(composed.out, loops.out, 1e-5, "out");
+    expect_close(composed.log_sums, loops.log_sums, 1e-5, "log sums");
+    expect_close(got.dq, want.dq, 1e-5, "dq");
+    expect_close(got.dk, want.dk, 1e-5, "dk");
+    expect_close(got.dv, want.dv, 1e-5, "dv");
+  }
+}
+
+// One head of one sample through a given table.
+StreamAttentionGradients head_through(const CpuKernels& table, const at::Tensor& q, const at::Tensor& k,
+                                      const at::Tensor& v, const at::Tensor& dout) {
+  const std::int64_t n = q.size(0), dim = q.size(1);
+  const at::Tensor out = at::empty_like(q), log_sums = at::empty({n});
+  StreamAttentionGradients result{at::empty_like(q), at::empty_like(q), at::empty_like(q)};
+  const at::Tensor work = at::empty({attention_work(n, dim)});
+  AttentionHead job{};
+  job.q = q.const_data_ptr();
+  job.k = k.const_data_ptr();
+  job.v = v.const_data_ptr();
+  job.out = out.mutable_data_ptr();
+  job.dout = dout.const_data_ptr();
+  job.dq = result.dq.mutable_data_ptr();
+  job.dk = result.dk.mutable_data_ptr();
+  job.dv = result.dv.mutable_data_ptr();
+  job.log_sums = log_sums.mutable_data_ptr<float>();
+  job.work = work.mutable_data_ptr<float>();
+  job.storage = Storage::kFloat32;
+  job.tokens = n;
+  job.dim = dim;
+  job.group = 1;
+  job.window = -1;
+  job.q_stride = job.q_head_stride = job.k_stride = job.v_stride = job.out_stride = job.dk_stride = dim;
+  job.log_sum_stride = n;
+  job.scale = 0.2F;
+  table.attention_forward(job);
+  table.attention_backward(job);
+  return result;
+}
+
+TEST(StreamAttention, EveryInstructionSetAgrees) {
+  const at::Tensor q = random_tensor({83, 40}, 1), k = random_tensor({83, 40}, 2);
+  const at::Tensor v = random_tensor({83, 40}, 3), dout = random_tensor({83, 40}, 4);
+  const auto tables = runnable_cpu_kernels();
+  const StreamAttentionGradients want = head_through(*tables.front(), q, k, v, dout);
+  for (const CpuKernels* table : tables) {
+    SCOPED_TRACE(table->name);
+    const StreamAttentionGradients got = head_through(*table, q, k, v, dout);
+    expect_close(got.dq, want.dq, 1e-5, "dq");
+    expect_close(got.dk, want.dk, 1e-5, "dk");
+    expect_close(got.dv, want.dv, 1e-5, "dv");
+  }
+}
+
+TEST(TrainOps, EveryInstructionSetAgrees) {
+  const std::int64_t rows = 5, width = 53;
+  const at::Tensor x = random_tensor({rows, width}, 1), dy = random_tensor({rows, width}, 2);
+  const at::Tensor up = random_tensor({rows, width}, 3), weight = random_tensor({width}, 4);
+  const at::Tensor targets = at::arange(rows, at::kLong), keys = at::arange(rows, at::kLong);
+  const auto through = [&](const CpuKernels& table) {
+    std::vector<at::Tensor> results;
+    const at::Tensor dx = x.clone(), gate = at::empty_like(x), dup = at::empty_like(x), logits = dy.clone();
+    const at::Tensor nll = at::empty({rows}), dropped = at::empty_like(x), sum = at::empty_like(x);
+    const at::Tensor normed = at::empty_like(x);
+    table.add_norm({x.data_ptr(), dy.data_ptr(), weight.data_ptr<float>(), sum.data_ptr(), normed.data_ptr(),
+                    Storage::kFloat32, width, 0, rows, 1e-5F});
+    table.norm_backward({dy.data_ptr(), x.data_ptr(), weight.data_ptr<float>(), dx.data_ptr(), Storage::kFloat32, width,
+                         0, rows, 1e-5F});
+    table.gate_backward({x.data_ptr(), up.data_ptr(), dy.data_ptr(), gate.data_ptr(), dup.data_ptr(), Storage::kFloat32,
+                         width, width, width, 0, rows});
+    table.cross_entropy({logits.data_ptr(), targets.data_ptr<std::int64_t>(), nll.data_ptr<float>(), Storage::kFloat32,
+                         width, 0, rows, 0.5F});
+    table.dropout({x.data_ptr(), dropped.data_ptr(),
+                   reinterpret_cast<const std::uint64_t*>(keys.data_ptr<std::int64_t>()), 5, 20000, 1.5F, false,
+                   Storage::kFloat32, width, 0, rows});
+    return std::vector<at::Tensor>{sum, normed, dx, gate, dup, logits, nll, dropped};
+  };
+  const auto tables = runnable_cpu_kernels();
+  const auto want = through(*tables.front());
+  for (const CpuKernels* table : tables) {
+    SCOPED_TRACE(table->name);
+    const auto got = through(*table);
+    for (std::size_t i = 0; i < want.size(); ++i) expect_close(got[i], want[i], 1e-5, "result");
+  }
+}
+
+}  // namespace
+}  // namespace striate
