@@ -1,0 +1,88 @@
+// The training loop: one optimiser step after another, the same on every rank.
+//
+//   next step's streams -> forward and backward of each -> sums across ranks -> guard -> clip -> AdamW -> metrics ->
+//   held-out evaluation -> checkpoint
+//
+// Losses are divided by the targets of the whole step on all ranks before gradients are taken, so that neither packing
+// nor accumulation over streams nor the number of ranks changes an update.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "striate/data/step_source.h"
+#include "striate/train/collective.h"
+#include "striate/train/metrics.h"
+#include "striate/train/optimizer.h"
+#include "striate/train/run_state.h"
+#include "striate/train/schedule.h"
+#include "striate/train/train_pass.h"
+
+namespace striate {
+
+struct TrainerOptions {
+  std::int64_t steps = 0;  // where the run ends, counted from its beginning
+  GroupRates rates;        // base rates, which the schedule scales
+  Schedule schedule;
+  double max_gradient_norm = 1.0;   // 0: gradients are not clipped
+  std::int64_t save_every = 0;      // steps; 0: at the end alone
+  std::int64_t evaluate_every = 0;  // steps; 0: at the end alone, where there is something to evaluate with
+  std::int64_t skip_bad_steps = 0;  // how many steps of the whole run may go without an update
+};
+
+// What a run does beside training; any may be empty. Called on every rank unless said otherwise.
+struct TrainerHooks {
+  std::function<void(const StepMetrics&)> on_step;               // rank 0
+  std::function<EvaluationMetrics(std::int64_t step)> evaluate;  // ranks share the work
+  std::function<void(const EvaluationMetrics&)> on_evaluation;   // rank 0
+  std::function<void(const RunState&)> save;                     // rank 0
+  std::function<int()> stop_signal;                              // the signal that asks this process to stop, or 0
+};
+
+// How a run ended.
+struct TrainerOutcome {
+  RunState state;
+  int signal = 0;   // that stopped it before its last step; 0: it is done
+  double loss = 0;  // of the last step taken
+  double seconds = 0;
+  std::optional<EvaluationMetrics> evaluation;  // the last one
+};
+
+class Trainer {
+ public:
+  // All must outlive the trainer. `start` is where the run stands: the parameters, the optimiser and the source are
+  // there already.
+  Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& optimizer, Collective& ranks,
+          const TrainerOptions& options, TrainerHooks hooks, RunState start);
+
+  // Trains until the last step or a signal, and saves. Throws ResourceError when a loss or gradient is not finite and
+  // no more such steps may be skipped, before anything was updated, naming samples; what the source throws.
+  TrainerOutcome run();
+
+ private:
+  struct Sums;
+  Sums take(const TrainingStep& step);
+  bool is_bad(const TrainingStep& step, const Sums& sums, double norm);
+  StepMetrics step_once();
+  void evaluate();
+  void save();
+
+  Tunable& tunable_;
+  TrainPass& pass_;
+  StepSource& source_;
+  AdamW& optimizer_;
+  Collective& ranks_;
+  TrainerOptions options_;
+  TrainerHooks hooks_;
+  RunState state_;
+  std::optional<EvaluationMetrics> evaluation_;
+  std::int64_t saved_step_ = -1;
+  int signal_ = 0;
+};
+
+// The largest resident memory of this process so far; with a CUDA device the most that LibTorch had in use there.
+std::uint64_t peak_memory(at::Device device);
+
+}  // namespace striate

@@ -1,0 +1,171 @@
+#include "striate/train/checkpoint.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "tests/support/paths.h"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+at::Tensor random_tensor(at::IntArrayRef shape, std::uint64_t seed) {
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed));
+}
+
+ParameterSet some_parameters(std::uint64_t seed, std::int64_t width = 4) {
+  std::vector<std::shared_ptr<Parameter>> all;
+  for (const char* name : {"model.layers.0.a", "projector.0.weight"}) {
+    auto parameter = std::make_shared<Parameter>();
+    parameter->name = name;
+    parameter->value = random_tensor({3, width}, seed++);
+    all.push_back(parameter);
+  }
+  return ParameterSet(all, Compute::kFloat32);
+}
+
+RunState state_at(std::int64_t step) {
+  RunState state;
+  state.step = step;
+  state.updates = step - 1;
+  state.skipped_steps = 1;
+  state.samples = 8 * step;
+  state.tokens = 1000 * step;
+  state.targets = 100 * step;
+  state.data = {2, 300, 5, 1, 777, 3};
+  state.settings = {{"lora-r", 16}, {"layers", "0,4"}};
+  return state;
+}
+
+class CheckpointTest : public testing::Test {
+ protected:
+  CheckpointTest() : parameters_(some_parameters(1)), optimizer_(parameters_, {}) {
+    const at::Tensor gradients = parameters_.gradients();
+    gradients.copy_(random_tensor({parameters_.count()}, 7));
+    optimizer_.step({0.1, 0.1, 0.1, 0.1});
+  }
+  fs::path save(std::int64_t step, std::int64_t keep = 0) {
+    return save_checkpoint(folder(), state_at(step), parameters_, optimizer_, keep);
+  }
+  fs::path folder() const { return home_.path() / "checkpoints"; }
+
+  test::TemporaryFolder home_;
+  ParameterSet parameters_;
+  AdamW optimizer_;
+};
+
+TEST_F(CheckpointTest, ComesBackBitForBit) {
+  save(12);
+  const auto found = newest_whole_checkpoint(folder());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->path.filename(), "step-000012");
+  EXPECT_EQ(to_json(found->state), to_json(state_at(12)));
+  ParameterSet other = some_parameters(50);
+  AdamW optimizer(other, {});
+  restore_checkpoint(*found, other, optimizer);
+  EXPECT_TRUE(at::equal(other.values(), parameters_.values()));
+  EXPECT_EQ(optimizer.updates(), 11);
+  const NamedTensors saved = optimizer_.moments();
+  const NamedTensors restored = optimizer.moments();
+  for (std::size_t i = 0; i < saved.size(); ++i) EXPECT_TRUE(at::equal(saved[i].second, restored[i].second));
+}
+
+TEST_F(CheckpointTest, KeepsTheNewest) {
+  for (const std::int64_t step : {5, 10, 15, 1000000}) save(step, 2);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder()), {}), 2);
+  EXPECT_TRUE(fs::exists(folder() / "step-000015"));
+  EXPECT_EQ(newest_whole_checkpoint(folder())->state.step, 1000000);
+}
+
+TEST_F(CheckpointTest, DamagedOnesArePassedOver) {
+  save(5);
+  const fs::path newest = save(10);
+  std::string bytes = read_file(newest / "optimizer.safetensors");
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file(newest / "optimizer.safetensors", bytes);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(newest_whole_checkpoint(folder())->state.step, 5);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("optimizer.safetensors is not what was written"));
+}
+
+TEST_F(CheckpointTest, WithoutAFileOrManifestItIsNotWhole) {
+  for (const char* name : {"parameters.safetensors", "state.json", "manifest.json"}) {
+    const fs::path path = save(10);
+    EXPECT_TRUE(newest_whole_checkpoint(folder()));
+    fs::remove(path / name);
+    EXPECT_FALSE(newest_whole_checkpoint(folder())) << name;
+  }
+}
+
+TEST_F(CheckpointTest, WhatIsCutShortIsNotWhole) {
+  const fs::path path = save(10);
+  fs::resize_file(path / "parameters.safetensors", fs::file_size(path / "parameters.safetensors") - 4);
+  EXPECT_FALSE(newest_whole_checkpoint(folder()));
+}
+
+TEST_F(CheckpointTest, ADamagedOneIsReplacedWhenItsStepComesAgain) {
+  fs::remove(save(10) / "state.json");
+  save(10);
+  EXPECT_EQ(newest_whole_checkpoint(folder())->state.step, 10);
+}
+
+TEST_F(CheckpointTest, HalfBuiltOnesAreIgnoredAndCleanedAway) {
+  const fs::path half = folder() / ".step-000020.tmp-abcdef";
+  fs::create_directories(half);
+  write_file(half / "parameters.safetensors", "half");
+  EXPECT_FALSE(newest_whole_checkpoint(folder()));
+  save(10);
+  EXPECT_FALSE(fs::exists(half));
+}
+
+TEST_F(CheckpointTest, OtherFoldersAreNoCheckpoints) {
+  fs::create_directories(folder() / "step-12");
+  fs::create_directories(folder() / "notes");
+  write_file(folder() / "step-000030", "a file");
+  EXPECT_FALSE(newest_whole_checkpoint(folder()));
+  EXPECT_FALSE(newest_whole_checkpoint(home_.path() / "absent"));
+}
+
+TEST_F(CheckpointTest, OfOtherShapesIsRefused) {
+  save(3);
+  ParameterSet other = some_parameters(1, 5);
+  AdamW optimizer(other, {});
+  EXPECT_THROW(restore_checkpoint(*newest_whole_checkpoint(folder()), other, optimizer), Error);
+}
+
+TEST(RunSettings, ADifferenceIsNamedWithBothValues) {
+  const nlohmann::json saved = {{"lora-r", 16}, {"seed", 1}};
+  EXPECT_NO_THROW(check_same_settings(saved, saved, "step-000003"));
+  try {
+    check_same_settings(saved, {{"lora-r", 32}, {"seed", 1}}, "step-000003");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "--lora-r: 32 now, 16 in step-000003");
+    EXPECT_EQ(error.exit_code(), 2);
+  }
+  EXPECT_THROW(check_same_settings(saved, {{"lora-r", 16}}, "x"), Error);
+  EXPECT_THROW(check_same_settings(saved, {{"lora-r", 16}, {"seed", 1}, {"new", 1}}, "x"), Error);
+}
+
+TEST(RunState, DamagedTextIsRefused) {
+  EXPECT_THROW(parse_run_state(nlohmann::json::array(), "x"), Error);
+  nlohmann::json json = to_json(state_at(3));
+  json["data"].erase("epoch");
+  EXPECT_THROW(parse_run_state(json, "x"), Error);
+  json = to_json(state_at(3));
+  json["step"] = -1;
+  EXPECT_THROW(parse_run_state(json, "x"), Error);
+  json = to_json(state_at(3));
+  json["format"] = 2;
+  EXPECT_THROW(parse_run_state(json, "x"), Error);
+}
+
+}  // namespace
+}  // namespace striate

@@ -1,0 +1,111 @@
+// Ranks as threads of one process; tests/cli/train_ranks_test.cpp has them as processes.
+#include "striate/train/collective.h"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+
+namespace striate {
+namespace {
+
+// A port that nothing listens on now.
+int free_port() {
+  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
+  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(handle);
+  return ntohs(address.sin_port);
+}
+
+// Runs `body` on every rank; what each of them threw, or "".
+std::vector<std::string> on_ranks(int size, const std::function<void(Collective&)>& body) {
+  std::vector<std::string> errors(static_cast<std::size_t>(size));
+  std::vector<std::thread> threads;
+  const int port = free_port();
+  for (int rank = 0; rank < size; ++rank) {
+    threads.emplace_back([&, rank] {
+      Ranks ranks;
+      ranks.rank = rank;
+      ranks.size = size;
+      ranks.port = port;
+      try {
+        const auto collective = join_ranks(ranks, at::kCPU);
+        body(*collective);
+      } catch (const Error& error) {
+        errors[static_cast<std::size_t>(rank)] = error.what();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return errors;
+}
+
+TEST(Collective, SumsOverRanksInBothTypes) {
+  const auto errors = on_ranks(3, [](Collective& group) {
+    const at::Tensor floats = at::full({2, 5}, 1.0 + group.rank(), at::TensorOptions(at::kFloat));
+    const at::Tensor doubles = at::full({4}, 0.5, at::TensorOptions(at::kDouble));
+    group.sum(floats);
+    group.sum(doubles);
+    EXPECT_TRUE(at::equal(floats, at::full({2, 5}, 6.0, at::TensorOptions(at::kFloat))));
+    EXPECT_TRUE(at::equal(doubles, at::full({4}, 1.5, at::TensorOptions(at::kDouble))));
+    group.barrier();
+    group.finish();
+  });
+  EXPECT_EQ(join(errors, ""), "");
+}
+
+TEST(Collective, SumsMoreThanOneChunk) {
+  const auto errors = on_ranks(2, [](Collective& group) {
+    const at::Tensor big = at::full({(1 << 24) + 3}, 2.0, at::TensorOptions(at::kFloat));
+    group.sum(big);
+    EXPECT_EQ(big.min().item<float>(), 4.0F);
+    EXPECT_EQ(big.max().item<float>(), 4.0F);
+    group.finish();
+  });
+  EXPECT_EQ(join(errors, ""), "");
+}
+
+TEST(Collective, AFailureReachesTheOthersWithItsReason) {
+  const auto errors = on_ranks(3, [](Collective& group) {
+    if (group.rank() == 1) {
+      group.report_failure("sample 7 has no picture");
+      throw invalid_input("own error");
+    }
+    const at::Tensor one = at::full({1}, 1.0, at::TensorOptions(at::kFloat));
+    group.sum(one);
+    group.finish();
+  });
+  EXPECT_EQ(errors[1], "own error");
+  for (const int rank : {0, 2}) {
+    EXPECT_THAT(errors[static_cast<std::size_t>(rank)], testing::HasSubstr("rank 1 has failed: sample 7"));
+  }
+}
+
+TEST(Collective, AProcessAloneNeedsNobody) {
+  const auto alone = join_ranks({}, at::kCPU);
+  const at::Tensor one = at::full({1}, 1.0, at::TensorOptions(at::kFloat));
+  alone->sum(one);
+  alone->barrier();
+  alone->finish();
+  EXPECT_EQ(one.item<float>(), 1.0F);
+  EXPECT_EQ(alone->size(), 1);
+}
+
+}  // namespace
+}  // namespace striate

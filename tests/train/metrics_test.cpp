@@ -1,0 +1,84 @@
+#include "striate/train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "striate/base/files.h"
+#include "striate/base/strings.h"
+#include "tests/support/paths.h"
+
+namespace striate {
+namespace {
+
+StepMetrics metrics_of(std::int64_t step) {
+  StepMetrics m;
+  m.step = step;
+  m.loss = 1.0 / static_cast<double>(step);
+  m.rates = {{"projector", 2e-5}, {"adapter", 2e-4}};
+  m.tokens = 100;
+  m.seconds = 2;
+  return m;
+}
+
+std::vector<std::int64_t> steps_in(const std::filesystem::path& path) {
+  std::vector<std::int64_t> steps;
+  for (const std::string& line : split(read_file(path), '\n')) {
+    if (!line.empty()) steps.push_back(nlohmann::json::parse(line).at("step").get<std::int64_t>());
+  }
+  return steps;
+}
+
+TEST(Metrics, ALineHasEveryFigureAndReadsBackExactly) {
+  const nlohmann::json line = nlohmann::json::parse(to_json_line(metrics_of(3)));
+  EXPECT_EQ(line.at("loss").get<double>(), 1.0 / 3);
+  EXPECT_EQ(line.at("lr").at("adapter").get<double>(), 2e-4);
+  EXPECT_EQ(line.at("tokens_per_s").get<double>(), 50);
+  for (const char* key :
+       {"step", "epoch", "grad_norm", "targets", "samples", "skipped", "seconds", "wait_seconds", "memory_bytes"}) {
+    EXPECT_TRUE(line.contains(key)) << key;
+  }
+}
+
+TEST(Metrics, WhatIsNotFiniteIsSaidInWords) {
+  StepMetrics m = metrics_of(1);
+  m.loss = std::numeric_limits<double>::quiet_NaN();
+  m.gradient_norm = std::numeric_limits<double>::infinity();
+  const nlohmann::json line = nlohmann::json::parse(to_json_line(m));
+  EXPECT_EQ(line.at("loss"), "nan");
+  EXPECT_EQ(line.at("grad_norm"), "inf");
+}
+
+TEST(MetricsFile, AResumedRunCutsTheLinesAfterItsCheckpoint) {
+  const test::TemporaryFolder home;
+  const std::filesystem::path path = home.path() / "metrics.jsonl";
+  {
+    MetricsFile file(path, 0);
+    for (std::int64_t step = 1; step <= 5; ++step) file.append(to_json_line(metrics_of(step)));
+    EvaluationMetrics evaluation;
+    evaluation.step = 5;
+    file.append(to_json_line(evaluation));
+  }
+  {
+    MetricsFile file(path, 5);
+    file.append(to_json_line(metrics_of(6)));
+  }
+  EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2, 3, 4, 5, 5, 6}));
+  {
+    MetricsFile file(path, 3);
+    file.append(to_json_line(metrics_of(4)));
+  }
+  EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2, 3, 4}));
+}
+
+TEST(MetricsFile, ALineCutShortByACrashIsCutOff) {
+  const test::TemporaryFolder home;
+  const std::filesystem::path path = home.path() / "metrics.jsonl";
+  write_file(path, to_json_line(metrics_of(1)) + "\n{\"step\":2,\"los");
+  MetricsFile(path, 10).append(to_json_line(metrics_of(2)));
+  EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2}));
+}
+
+}  // namespace
+}  // namespace striate
