@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 #include "striate/base/atomic_folder.h"
@@ -16,7 +15,7 @@
 #include "striate/model/random_weights.h"
 #include "striate/model/tensor_list.h"
 #include "striate/model/tokenizer_copy.h"
-#include "striate/tensor/weight_file.h"
+#include "striate/tensor/sharded_writer.h"
 
 namespace striate {
 namespace {
@@ -77,38 +76,8 @@ std::int64_t fit_tokenizer(ModelConfig& config, const TokenizerFit& fit, std::op
   return fit.used_ids;
 }
 
-struct Shard {
-  std::string file;
-  std::vector<TensorSpec> tensors;
-  std::uint64_t bytes = 0;
-};
-
 std::uint64_t bytes_of(const TensorSpec& spec, at::ScalarType dtype) {
   return static_cast<std::uint64_t>(spec.numel()) * c10::elementSize(dtype);
-}
-
-// Fills one shard after another in order, as Hugging Face does; a tensor larger than the limit has one of its own.
-std::vector<Shard> plan_shards(const std::vector<TensorSpec>& tensors, at::ScalarType dtype, std::uint64_t limit) {
-  std::vector<Shard> shards(1);
-  for (const TensorSpec& spec : tensors) {
-    const std::uint64_t bytes = bytes_of(spec, dtype);
-    if (!shards.back().tensors.empty() && shards.back().bytes + bytes > limit) shards.emplace_back();
-    shards.back().tensors.push_back(spec);
-    shards.back().bytes += bytes;
-  }
-  if (shards.size() > 99'999) {
-    throw invalid_input(cat("--max-shard-size: would make ", shards.size(), " files"), "give a larger size");
-  }
-  if (shards.size() == 1) {
-    shards.front().file = "model.safetensors";
-    return shards;
-  }
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    char name[48];
-    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
-    shards[i].file = name;
-  }
-  return shards;
 }
 
 void check_room(const fs::path& folder, std::uint64_t bytes) {
@@ -128,61 +97,22 @@ bool is_vocabulary(const std::string& name) {
   return name == "model.embed_tokens.weight" || name == "lm_head.weight";
 }
 
-class WeightWriter {
- public:
-  WeightWriter(const fs::path& folder, const InitRequest& request, Naming naming, std::int64_t used_rows,
-               std::uint64_t total, const InitProgress& progress)
-      : folder_(folder),
-        request_(request),
-        naming_(naming),
-        used_rows_(used_rows),
-        total_(total),
-        progress_(progress) {}
-
-  // One buffer, of the largest tensor, serves them all.
-  void write(const std::vector<Shard>& shards) {
-    std::int64_t largest = 0;
-    for (const Shard& shard : shards) {
-      for (const TensorSpec& spec : shard.tensors) largest = std::max(largest, spec.numel());
-    }
-    const at::Tensor buffer = at::empty({largest}, at::TensorOptions(request_.dtype));
-    for (const Shard& shard : shards) write_shard(shard, buffer);
+// One buffer, of the largest tensor, serves them all.
+void write_weights(ShardedWriter& writer, const std::vector<TensorSpec>& tensors, const InitRequest& request,
+                   std::int64_t used_rows, const InitProgress& progress) {
+  std::int64_t largest = 0;
+  for (const TensorSpec& spec : tensors) largest = std::max(largest, spec.numel());
+  const at::Tensor buffer = at::empty({largest}, at::TensorOptions(request.dtype));
+  std::uint64_t done = 0;
+  for (const TensorSpec& spec : tensors) {
+    at::Tensor tensor = buffer.narrow(0, 0, spec.numel()).view(spec.shape);
+    const std::int64_t rows = is_vocabulary(spec.name) ? used_rows : std::numeric_limits<std::int64_t>::max();
+    fill_random(tensor, spec, request.seed, rows);
+    writer.append(tensor);
+    done += bytes_of(spec, request.dtype);
+    if (progress) progress(done, writer.bytes());
   }
-
- private:
-  void write_shard(const Shard& shard, const at::Tensor& buffer) {
-    std::vector<SafetensorsWriter::Entry> entries;
-    for (const TensorSpec& spec : shard.tensors) {
-      entries.push_back({file_name(spec.name, naming_), request_.dtype, spec.shape});
-    }
-    SafetensorsWriter writer(folder_ / shard.file, std::move(entries));
-    for (const TensorSpec& spec : shard.tensors) {
-      at::Tensor tensor = buffer.narrow(0, 0, spec.numel()).view(spec.shape);
-      const std::int64_t rows = is_vocabulary(spec.name) ? used_rows_ : std::numeric_limits<std::int64_t>::max();
-      fill_random(tensor, spec, request_.seed, rows);
-      writer.append(tensor);
-      done_ += bytes_of(spec, request_.dtype);
-      if (progress_) progress_(done_, total_);
-    }
-    writer.commit();
-  }
-
-  const fs::path& folder_;
-  const InitRequest& request_;
-  Naming naming_;
-  std::int64_t used_rows_;
-  std::uint64_t done_ = 0;
-  std::uint64_t total_;
-  const InitProgress& progress_;
-};
-
-void write_index(const fs::path& folder, const std::vector<Shard>& shards, Naming naming, std::uint64_t bytes) {
-  nlohmann::json map = nlohmann::json::object();
-  for (const Shard& shard : shards) {
-    for (const TensorSpec& spec : shard.tensors) map[file_name(spec.name, naming)] = shard.file;
-  }
-  const nlohmann::json index = {{"metadata", {{"total_size", bytes}}}, {"weight_map", std::move(map)}};
-  write_file(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+  writer.commit();
 }
 
 void write_config(const fs::path& folder, const ModelConfig& config, const InitRequest& request) {
@@ -225,16 +155,17 @@ InitResult init_model(const InitRequest& request, const InitProgress& progress) 
     result.bytes += bytes_of(spec, request.dtype);
   }
   check_room(folder.path(), result.bytes);
-  const std::vector<Shard> shards = plan_shards(tensors, request.dtype, request.max_shard_bytes);
-  result.weight_files = shards.size();
+  const Naming naming = naming_of(config.family);
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const TensorSpec& spec : tensors) entries.push_back({file_name(spec.name, naming), request.dtype, spec.shape});
+  ShardedWriter writer(folder.path(), std::move(entries), request.max_shard_bytes);
+  result.weight_files = writer.files();
 
   write_config(folder.path(), config, request);
   if (!same_tensors(tensors, expected_tensors(read_model_config(folder.path())))) {
     throw internal_error(cat("the config written for ", request.arch, " describes another model"));
   }
-  const Naming naming = naming_of(config.family);
-  WeightWriter(folder.path(), request, naming, used_rows, result.bytes, progress).write(shards);
-  if (shards.size() > 1) write_index(folder.path(), shards, naming, result.bytes);
+  write_weights(writer, tensors, request, used_rows, progress);
   folder.commit();
   return result;
 }

@@ -33,7 +33,8 @@ struct Sample {
   std::vector<std::int64_t> input_ids;  // kImageToken once per image
   std::vector<std::int64_t> labels;     // same length, or empty (nothing to learn); kIgnoreLabel = no target
   std::vector<at::Tensor> images;       // one [P, vision_hidden] per image, in order
-  std::optional<std::uint64_t> key;     // PackedBatch::sample_keys; all samples of a stream have one, or none has
+  std::optional<std::uint64_t> key =
+      std::nullopt;  // PackedBatch::sample_keys; all samples of a stream have one, or none has
 };
 
 // A sample with every kImageToken replaced by its image's P positions.
