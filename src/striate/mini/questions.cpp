@@ -1,7 +1,7 @@
 #include "striate/mini/questions.h"
 
+#include <algorithm>
 #include <array>
-#include <functional>
 #include <map>
 
 #include "striate/base/error.h"
@@ -18,7 +18,7 @@ struct FamilyEntry {
   bool visual;
 };
 
-constexpr std::array<FamilyEntry, 17> kFamilies = {{
+constexpr std::array<FamilyEntry, 18> kFamilies = {{
     {Family::kColor, "color", true},
     {Family::kShape, "shape", true},
     {Family::kSize, "size", true},
@@ -32,6 +32,7 @@ constexpr std::array<FamilyEntry, 17> kFamilies = {{
     {Family::kChoice, "choice", true},
     {Family::kOcr, "ocr", true},
     {Family::kArith, "arith", true},
+    {Family::kDescribe, "describe", true},
     {Family::kFacts, "facts", false},
     {Family::kSum, "sum", false},
     {Family::kString, "string", false},
@@ -41,7 +42,7 @@ constexpr std::array<FamilyEntry, 17> kFamilies = {{
 std::vector<Family> families(bool visual) {
   std::vector<Family> out;
   for (const FamilyEntry& entry : kFamilies) {
-    if (entry.visual == visual) out.push_back(entry.family);
+    if (entry.visual == visual && entry.family != Family::kDescribe) out.push_back(entry.family);
   }
   return out;
 }
@@ -299,9 +300,11 @@ std::vector<Family> parse_families(std::string_view list) {
     const std::string word(trim(piece));
     bool found = false;
     for (const FamilyEntry& entry : kFamilies) {
-      const bool group = (word == "visual" && entry.visual) || (word == "text" && !entry.visual);
-      if (group || word == entry.name) add(entry.family);
-      found = found || group || word == entry.name;
+      const std::vector<Family>& group = word == "visual" ? visual_families() : text_families();
+      const bool grouped =
+          (word == "visual" || word == "text") && std::find(group.begin(), group.end(), entry.family) != group.end();
+      if (grouped || word == entry.name) add(entry.family);
+      found = found || grouped || word == entry.name;
     }
     if (found) continue;
     const std::string nearest = nearest_name(word, known);
@@ -339,6 +342,8 @@ std::optional<Question> ask(const Scene& scene, Family family, Draws& draws) {
       return ask_ocr(scene);
     case Family::kArith:
       return ask_arith(scene);
+    case Family::kDescribe:
+      return Question{Family::kDescribe, "What is in each cell?", scene_map(scene)};
     case Family::kFacts:
     case Family::kSum:
     case Family::kString:

@@ -1,4 +1,4 @@
-// What is asked in the miniature world: twelve families about a scene, four about words and numbers alone.
+// What is asked in the miniature world: families about a scene, and some about words and numbers alone.
 //
 // Answers are one to three words and exactly one is right. Within a family answers are as even as the scene allows: a
 // question with the answers yes and no is asked only of a scene that can give both, and a coin decides which.
@@ -29,6 +29,8 @@ enum class Family {
   kChoice,    // Which color is at row 3, column 3? (A) orange (B) red (C) green -> B
   kOcr,       // What is the text? -> R0
   kArith,     // What is the sum of the digits? -> 7
+  // Every cell in reading order, as scene_map() writes it: a caption rather than a question, so `visual` leaves it out.
+  kDescribe,  // What is in each cell? -> _ small-red-cross _ ...
   // Of nothing but the question.
   kFacts,   // What is the pet of Ada? -> owl; one of 128 fixed facts
   kSum,     // What is 17 + 8? -> 25
@@ -45,12 +47,12 @@ struct Question {
 std::string family_name(Family family);
 bool is_visual(Family family);
 
-// Every family that needs a scene, and every one that needs none.
+// The families `visual` and `text` stand for.
 const std::vector<Family>& visual_families();
 const std::vector<Family>& text_families();
 
-// "color,shape,count", or `visual` for all of those. Throws InvalidInput, with the nearest name, for an unknown one
-// and for none.
+// "color,shape,count"; `visual` and `text` stand for groups of them. Throws InvalidInput, with the nearest name, for an
+// unknown one and for none.
 std::vector<Family> parse_families(std::string_view list);
 
 // A question of a visual family that this scene can answer; nullopt when it has none.
