@@ -10,7 +10,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -32,8 +31,6 @@
 namespace striate::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Flags {
   std::string model, work, compute = "auto", policy = "keep";
   TuneOptions tune;
@@ -41,8 +38,8 @@ struct Flags {
   bool floor = false;
 };
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+nlohmann::json as_json(const Stopwatch::Seconds& seconds) {
+  return {{"wall", seconds.wall}, {"cpu", seconds.cpu}};
 }
 
 Checkpoint open_folder(const std::string& folder) {
@@ -112,9 +109,9 @@ class FloorWorker final : public Worker {
   }
 
   nlohmann::json train(const std::vector<PackedBatch>& streams) override {
-    double seconds = 0.0;
-    for (const PackedBatch& stream : streams) seconds += floor_.seconds(stream.tokens(), stream.targets.size(0));
-    return {{"seconds", seconds}};
+    Stopwatch::Seconds seconds;
+    for (const PackedBatch& stream : streams) seconds += floor_.time(stream.tokens(), stream.targets.size(0));
+    return {{"seconds", as_json(seconds)}};
   }
 
   ProductFloor floor_;
@@ -155,9 +152,9 @@ class TrainingWorker final : public Worker {
 
   nlohmann::json train(const std::vector<PackedBatch>& streams) override {
     std::vector<double> losses;
-    const Clock::time_point start = Clock::now();
+    const Stopwatch stopwatch;
     for (const PackedBatch& stream : streams) losses.push_back(step(stream));
-    return {{"seconds", seconds_since(start)}, {"losses", losses}};
+    return {{"seconds", as_json(stopwatch.seconds())}, {"losses", losses}};
   }
 
   // As transformers' Trainer does it: the mean loss of the step's targets, gradients clipped to norm 1, AdamW.

@@ -70,9 +70,10 @@ class Peer:
         if command["do"] == "train":
             torch.set_num_threads(command["threads"])
             batches = [self.batch(indices) for indices in command["steps"]]
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             losses = [self.step(batch) for batch in batches]
-            return {"seconds": time.perf_counter() - start, "losses": losses}
+            seconds = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu_start}
+            return {"seconds": seconds, "losses": losses}
         raise ValueError(f"no command {command['do']}")
 
     def batch(self, indices):

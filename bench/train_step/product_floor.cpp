@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,8 +14,6 @@
 
 namespace striate::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // The first linears of a layer, whose input gradient nothing needs when no layer below is trained.
 bool reads_layer_input(const std::string& name) {
@@ -48,7 +45,7 @@ at::Tensor ProductFloor::rows(std::int64_t count, std::int64_t width) const {
   return at::randn({count, width}, at::TensorOptions(head_.scalar_type()));
 }
 
-double ProductFloor::seconds(std::int64_t tokens, std::int64_t targets) const {
+Stopwatch::Seconds ProductFloor::time(std::int64_t tokens, std::int64_t targets) const {
   std::map<std::int64_t, at::Tensor> streams;
   for (const at::Tensor& weight : forward_) {
     for (const std::int64_t width : weight.sizes()) {
@@ -57,14 +54,14 @@ double ProductFloor::seconds(std::int64_t tokens, std::int64_t targets) const {
   }
   const at::Tensor target_rows = rows(targets, head_.size(1));
 
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   for (const at::Tensor& weight : forward_) at::linear(streams.at(weight.size(1)), weight);
   const at::Tensor logits = at::linear(target_rows, head_);
   at::mm(logits, head_);
   for (auto weight = backward_.rbegin(); weight != backward_.rend(); ++weight) {
     at::mm(streams.at(weight->size(0)), *weight);
   }
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 }  // namespace striate::bench

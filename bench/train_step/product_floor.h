@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "bench/train_step/stopwatch.h"
 #include "striate/model/load.h"
 
 namespace striate::bench {
@@ -19,8 +20,8 @@ class ProductFloor {
   // Gradients reach `lowest_trained`, a layer, and no further; nullopt: they reach the decoder's input.
   ProductFloor(const Checkpoint& checkpoint, Compute compute, std::optional<std::int64_t> lowest_trained);
 
-  // Seconds for one step of so many tokens (nothing padded) and targets, with LibTorch's present number of threads.
-  double seconds(std::int64_t tokens, std::int64_t targets) const;
+  // One step of so many tokens (nothing padded) and targets, with LibTorch's present number of threads.
+  Stopwatch::Seconds time(std::int64_t tokens, std::int64_t targets) const;
 
  private:
   // Activations and gradients that enter the products, by width: what they hold does not matter.
