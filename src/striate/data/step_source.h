@@ -22,7 +22,7 @@ namespace striate {
 
 // Where a run stands in its data, complete enough to go on bit for bit. Steps are planned window by window:
 // `window_start` is the place in the epoch's order where the current window begins, `step_in_window` how many of its
-// steps were already taken. Windows and steps go on from one epoch into the next.
+// steps were already taken. An epoch's last step is filled up from the next epoch.
 struct DataPosition {
   std::int64_t epoch = 0;
   std::int64_t window_start = 0;

@@ -78,20 +78,25 @@ std::vector<std::int64_t> WindowPlanner::draw(OrderPosition from, std::size_t co
   return {order_.begin() + static_cast<std::ptrdiff_t>(begin), order_.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
-// How many samples to prepare next: no more than can be used, where that is known.
+// How many samples to prepare next: no more than can be used, where that is known. With `batch` a window has whole
+// steps, and ends with the step in which the epoch ends.
 std::size_t WindowPlanner::wanted(const Window& window) const {
   if (options_.batch == 0) return kAhead;
-  const std::int64_t steps = std::clamp<std::int64_t>(kWindowSamples / options_.batch, 1, kMostSteps);
-  return static_cast<std::size_t>(steps * options_.batch) - window.samples.size();
+  const std::int64_t count = static_cast<std::int64_t>(window.samples.size());
+  const std::int64_t most = std::clamp<std::int64_t>(kWindowSamples / options_.batch, 1, kMostSteps) * options_.batch;
+  const std::int64_t step_lacks =
+      count == 0 ? options_.batch : (options_.batch - count % options_.batch) % options_.batch;
+  return static_cast<std::size_t>(window.end.epoch > window.begin.epoch ? step_lacks : most - count);
 }
 
-// Whether a window by tokens ends before `next`.
+// Whether a window by tokens ends before `next`: when its steps are full. How many there are is settled when the epoch
+// ends, or when the samples are many.
 bool WindowPlanner::is_full(const Window& window, std::int64_t tokens, const EncodedSample& next) const {
   const std::int64_t budget = options_.tokens_per_step;
-  // A window of many short samples ends with the step it is in.
-  const bool many = static_cast<std::int64_t>(window.samples.size()) >= kWindowSamples;
-  const std::int64_t steps = many ? (tokens + budget - 1) / budget : kMostSteps;
-  return tokens + next.tokens > std::min(steps, kMostSteps) * budget;
+  const bool settled =
+      window.end.epoch > window.begin.epoch || static_cast<std::int64_t>(window.samples.size()) >= kWindowSamples;
+  const std::int64_t steps = settled ? (tokens + budget - 1) / budget : kMostSteps;
+  return tokens > 0 && tokens + next.tokens > std::min(steps, kMostSteps) * budget;
 }
 
 Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_before) {
