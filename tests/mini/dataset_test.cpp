@@ -1,0 +1,174 @@
+#include "striate/mini/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/strings.h"
+#include "striate/image/image.h"
+#include "striate/mini/render.h"
+#include "tests/support/paths.h"
+
+namespace striate::mini {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Dataset : public testing::Test {
+ protected:
+  fs::path out(const std::string& name = "d") const { return folder_.path() / name; }
+  json read(const std::string& file, const std::string& name = "d") const {
+    return json::parse(read_file(out(name) / file));
+  }
+  std::string refusal(const DatasetOptions& options, const std::string& name = "d") const {
+    try {
+      write_dataset(options, out(name));
+      return "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.exit_code(), 2);
+      return cat(error.what(), " | ", error.hint());
+    }
+  }
+
+  test::TemporaryFolder folder_;
+};
+
+DatasetOptions small() {
+  DatasetOptions options;
+  options.train = 30;
+  options.held_out = 20;
+  options.text = 40;
+  options.seed = 3;
+  return options;
+}
+
+TEST_F(Dataset, HoldsConversationsAboutPicturesThatAreThere) {
+  const DatasetReport report = write_dataset(small(), out());
+  const json train = read("train.json"), align = read("align.json"), held_out = read("held_out.json");
+  ASSERT_EQ(train.size(), 30U);
+  ASSERT_EQ(align.size(), 30U);
+  std::set<std::string> ids;
+  std::size_t questions = 0;
+  for (const json* file : {&train, &align, &held_out}) {
+    for (const json& sample : *file) {
+      const Image image = load_image(out() / sample["image"].get<std::string>());
+      EXPECT_EQ(image.width, 4 * kCellPixels);
+      const json& turns = sample["conversations"];
+      ASSERT_EQ(turns.size() % 2, 0U);
+      EXPECT_TRUE(turns[0]["value"].get<std::string>().starts_with("<image>"));
+      for (std::size_t i = 0; i < turns.size(); ++i) {
+        EXPECT_EQ(turns[i]["from"], i % 2 == 0 ? "human" : "gpt");
+        EXPECT_FALSE(turns[i]["value"].get<std::string>().empty());
+        EXPECT_EQ(turns[i]["value"].get<std::string>().find("<image>"), i == 0 ? 0 : std::string::npos);
+      }
+      EXPECT_TRUE(ids.insert(cat(file == &align ? "align " : "", sample["id"].get<std::string>())).second);
+      if (file == &train) questions += turns.size() / 2;
+      EXPECT_TRUE(file != &held_out || turns.size() == 2U);
+    }
+  }
+  std::size_t reported = 0;
+  for (const auto& [family, count] : report.train) reported += static_cast<std::size_t>(count.questions);
+  EXPECT_EQ(reported, questions);
+  const json world = read("world.json");
+  EXPECT_EQ(world["seed"], 3);
+  EXPECT_EQ(world["train_pictures"], 30);
+  EXPECT_EQ(world["train"]["color"]["questions"], report.train.at("color").questions);
+}
+
+TEST_F(Dataset, TextHasScenesInWordsAndNoPicture) {
+  write_dataset(small(), out());
+  const json text = read("text.json");
+  ASSERT_EQ(text.size(), 40U);
+  EXPECT_EQ(read("text_held_out.json").size(), 4U);
+  int scenes = 0;
+  for (const json& sample : text) {
+    EXPECT_FALSE(sample.contains("image"));
+    scenes += sample["conversations"][0]["value"].get<std::string>().starts_with("Scene: ") ? 1 : 0;
+  }
+  EXPECT_GT(scenes, 20);
+  EXPECT_LT(scenes, 40);
+}
+
+TEST_F(Dataset, TheSeedDecidesEveryByte) {
+  write_dataset(small(), out("a"));
+  write_dataset(small(), out("b"));
+  DatasetOptions other = small();
+  other.seed = 4;
+  write_dataset(other, out("c"));
+  for (const char* file : {"train.json", "align.json", "held_out.json", "text.json", "world.json", "train/000007.png",
+                           "held_out/000007.png"}) {
+    EXPECT_EQ(read_file(out("a") / file), read_file(out("b") / file)) << file;
+    EXPECT_NE(read_file(out("a") / file), read_file(out("c") / file)) << file;
+  }
+}
+
+TEST_F(Dataset, MoreSamplesLeaveTheFirstOnesAsTheyWere) {
+  write_dataset(small(), out("a"));
+  DatasetOptions more = small();
+  more.train = 35;
+  more.held_out = 25;
+  write_dataset(more, out("b"));
+  EXPECT_EQ(read("train.json", "a")[29], read("train.json", "b")[29]);
+  EXPECT_EQ(read("held_out.json", "a")[3], read("held_out.json", "b")[3]);
+  EXPECT_EQ(read_file(out("a") / "train/000029.png"), read_file(out("b") / "train/000029.png"));
+}
+
+TEST_F(Dataset, FamiliesAreThoseThatWereChosen) {
+  DatasetOptions options = small();
+  options.families = {Family::kCompare, Family::kOcr};
+  options.text_families = {};
+  const DatasetReport report = write_dataset(options, out());
+  EXPECT_EQ(report.train.size() + report.held_out.size(), 4U);
+  for (const json& sample : read("text.json")) {
+    EXPECT_TRUE(sample["conversations"][0]["value"].get<std::string>().starts_with("Scene: "));
+  }
+}
+
+TEST_F(Dataset, MistakesAreRefusedAndNothingIsLeft) {
+  DatasetOptions options = small();
+  options.families = {Family::kOcr};
+  options.world.label_share = 0;
+  EXPECT_THAT(refusal(options), HasSubstr("no scene of this world can be asked about: ocr"));
+  options = small();
+  options.families = {};
+  EXPECT_THAT(refusal(options), HasSubstr("no question family"));
+  options.families = {Family::kSum};
+  EXPECT_THAT(refusal(options), HasSubstr("\"sum\" asks about no picture"));
+  options = small();
+  options.train = -1;
+  EXPECT_THAT(refusal(options), HasSubstr("training pictures: -1"));
+  options.train = options.held_out = options.text = 0;
+  EXPECT_THAT(refusal(options), HasSubstr("no picture and no text"));
+  options = small();
+  options.questions = 0;
+  EXPECT_THAT(refusal(options), HasSubstr("questions about a picture: 0"));
+  options = small();
+  options.world.grid = 9;
+  EXPECT_THAT(refusal(options), HasSubstr("a grid of 9"));
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+
+  fs::create_directory(out());
+  write_file(out() / "mine.txt", "mine");
+  EXPECT_THAT(refusal(small()), HasSubstr("not empty"));
+  EXPECT_EQ(read_file(out() / "mine.txt"), "mine");
+}
+
+TEST_F(Dataset, ProgressReachesItsTotal) {
+  std::int64_t last = 0, end = 0;
+  write_dataset(small(), out(), [&](std::int64_t done, std::int64_t total) {
+    EXPECT_EQ(done, last + 1);
+    last = done;
+    end = total;
+  });
+  EXPECT_EQ(last, 50);
+  EXPECT_EQ(end, 50);
+}
+
+}  // namespace
+}  // namespace striate::mini
