@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
+#include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/stream_attention.h"
@@ -198,48 +200,51 @@ TEST(StreamAttention, TheComposedFormAgreesWithTheLoops) {
   }
 }
 
-// One head of one sample through a given table.
-StreamAttentionGradients head_through(const CpuKernels& table, const at::Tensor& q, const at::Tensor& k,
-                                      const at::Tensor& v, const at::Tensor& dout) {
-  const std::int64_t n = q.size(0), dim = q.size(1);
-  const at::Tensor out = at::empty_like(q), log_sums = at::empty({n});
-  StreamAttentionGradients result{at::empty_like(q), at::empty_like(q), at::empty_like(q)};
-  const at::Tensor work = at::empty({attention_work(n, dim)});
+// Two query heads on one key-value head of one sample through a given table: out, dq, dk, dv.
+std::vector<at::Tensor> head_through(const CpuKernels& table, at::ScalarType dtype, std::int64_t n, std::int64_t dim,
+                                     std::int64_t window) {
+  constexpr std::int64_t kGroup = 2;
+  const at::Tensor q = random_tensor({n, kGroup, dim}, 1).to(dtype), k = random_tensor({n, dim}, 2).to(dtype);
+  const at::Tensor v = random_tensor({n, dim}, 3).to(dtype), dout = random_tensor({n, kGroup, dim}, 4).to(dtype);
+  const at::Tensor out = at::empty_like(q), dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
+  const at::Tensor log_sums = at::empty({kGroup, n}), work = at::empty({attention_work(n, dim)});
   AttentionHead job{};
   job.q = q.const_data_ptr();
   job.k = k.const_data_ptr();
   job.v = v.const_data_ptr();
   job.out = out.mutable_data_ptr();
   job.dout = dout.const_data_ptr();
-  job.dq = result.dq.mutable_data_ptr();
-  job.dk = result.dk.mutable_data_ptr();
-  job.dv = result.dv.mutable_data_ptr();
+  job.dq = dq.mutable_data_ptr();
+  job.dk = dk.mutable_data_ptr();
+  job.dv = dv.mutable_data_ptr();
   job.log_sums = log_sums.mutable_data_ptr<float>();
   job.work = work.mutable_data_ptr<float>();
-  job.storage = Storage::kFloat32;
+  job.storage = dtype == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16;
   job.tokens = n;
   job.dim = dim;
-  job.group = 1;
-  job.window = -1;
-  job.q_stride = job.q_head_stride = job.k_stride = job.v_stride = job.out_stride = job.dk_stride = dim;
+  job.group = kGroup;
+  job.window = window;
+  job.q_stride = job.out_stride = kGroup * dim;
+  job.q_head_stride = job.k_stride = job.v_stride = job.dk_stride = dim;
   job.log_sum_stride = n;
   job.scale = 0.2F;
   table.attention_forward(job);
   table.attention_backward(job);
-  return result;
+  return {out, dq, dk, dv};
 }
 
 TEST(StreamAttention, EveryInstructionSetAgrees) {
-  const at::Tensor q = random_tensor({83, 40}, 1), k = random_tensor({83, 40}, 2);
-  const at::Tensor v = random_tensor({83, 40}, 3), dout = random_tensor({83, 40}, 4);
   const auto tables = runnable_cpu_kernels();
-  const StreamAttentionGradients want = head_through(*tables.front(), q, k, v, dout);
-  for (const CpuKernels* table : tables) {
-    SCOPED_TRACE(table->name);
-    const StreamAttentionGradients got = head_through(*table, q, k, v, dout);
-    expect_close(got.dq, want.dq, 1e-5, "dq");
-    expect_close(got.dk, want.dk, 1e-5, "dk");
-    expect_close(got.dv, want.dv, 1e-5, "dv");
+  for (const Case& c : kCases) {
+    for (const auto& [n, dim, window] : std::vector<std::array<std::int64_t, 3>>{
+             {83, 40, -1}, {83, 64, -1}, {1, 32, -1}, {64, 96, -1}, {200, 32, 19}, {33, 128, 0}, {150, 64, 70}}) {
+      const auto want = head_through(*tables.front(), c.dtype, n, dim, window);
+      for (const CpuKernels* table : tables) {
+        SCOPED_TRACE(cat(table->name, ", ", n, " tokens of ", dim, ", window ", window));
+        const auto got = head_through(*table, c.dtype, n, dim, window);
+        for (std::size_t i = 0; i < want.size(); ++i) expect_close(got[i], want[i], c.tolerance, "result");
+      }
+    }
   }
 }
 

@@ -150,9 +150,10 @@ at::ScalarType compute_dtype(Compute compute) {
 }
 
 std::string cpu_description() {
+  const char* loops = cpu_kernels().isa == CpuIsa::kAmx ? "AVX512" : cpu_kernels().name;
   const char* matrix = has_amx() ? " with AMX" : has_fast_bf16() ? " with BF16" : "";
   const int threads = at::get_num_threads();
-  return cat(cpu_kernels().name, matrix, ", ", threads, threads == 1 ? " thread" : " threads");
+  return cat(loops, matrix, ", ", threads, threads == 1 ? " thread" : " threads");
 }
 
 FrozenMatrix::FrozenMatrix(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {

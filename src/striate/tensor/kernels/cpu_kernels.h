@@ -8,7 +8,7 @@
 
 namespace striate {
 
-enum class CpuIsa { kScalar, kAvx2, kAvx512 };
+enum class CpuIsa { kScalar, kAvx2, kAvx512, kAmx };
 
 // The storage types the loops read.
 enum class Storage { kFloat32, kBFloat16, kFloat16 };
@@ -149,9 +149,9 @@ struct AttentionHead {
 };
 // Floats of room that a head of `dim` and `tokens` needs, forward or backward.
 inline constexpr std::int64_t attention_work(std::int64_t tokens, std::int64_t dim) {
-  const std::int64_t padded = attention_padded(dim);
-  const std::int64_t columns = attention_padded(tokens);
-  return 5 * columns * padded + kAttentionQueries * (4 * padded + 2 * columns);
+  const std::int64_t padded = attention_padded(dim) + kAttentionPad;
+  const std::int64_t columns = attention_padded(tokens) + 2 * kAttentionPad;
+  return 8 * columns * padded + 4 * kAttentionQueries * (padded + columns) + 4096;
 }
 
 struct CpuKernels {
@@ -179,5 +179,6 @@ struct CpuKernels {
 const CpuKernels& scalar_kernels();
 const CpuKernels& avx2_kernels();
 const CpuKernels& avx512_kernels();
+const CpuKernels& amx_kernels();
 
 }  // namespace striate

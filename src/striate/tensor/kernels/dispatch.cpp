@@ -1,6 +1,8 @@
 #include "striate/tensor/kernels/dispatch.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -30,7 +32,7 @@ bool has_avx512() {
 bool allowed(CpuIsa isa) {
   const std::string limit = lower_case_variable("ATEN_CPU_CAPABILITY");
   if (limit == "default") return isa == CpuIsa::kScalar;
-  if (limit == "avx2") return isa != CpuIsa::kAvx512;
+  if (limit == "avx2") return isa == CpuIsa::kScalar || isa == CpuIsa::kAvx2;
   return true;
 }
 
@@ -42,12 +44,32 @@ bool onednn_allows(const char* instruction) {
   return std::string(instruction) == "avx512_bf16" && (limit == "avx512_core_bf16" || limit == "avx512_core_fp16");
 }
 
+bool has_amx_instructions() {
+  constexpr unsigned kAmxBf16 = 1U << 22;
+  constexpr unsigned kAmxTile = 1U << 24;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kAmxBf16) != 0 && (d & kAmxTile) != 0;
+}
+
+// Linux saves tiles only for processes that ask for it (Documentation/arch/x86/xstate.rst); threads inherit it.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
+bool can_run_amx() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") && has_amx_instructions() && may_use_tiles();
+}
+
 }  // namespace
 
 std::vector<const CpuKernels*> runnable_cpu_kernels() {
   std::vector<const CpuKernels*> tables = {&scalar_kernels()};
   if (has_avx2()) tables.push_back(&avx2_kernels());
   if (has_avx512()) tables.push_back(&avx512_kernels());
+  if (can_run_amx()) tables.push_back(&amx_kernels());
   return tables;
 }
 
@@ -55,7 +77,7 @@ const CpuKernels& cpu_kernels() {
   static const CpuKernels& best = [&]() -> const CpuKernels& {
     const CpuKernels* chosen = &scalar_kernels();
     for (const CpuKernels* table : runnable_cpu_kernels()) {
-      if (allowed(table->isa)) chosen = table;
+      if (allowed(table->isa) && (table->isa != CpuIsa::kAmx || onednn_allows("amx"))) chosen = table;
     }
     return *chosen;
   }();
@@ -63,16 +85,15 @@ const CpuKernels& cpu_kernels() {
 }
 
 bool has_amx() {
-  constexpr unsigned kAmxBf16 = 1U << 22;
-  constexpr unsigned kAmxTile = 1U << 24;
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  return (d & kAmxBf16) != 0 && (d & kAmxTile) != 0 && allowed(CpuIsa::kAvx512) && onednn_allows("amx");
+  return has_amx_instructions() && allowed(CpuIsa::kAvx512) && onednn_allows("amx");
 }
 
 bool has_fast_bf16() {
-  const bool avx512_bf16 = has_avx512() && __builtin_cpu_supports("avx512bf16");
-  return has_amx() || (avx512_bf16 && allowed(CpuIsa::kAvx512) && onednn_allows("avx512_bf16"));
+  static const bool fast = [] {
+    const bool avx512_bf16 = has_avx512() && __builtin_cpu_supports("avx512bf16");
+    return has_amx() || (avx512_bf16 && allowed(CpuIsa::kAvx512) && onednn_allows("avx512_bf16"));
+  }();
+  return fast;
 }
 
 }  // namespace striate
