@@ -12,12 +12,14 @@ namespace striate::app {
 struct Run {
   std::function<void()> action;
   bool computes = false;  // it multiplies matrices: worth starting anew for threads that wait passively
+  int exit_code = 0;      // of a command that ended well, and yet not as asked (interrupted)
 };
 
 void add_inspect(CLI::App& app, Run& run);
 void add_init(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_chat(CLI::App& app, Run& run);
+void add_train(CLI::App& app, Run& run);
 void add_region(CLI::App& app, Run& run);
 void add_mini(CLI::App& app, Run& run);
 

@@ -64,6 +64,7 @@ int run_program(int argc, char** argv, bool& debug) {
   add_init(app, run);
   add_tokenize(app, run);
   add_chat(app, run);
+  add_train(app, run);
   add_region(app, run);
   add_mini(app, run);
   try {
@@ -76,7 +77,7 @@ int run_program(int argc, char** argv, bool& debug) {
   }
   if (run.computes) wait_passively(argv);
   run.action();
-  return 0;
+  return run.exit_code;
 }
 
 }  // namespace

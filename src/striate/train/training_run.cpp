@@ -1,0 +1,399 @@
+#include "striate/train/training_run.h"
+
+#include <ATen/ops/full.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+
+#include "striate/base/atomic_folder.h"
+#include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/log.h"
+#include "striate/base/sha256.h"
+#include "striate/base/strings.h"
+#include "striate/region/layer_set.h"
+#include "striate/text/tokenizer.h"
+#include "striate/train/checkpoint.h"
+#include "striate/train/run_record.h"
+#include "striate/train/signals.h"
+#include "striate/train/tensorboard.h"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string stage_name(Stage stage) {
+  return stage == Stage::kAlign ? "align" : stage == Stage::kTune ? "tune" : "pretrain";
+}
+
+std::string kind_name(TuneKind kind) {
+  return kind == TuneKind::kLora ? "lora" : "full";
+}
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+// Names, shapes and types of all tensors: what tells one model from another without reading its weights.
+std::string model_digest(const Checkpoint& checkpoint) {
+  Sha256 hash;
+  for (const auto& [name, entry] : checkpoint.weights.entries()) {
+    std::vector<std::string> sizes;
+    for (const std::int64_t size : entry.info->shape) sizes.push_back(std::to_string(size));
+    const std::string line = cat(name, " ", c10::toString(entry.info->dtype), " ", join(sizes, "x"), "\n");
+    hash.add(std::as_bytes(std::span(line.data(), line.size())));
+  }
+  return hash.finish().substr(0, 16);
+}
+
+// Keys are flags where there is one, so that a difference is told in the user's own words.
+nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, const StepSourceOptions& data,
+                           const Schedule& schedule, const Checkpoint& checkpoint) {
+  nlohmann::json s = {
+      {"model", model_digest(checkpoint)},
+      {"precision", compute_name(r.placement.compute)},
+      {"device", r.placement.device.is_cpu() ? "cpu" : "cuda"},
+      {"stage", stage_name(tune.stage)},
+      {"freeze-projector", tune.freeze_projector},
+      {"tune-vision-tower", tune.tune_vision_tower},
+      {"seed", tune.seed},
+      {"data", cat(data.data.filename().string(), ", ", fs::file_size(data.data), " bytes")},
+      {"template", template_name(data.conversation)},
+      {"shuffle", data.shuffle},
+      {"batch", data.batch},
+      {"tokens-per-step", data.tokens_per_step},
+      {"tokens-per-stream", data.tokens_per_stream},
+      {"max-tokens", data.max_tokens},
+      {"on-bad-sample", data.on_bad_sample == OnBadSample::kStop ? "stop" : "skip"},
+      {"max-bad-share", data.max_bad_share},
+      {"lr", tune.stage == Stage::kTune && tune.kind == TuneKind::kLora ? r.rates.adapter : r.rates.decoder},
+      {"projector-lr", r.rates.projector},
+      {"vision-tower-lr", r.rates.vision_tower},
+      {"schedule", schedule_name(schedule.kind)},
+      {"warmup-steps", schedule.warmup_steps},
+      {"weight-decay", r.adamw.weight_decay},
+      {"beta1", r.adamw.beta1},
+      {"beta2", r.adamw.beta2},
+      {"adam-eps", r.adamw.epsilon},
+      {"max-grad-norm", r.max_gradient_norm}};
+  // A constant rate does not look ahead: such a run may be made longer.
+  if (schedule.kind != ScheduleKind::kConstant) s["steps"] = schedule.total_steps;
+  if (tune.stage == Stage::kTune) {
+    s["tune"] = kind_name(tune.kind);
+    s["layers"] = layer_list_text(tune.layers);
+    if (tune.kind == TuneKind::kLora) {
+      s["lora-r"] = tune.lora.rank;
+      s["lora-alpha"] = tune.lora.alpha;
+      s["lora-dropout"] = tune.lora.dropout;
+      s["lora-targets"] = tune.lora.targets;
+    }
+  }
+  return s;
+}
+
+void check_request(const TrainingRequest& r) {
+  if (r.model.adapter) {
+    throw invalid_input("--adapter: training starts from a model without one",
+                        "merge the adapter into the model first, or train a new one from the base");
+  }
+  if (r.data.data.empty()) throw invalid_input("no data was given", "give the LLaVA JSON to train on: --data FILE");
+  if (r.tune.stage == Stage::kTune && r.layers.empty()) {
+    throw invalid_input("--layers: which layers may training change?",
+                        "the paper trains a quarter of them: --layers uniform:25%; every layer: --layers all");
+  }
+  if (r.tune.stage != Stage::kTune && !r.layers.empty()) {
+    throw invalid_input(cat("--layers with --stage ", stage_name(r.tune.stage)),
+                        r.tune.stage == Stage::kAlign ? "aligning trains the projector alone: leave --layers out"
+                                                      : "pretraining trains the whole decoder: leave --layers out");
+  }
+  if (r.steps && *r.steps < 1) throw invalid_input(cat("--steps ", *r.steps), "give 1 or more");
+  if (!(r.epochs > 0)) throw invalid_input(cat("--epochs ", r.epochs), "give a number above 0");
+  if (!(r.warmup_ratio >= 0 && r.warmup_ratio <= 1)) {
+    throw invalid_input(cat("--warmup-ratio ", r.warmup_ratio), "give a share of the run, from 0 to 1");
+  }
+  for (const double rate : {r.rates.projector, r.rates.adapter, r.rates.decoder, r.rates.vision_tower}) {
+    if (!(rate >= 0) || std::isinf(rate)) throw invalid_input(cat("learning rate ", rate), "give a number from 0 up");
+  }
+}
+
+std::int64_t total_steps(const TrainingRequest& r, const StepSourceOptions& data, const StepSource& source) {
+  if (r.steps) return *r.steps;
+  // Steps go on from one epoch into the next, so that only the end of the last epoch is rounded up.
+  const double steps =
+      data.batch > 0 ? r.epochs * static_cast<double>(source.samples_per_epoch()) / static_cast<double>(data.batch)
+                     : r.epochs * static_cast<double>(source.steps_per_epoch());
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
+}
+
+// All that a run works with, in the order it is opened.
+class Run {
+ public:
+  Run(const TrainingRequest& request, Collective& ranks, const TrainingObserver& observer)
+      : request_(request), ranks_(ranks), observer_(observer), folder_(request.out) {}
+
+  TrainingResult go() {
+    open_model();
+    const std::optional<FoundCheckpoint> found = find_checkpoint();
+    open_data(found);
+    if (found) adopt(*found);
+    choose_policy();
+    begin_record(found);
+    TrainingResult result;
+    result.plan = plan_;
+    result.outcome = train();
+    result.checkpoint = last_checkpoint_;
+    finish_record(result);
+    return result;
+  }
+
+ private:
+  bool is_first() const { return ranks_.rank() == 0; }
+
+  void open_model() {
+    checkpoint_ = open_checkpoint(request_.model);
+    tokenizer_ = load_tokenizer(request_.tokenizer.value_or(checkpoint_->folder));
+    model_ = load_model(*checkpoint_, request_.placement);
+    TuneOptions tune = request_.tune;
+    plan_.total_layers = model_->config().decoder.layers;
+    if (tune.stage == Stage::kTune) tune.layers = parse_layer_set(request_.layers, plan_.total_layers);
+    tunable_ = std::make_unique<Tunable>(*model_, tune);
+    optimizer_ = std::make_unique<AdamW>(tunable_->parameters(), request_.adamw);
+    plan_.model = family_name(checkpoint_->config.family);
+    plan_.layers = tune.layers;
+    plan_.parameters = tunable_->parameters().count();
+    plan_.ranks = ranks_.size();
+  }
+
+  std::optional<FoundCheckpoint> find_checkpoint() {
+    std::optional<FoundCheckpoint> found;
+    if (request_.resume) {
+      found = newest_whole_checkpoint(folder_ / "checkpoints");
+      if (!found && is_first()) log_info(cat(folder_.string(), ": no checkpoint to resume from; the run begins anew"));
+    }
+    // Ranks that see different folders would train different models.
+    const double step = found ? static_cast<double>(found->state.step) : -1;
+    const at::Tensor sum = at::full({1}, step, at::TensorOptions(at::kDouble));
+    ranks_.sum(sum);
+    if (sum.item<double>() != step * ranks_.size()) {
+      throw invalid_input(cat(folder_.string(), ": the ranks find different checkpoints there"),
+                          "--out must be a folder that every rank sees");
+    }
+    return found;
+  }
+
+  void open_data(const std::optional<FoundCheckpoint>& found) {
+    StepSourceOptions data = request_.data;
+    const ModelConfig& config = checkpoint_->config;
+    const bool align = request_.tune.stage == Stage::kAlign;
+    data.conversation = request_.conversation.value_or(align ? TemplateKind::kPlain : default_template(config.family));
+    if (config.vision && !data.preprocess) data.preprocess = preprocess_config(config, checkpoint_->folder);
+    data.seed = request_.tune.seed;
+    data.rank = ranks_.rank();
+    data.ranks = ranks_.size();
+    data.bad_samples_file = folder_ / "bad_samples.jsonl";
+    data.pixels = request_.tune.tune_vision_tower;
+    if (is_first()) fs::create_directories(folder_);
+    ranks_.barrier();
+    source_ = open_step_source(*model_, *tokenizer_, data, found ? found->state.data : DataPosition{});
+    schedule_.kind = request_.schedule;
+    schedule_.total_steps = total_steps(request_, data, *source_);
+    schedule_.warmup_steps =
+        request_.warmup_steps.value_or(warmup_steps_of(request_.warmup_ratio, schedule_.total_steps));
+    plan_.samples = source_->samples_per_epoch();
+    plan_.steps = schedule_.total_steps;
+    state_.settings = settings_of(request_, tunable_->options(), data, schedule_, *checkpoint_);
+  }
+
+  void adopt(const FoundCheckpoint& found) {
+    check_same_settings(found.state.settings, state_.settings, found.path.string());
+    restore_checkpoint(found, tunable_->parameters(), *optimizer_);
+    state_ = found.state;
+    plan_.first_step = state_.step;
+    plan_.resumed_from = found.path;
+    last_checkpoint_ = found.path;
+  }
+
+  void choose_policy() {
+    switch (request_.recompute) {
+      case Recompute::kAuto:
+      case Recompute::kKeep:
+        plan_.policy = ActivationPolicy::kKeep;
+        break;
+      case Recompute::kMlp:
+        plan_.policy = ActivationPolicy::kRecomputeMlp;
+        break;
+      case Recompute::kLayer:
+        plan_.policy = ActivationPolicy::kRecomputeLayer;
+        break;
+    }
+  }
+
+  void begin_record(const std::optional<FoundCheckpoint>& found) {
+    if (!is_first()) return;
+    AtomicFolder::remove_leftovers(folder_ / "checkpoints");
+    metrics_ = std::make_unique<MetricsFile>(folder_ / "metrics.jsonl", found ? found->state.step : 0);
+    if (request_.tensorboard) {
+      events_ = std::make_unique<EventFile>(folder_ / "tensorboard", plan_.first_step > 0 ? plan_.first_step + 1 : 0);
+    }
+    record_ = {{"command", "train"},
+               {"version", request_.version},
+               {"arguments", request_.arguments},
+               {"settings", state_.settings},
+               {"hardware", hardware_description(request_.placement.device.str(),
+                                                 compute_name(request_.placement.compute), ranks_.size())},
+               {"model", {{"family", plan_.model}, {"folder", fs::absolute(checkpoint_->folder).string()}}},
+               {"region", region_json(request_.layers, plan_.layers, plan_.total_layers)},
+               {"trained_parameters", plan_.parameters},
+               {"steps", plan_.steps},
+               {"started", now_text()},
+               {"resumed_from_step", plan_.first_step},
+               {"result", nullptr}};
+    write_record();
+    if (observer_.on_begin) observer_.on_begin(plan_);
+  }
+
+  void write_record() { write_file(folder_ / "run.json", record_.dump(2) + "\n"); }
+
+  void on_step(const StepMetrics& m) {
+    metrics_->append(to_json_line(m));
+    if (events_) {
+      std::vector<std::pair<std::string, double>> scalars = {
+          {"train/loss", m.loss}, {"train/grad_norm", m.gradient_norm}, {"train/epoch", m.epoch}};
+      for (const auto& [group, rate] : m.rates) scalars.emplace_back("lr/" + group, rate);
+      if (m.seconds > 0) {
+        scalars.emplace_back("speed/tokens_per_s", static_cast<double>(m.tokens) / m.seconds);
+      }
+      events_->add_scalars(m.step, scalars);
+    }
+    if (observer_.on_step) observer_.on_step(m);
+  }
+
+  void on_evaluation(const EvaluationMetrics& m) {
+    metrics_->append(to_json_line(m));
+    if (events_) {
+      std::vector<std::pair<std::string, double>> scalars = {{"eval/loss", m.loss}};
+      if (m.questions > 0) {
+        scalars.emplace_back("eval/accuracy", static_cast<double>(m.exact) / static_cast<double>(m.questions));
+      }
+      events_->add_scalars(m.step, scalars);
+    }
+    if (observer_.on_evaluation) observer_.on_evaluation(m);
+  }
+
+  void save(const RunState& state) {
+    metrics_->sync();
+    last_checkpoint_ =
+        save_checkpoint(folder_ / "checkpoints", state, tunable_->parameters(), *optimizer_, request_.keep);
+    if (observer_.on_save) observer_.on_save(last_checkpoint_);
+  }
+
+  TrainerOutcome train() {
+    const StopRequest stop;
+    TrainerOptions options;
+    options.steps = plan_.steps;
+    options.rates = request_.rates;
+    options.schedule = schedule_;
+    options.max_gradient_norm = request_.max_gradient_norm;
+    options.save_every = request_.save_every;
+    options.evaluate_every = request_.held_out.every;
+    options.skip_bad_steps = request_.skip_bad_steps;
+    TrainerHooks hooks;
+    hooks.on_step = [this](const StepMetrics& m) { on_step(m); };
+    hooks.on_evaluation = [this](const EvaluationMetrics& m) { on_evaluation(m); };
+    hooks.save = [this](const RunState& state) { save(state); };
+    hooks.stop_signal = [&stop] { return stop.signal(); };
+    TrainPass pass(*tunable_, plan_.policy);
+    Trainer trainer(*tunable_, pass, *source_, *optimizer_, ranks_, options, std::move(hooks), state_);
+    return trainer.run();
+  }
+
+  nlohmann::json result_json(const TrainingResult& result) const {
+    const TrainerOutcome& outcome = result.outcome;
+    nlohmann::json json = {{"steps", outcome.state.step},
+                           {"skipped_steps", outcome.state.skipped_steps},
+                           {"samples", outcome.state.samples},
+                           {"tokens", outcome.state.tokens},
+                           {"targets", outcome.state.targets},
+                           {"bad_samples", outcome.state.data.bad_samples},
+                           {"truncated_samples", outcome.state.data.truncated_samples},
+                           {"loss", outcome.loss},
+                           {"seconds", outcome.seconds},
+                           {"done", outcome.signal == 0},
+                           {"ended", now_text()}};
+    if (outcome.evaluation) {
+      const EvaluationMetrics& e = *outcome.evaluation;
+      json["evaluation"] = {{"loss", e.loss}, {"questions", e.questions}, {"exact", e.exact}};
+    }
+    return json;
+  }
+
+  // What goes with the result wherever it is copied.
+  nlohmann::json history(const TrainingResult& result) const {
+    nlohmann::json entry = {{"made_by", "striate train"},
+                            {"version", request_.version},
+                            {"stage", stage_name(request_.tune.stage)},
+                            {"base", fs::absolute(checkpoint_->folder).lexically_normal().string()},
+                            {"region", region_json(request_.layers, plan_.layers, plan_.total_layers)},
+                            {"seed", request_.tune.seed},
+                            {"steps", result.outcome.state.step},
+                            {"settings", state_.settings}};
+    if (request_.tune.stage == Stage::kTune) entry["tune"] = kind_name(request_.tune.kind);
+    const nlohmann::json before = earlier_history(checkpoint_->folder);
+    if (!before.is_null()) entry["base_history"] = before;
+    return entry;
+  }
+
+  void finish_record(const TrainingResult& result) {
+    if (is_first()) {
+      if (result.outcome.signal == 0) {
+        write_outcome(folder_, *tunable_, *checkpoint_, request_.model_out);
+        write_file(folder_ / "striate.json", history(result).dump(2) + "\n");
+      }
+      record_["result"] = result_json(result);
+      write_record();
+    }
+    ranks_.finish();
+  }
+
+  const TrainingRequest& request_;
+  Collective& ranks_;
+  const TrainingObserver& observer_;
+  fs::path folder_;
+  TrainingPlan plan_;
+  std::optional<Checkpoint> checkpoint_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<Lvlm> model_;
+  std::unique_ptr<Tunable> tunable_;
+  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<StepSource> source_;
+  Schedule schedule_;
+  RunState state_;
+  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<EventFile> events_;
+  nlohmann::json record_;
+  fs::path last_checkpoint_;
+};
+
+}  // namespace
+
+TrainingResult run_training(const TrainingRequest& request, const Ranks& ranks, const TrainingObserver& observer) {
+  check_request(request);
+  const std::unique_ptr<Collective> group = join_ranks(ranks, request.placement.device);
+  try {
+    if (group->rank() == 0) claim_run_folder(request.out, request.resume);
+    return Run(request, *group, observer).go();
+  } catch (const std::exception& error) {
+    group->report_failure(error.what());
+    throw;
+  }
+}
+
+}  // namespace striate
