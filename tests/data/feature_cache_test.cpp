@@ -193,7 +193,7 @@ TEST_F(PictureFeaturesTest, NamesStayInsideTheFolder) {
   PictureFeatures pictures(world_.model(), options(), pool_);
   const auto reason = [&](const std::string& name) -> std::optional<BadReason> {
     try {
-      pictures.check(name);
+      pictures.checker().check(name);
     } catch (const BadSample& bad) {
       return bad.reason();
     }

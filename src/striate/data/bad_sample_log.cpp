@@ -26,6 +26,7 @@ void BadSampleLog::add(const Dataset& data, const std::vector<SkippedSample>& sk
     if (!named_.insert(bad.index).second) continue;
     const nlohmann::json entry = {{"sample", bad.index},
                                   {"line", data.line(bad.index)},
+                                  {"id", bad.id},
                                   {"reason", bad_reason_name(bad.reason)},
                                   {"message", bad.message}};
     out << entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';

@@ -6,12 +6,12 @@
 #include <set>
 
 #include "striate/data/dataset.h"
-#include "striate/data/window_planner.h"
+#include "striate/data/sample_check.h"
 
 namespace striate {
 
-// Appends one JSON object a line: {"sample", "line", "reason", "message"}; a sample that the file names already is not
-// named again, whichever epoch or run it comes from.
+// Appends one JSON object a line: {"sample", "line", "id", "reason", "message"}; a sample that the file names already
+// is not named again, whichever epoch or run it comes from.
 class BadSampleLog {
  public:
   // Nothing is written until there is something to write. An empty path: never.

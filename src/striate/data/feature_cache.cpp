@@ -89,6 +89,13 @@ void FeatureCache::put(const std::string& key, const at::Tensor& features) {
   bytes_ += size;
 }
 
+void FeatureCache::clear() {
+  const std::scoped_lock lock(mutex_);
+  entries_.clear();
+  places_.clear();
+  bytes_ = 0;
+}
+
 std::int64_t FeatureCache::bytes() const {
   const std::scoped_lock lock(mutex_);
   return bytes_;
@@ -100,7 +107,7 @@ FeatureFolder::FeatureFolder(fs::path folder, std::string identity)
   fs::create_directories(folder_, error);
   if (!fs::is_directory(folder_)) {
     throw resource_error(cat(folder_.string(), ": the folder cannot be made: ", error.message()),
-                         "give another --feature-cache folder");
+                         "give another --feature-cache-dir");
   }
 }
 

@@ -24,6 +24,7 @@ class FeatureCache {
   at::Tensor get(const std::string& key);
   // Features larger than the whole cache are not kept.
   void put(const std::string& key, const at::Tensor& features);
+  void clear();
   std::int64_t bytes() const;
 
  private:

@@ -70,19 +70,19 @@ std::int64_t tower_batch(const Lvlm& model) {
 PictureFeatures::PictureFeatures(const Lvlm& model, const PictureOptions& options, WorkerPool& pool)
     : model_(&model),
       pool_(&pool),
-      folder_(options.images, model.config().vision ? preprocess_of(model, options) : PreprocessConfig{}),
+      checker_({options.images, model.config().vision ? preprocess_of(model, options) : PreprocessConfig{}}),
       batch_(model.config().vision ? tower_batch(model) : 0),
       memory_(options.cache_bytes) {
   if (!options.cache_folder.empty() && model.config().vision) {
-    stored_ = std::make_unique<FeatureFolder>(options.cache_folder, tower_identity(model, folder_.config()));
+    stored_ = std::make_unique<FeatureFolder>(options.cache_folder, tower_identity(model, folder().config()));
   }
 }
 
 LoadedPicture PictureFeatures::load(const std::string& name) {
-  const std::filesystem::path file = folder_.resolve(name);
+  const std::filesystem::path file = folder().resolve(name);
   LoadedPicture picture{file.string(), {}, memory_.get(file.string()), {}};
   if (picture.features.defined()) return picture;
-  const std::string bytes = folder_.read(file);
+  const std::string bytes = folder().read(file);
   if (stored_) {
     picture.stored_as = stored_->key(bytes);
     picture.features = stored_->get(picture.stored_as);
@@ -91,24 +91,13 @@ LoadedPicture PictureFeatures::load(const std::string& name) {
       return picture;
     }
   }
-  picture.pixels = to_tensor(folder_.pixels(bytes, file), folder_.config());
+  picture.pixels = to_tensor(folder().pixels(bytes, file), folder().config());
   return picture;
 }
 
 at::Tensor PictureFeatures::pixels(const std::string& name) const {
-  const std::filesystem::path file = folder_.resolve(name);
-  return to_tensor(folder_.pixels(folder_.read(file), file), folder_.config());
-}
-
-void PictureFeatures::check(const std::string& name) {
-  const std::size_t hash = std::hash<std::string>{}(name);
-  {
-    const std::scoped_lock lock(mutex_);
-    if (checked_.contains(hash)) return;
-  }
-  folder_.check(folder_.resolve(name));
-  const std::scoped_lock lock(mutex_);
-  checked_.insert(hash);
+  const std::filesystem::path file = folder().resolve(name);
+  return to_tensor(folder().pixels(folder().read(file), file), folder().config());
 }
 
 std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::function<LoadedPicture()>& next) {
@@ -134,7 +123,7 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
 }
 
 void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results) {
-  const std::int64_t side = folder_.config().size;
+  const std::int64_t side = folder().config().size;
   const at::Tensor pixels = at::zeros({batch_, 3, side, side}, at::TensorOptions(at::kFloat));
   for (std::size_t i = 0; i < waiting.size(); ++i)
     pixels[static_cast<std::int64_t>(i)].copy_(waiting[i].picture.pixels);

@@ -8,10 +8,8 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "striate/data/feature_cache.h"
@@ -53,8 +51,6 @@ class PictureFeatures {
 
   // Both may be called from any thread. Throw BadSample.
   LoadedPicture load(const std::string& name);
-  // The picture is read and decoded once in this object's life.
-  void check(const std::string& name);
   // The pixels alone, past all caches.
   at::Tensor pixels(const std::string& name) const;
 
@@ -62,25 +58,29 @@ class PictureFeatures {
   // after another from `next` and runs the tower on those that are in no cache. On the calling thread.
   std::vector<at::Tensor> features(std::size_t count, const std::function<LoadedPicture()>& next);
 
-  const PreprocessConfig& preprocess() const { return folder_.config(); }
+  // The tower changed: features in memory no longer hold.
+  void forget() { memory_.clear(); }
+
+  // What checks the same folder's pictures.
+  PictureChecker& checker() { return checker_; }
+  const PreprocessConfig& preprocess() const { return folder().config(); }
 
  private:
   struct Waiting {
     std::size_t index;
     LoadedPicture picture;
   };
+  const PictureFolder& folder() const { return checker_.folder(); }
   void look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results);
   void keep(const LoadedPicture& picture, const at::Tensor& features);
 
   const Lvlm* model_;
   WorkerPool* pool_;
-  PictureFolder folder_;
+  PictureChecker checker_;
   std::int64_t batch_;
   FeatureCache memory_;
   std::unique_ptr<FeatureFolder> stored_;
   std::vector<std::future<void>> writes_;
-  std::mutex mutex_;
-  std::unordered_set<std::size_t> checked_;  // hashes of names
 };
 
 }  // namespace striate

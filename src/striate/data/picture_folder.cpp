@@ -76,4 +76,15 @@ void PictureFolder::check(const fs::path& file) const {
   if (std::max(image.width, image.height) > kLongSide) pixels(bytes, file);
 }
 
+void PictureChecker::check(const std::string& name) {
+  const std::size_t hash = std::hash<std::string>{}(name);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (good_.contains(hash)) return;
+  }
+  folder_.check(folder_.resolve(name));
+  const std::scoped_lock lock(mutex_);
+  good_.insert(hash);
+}
+
 }  // namespace striate

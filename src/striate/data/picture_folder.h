@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <mutex>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "striate/data/bad_sample.h"
@@ -36,6 +38,21 @@ class PictureFolder {
 
   std::filesystem::path folder_;
   PreprocessConfig config_;
+};
+
+// Checks pictures once each, however many samples show them. May be used from many threads.
+class PictureChecker {
+ public:
+  explicit PictureChecker(PictureFolder folder) : folder_(std::move(folder)) {}
+
+  // Throws BadSample for a picture that is not there, or not whole.
+  void check(const std::string& name);
+  const PictureFolder& folder() const { return folder_; }
+
+ private:
+  PictureFolder folder_;
+  std::mutex mutex_;
+  std::unordered_set<std::size_t> good_;  // hashes of names: 8 bytes a picture
 };
 
 }  // namespace striate

@@ -12,6 +12,7 @@
 
 #include "striate/base/strings.h"
 #include "striate/data/bad_sample_log.h"
+#include "striate/data/picture_features.h"
 #include "striate/data/window_planner.h"
 
 namespace striate {
@@ -76,7 +77,7 @@ class LlavaStepSource : public StepSource {
                    .cache_bytes = options.pixels ? 0 : options.feature_cache_bytes,
                    .cache_folder = options.pixels ? std::filesystem::path() : options.feature_cache_folder},
                   pool_),
-        planner_(data_, encoder_, pictures_, options, pool_),
+        planner_(data_, encoder_, pictures_.checker(), options, pool_),
         log_(options.rank == 0 ? options.bad_samples_file : std::filesystem::path()),
         position_(start),
         skip_steps_(start.step_in_window) {
@@ -216,8 +217,7 @@ class LlavaStepSource : public StepSource {
       std::vector<at::Tensor> pixels;
       auto& names = step.sample_names.emplace_back();
       for (PlannedSample& member : stream) {
-        names.push_back(cat(member.sample.id.empty() ? std::string() : cat("'", member.sample.id, "', "), "sample ",
-                            member.index, " (line ", data_.line(member.index), ")"));
+        names.push_back(sample_name(data_, member.index, member.sample.id));
         Sample& sample = samples.emplace_back();
         sample.input_ids = std::move(member.sample.input_ids);
         sample.labels = std::move(member.sample.labels);

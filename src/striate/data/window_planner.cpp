@@ -1,8 +1,6 @@
 #include "striate/data/window_planner.h"
 
 #include <algorithm>
-#include <future>
-#include <optional>
 
 #include "striate/base/strings.h"
 #include "striate/data/sample_order.h"
@@ -12,61 +10,15 @@ namespace {
 
 constexpr std::int64_t kMostSteps = 32;        // of a window
 constexpr std::int64_t kWindowSamples = 1024;  // a window of more ends with the step it is in
-constexpr std::size_t kChunk = 16;             // samples one thread prepares at a time
-constexpr std::size_t kAhead = 128;            // samples prepared at once where it is not known how many will do
+constexpr std::size_t kAhead = 128;            // samples checked at once where it is not known how many will do
 constexpr std::int64_t kFewestDrawn = 1000;    // what a share of bad samples is taken of, at least
 constexpr std::int64_t kProbed = 512;          // samples that a mean is taken of
 
 }  // namespace
 
-// A sample that was read and checked, or why it is bad.
-struct WindowPlanner::Prepared {
-  std::int64_t index = 0;
-  EncodedSample sample;
-  std::optional<SkippedSample> bad;
-};
-
-WindowPlanner::WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureFeatures& pictures,
+WindowPlanner::WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
                              const StepSourceOptions& options, WorkerPool& pool)
     : data_(&data), encoder_(&encoder), pictures_(&pictures), options_(options), pool_(&pool) {}
-
-WindowPlanner::Prepared WindowPlanner::prepare(std::int64_t index) const {
-  Prepared prepared{index, {}, {}};
-  const std::string place = data_->place(index);
-  try {
-    prepared.sample = encoder_->encode(data_->read(index), place);
-  } catch (const BadSample& problem) {
-    prepared.bad = SkippedSample{index, problem.reason(), problem.what()};
-    return prepared;
-  }
-  try {
-    for (const std::string& image : prepared.sample.images) pictures_->check(image);
-  } catch (const BadSample& problem) {
-    prepared.bad = SkippedSample{index, problem.reason(), cat(place, ": ", problem.what())};
-  }
-  return prepared;
-}
-
-std::vector<WindowPlanner::Prepared> WindowPlanner::prepare_all(const std::vector<std::int64_t>& indices) const {
-  std::vector<std::future<std::vector<Prepared>>> parts;
-  for (std::size_t begin = 0; begin < indices.size(); begin += kChunk) {
-    const std::vector<std::int64_t> part(
-        indices.begin() + static_cast<std::ptrdiff_t>(begin),
-        indices.begin() + static_cast<std::ptrdiff_t>(std::min(begin + kChunk, indices.size())));
-    parts.push_back(pool_->submit(Urgency::kLater, [this, part] {
-      std::vector<Prepared> prepared;
-      for (const std::int64_t index : part) prepared.push_back(prepare(index));
-      return prepared;
-    }));
-  }
-  // Every part is awaited before an exception leaves: they use this object.
-  for (const auto& part : parts) part.wait();
-  std::vector<Prepared> all;
-  for (auto& part : parts) {
-    for (Prepared& prepared : part.get()) all.push_back(std::move(prepared));
-  }
-  return all;
-}
 
 std::vector<std::int64_t> WindowPlanner::draw(OrderPosition from, std::size_t count) {
   if (from.epoch != order_epoch_) {
@@ -105,25 +57,25 @@ Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_
   std::int64_t tokens = 0;
   std::int64_t barren = 0;  // samples since the last good one
   for (bool full = false; !full;) {
-    for (Prepared& prepared : prepare_all(draw(window.end, wanted(window)))) {
-      if (prepared.bad) {
-        refuse_if_told(*prepared.bad);
+    for (CheckedSample& checked :
+         check_samples(*data_, *encoder_, *pictures_, *pool_, draw(window.end, wanted(window)))) {
+      if (checked.bad) {
+        refuse_if_told(*checked.bad);
         if (++barren > data_->size()) {
-          throw invalid_input(
-              cat(data_->file().string(), ": no good sample in it, the latest: ", prepared.bad->message),
-              "striate data check lists what is wrong");
+          throw invalid_input(cat(data_->file().string(), ": no good sample in it, the latest: ", checked.bad->message),
+                              "striate data check lists what is wrong");
         }
-        window.skipped.push_back(std::move(*prepared.bad));
+        window.skipped.push_back(std::move(*checked.bad));
         if (bad_before) {
           count_bad(window.skipped.back(), *bad_before + static_cast<std::int64_t>(window.skipped.size()), window.end);
         }
       } else {
-        full = options_.batch == 0 && is_full(window, tokens, prepared.sample);
+        full = options_.batch == 0 && is_full(window, tokens, checked.sample);
         if (full) break;
         barren = 0;
-        tokens += prepared.sample.tokens;
-        lengths.push_back(prepared.sample.tokens);
-        window.samples.push_back({window.end.epoch, prepared.index, std::move(prepared.sample)});
+        tokens += checked.sample.tokens;
+        lengths.push_back(checked.sample.tokens);
+        window.samples.push_back({window.end.epoch, checked.index, std::move(checked.sample)});
       }
       if (++window.end.index == data_->size()) window.end = {window.end.epoch + 1, 0};
     }

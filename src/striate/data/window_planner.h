@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "striate/data/dataset.h"
-#include "striate/data/picture_features.h"
+#include "striate/data/sample_check.h"
 #include "striate/data/sample_encoder.h"
 #include "striate/data/step_plan.h"
 #include "striate/data/step_source.h"
@@ -30,12 +30,6 @@ struct PlannedSample {
   EncodedSample sample;
 };
 
-struct SkippedSample {
-  std::int64_t index = 0;  // in the file
-  BadReason reason = BadReason::kBrokenRecord;
-  std::string message;
-};
-
 struct Window {
   OrderPosition begin;
   OrderPosition end;                   // where the next window begins
@@ -47,7 +41,7 @@ struct Window {
 // May be used by one thread at a time; works with the pool's threads. What it is given must outlive it.
 class WindowPlanner {
  public:
-  WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureFeatures& pictures,
+  WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
                 const StepSourceOptions& options, WorkerPool& pool);
 
   // With `batch`, exactly that many good samples a step; with `tokens_per_step`, up to that many tokens. Bad samples
@@ -61,9 +55,6 @@ class WindowPlanner {
   double mean_tokens() const;
 
  private:
-  struct Prepared;
-  Prepared prepare(std::int64_t index) const;
-  std::vector<Prepared> prepare_all(const std::vector<std::int64_t>& indices) const;
   std::vector<std::int64_t> draw(OrderPosition from, std::size_t count);
   void refuse_if_told(const SkippedSample& bad) const;
   void count_bad(const SkippedSample& latest, std::int64_t bad, OrderPosition at) const;
@@ -72,7 +63,7 @@ class WindowPlanner {
 
   const Dataset* data_;
   const SampleEncoder* encoder_;
-  PictureFeatures* pictures_;
+  PictureChecker* pictures_;
   StepSourceOptions options_;
   WorkerPool* pool_;
   std::int64_t order_epoch_ = -1;

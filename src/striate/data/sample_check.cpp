@@ -1,0 +1,72 @@
+#include "striate/data/sample_check.h"
+
+#include <algorithm>
+#include <future>
+
+#include "striate/base/strings.h"
+
+namespace striate {
+namespace {
+
+constexpr std::size_t kChunk = 16;    // samples one thread takes at a time
+constexpr std::int64_t kRound = 512;  // samples in memory of a long visit
+
+}  // namespace
+
+CheckedSample check_sample(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
+                           std::int64_t index) {
+  CheckedSample checked;
+  checked.index = index;
+  const std::string place = data.place(index);
+  try {
+    const Record record = data.read(index);
+    checked.id = record.id;
+    checked.sample = encoder.encode(record, place);
+  } catch (const BadSample& problem) {
+    checked.bad = SkippedSample{index, problem.reason(), checked.id, problem.what()};
+    return checked;
+  }
+  try {
+    for (const std::string& image : checked.sample.images) pictures.check(image);
+  } catch (const BadSample& problem) {
+    checked.bad = SkippedSample{index, problem.reason(), checked.id, cat(place, ": ", problem.what())};
+  }
+  return checked;
+}
+
+std::vector<CheckedSample> check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
+                                         WorkerPool& pool, const std::vector<std::int64_t>& indices) {
+  std::vector<std::future<std::vector<CheckedSample>>> parts;
+  for (std::size_t begin = 0; begin < indices.size(); begin += kChunk) {
+    const auto first = indices.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto last = indices.begin() + static_cast<std::ptrdiff_t>(std::min(begin + kChunk, indices.size()));
+    const std::vector<std::int64_t> part(first, last);
+    parts.push_back(pool.submit(Urgency::kLater, [&data, &encoder, &pictures, part] {
+      std::vector<CheckedSample> checked;
+      for (const std::int64_t index : part) checked.push_back(check_sample(data, encoder, pictures, index));
+      return checked;
+    }));
+  }
+  // Every part is awaited before an exception leaves: they use what the caller may let go.
+  for (const auto& part : parts) part.wait();
+  std::vector<CheckedSample> all;
+  for (auto& part : parts) {
+    for (CheckedSample& checked : part.get()) all.push_back(std::move(checked));
+  }
+  return all;
+}
+
+void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
+                   std::int64_t begin, std::int64_t end, const std::function<void(const CheckedSample&)>& visit) {
+  for (std::int64_t at = begin; at < end; at += kRound) {
+    std::vector<std::int64_t> indices;
+    for (std::int64_t index = at; index < std::min(at + kRound, end); ++index) indices.push_back(index);
+    for (const CheckedSample& checked : check_samples(data, encoder, pictures, pool, indices)) visit(checked);
+  }
+}
+
+std::string sample_name(const Dataset& data, std::int64_t index, const std::string& id) {
+  return cat(id.empty() ? std::string() : cat("'", id, "', "), "sample ", index, " (line ", data.line(index), ")");
+}
+
+}  // namespace striate
