@@ -38,6 +38,12 @@ struct StreamContext {
   DropoutKeys dropout;
 };
 
+// Some of a stream's tokens. Past its attention the last layer computes only those that anyone reads after it.
+struct RowChoice {
+  at::Tensor rows;      // [K] int64, ascending
+  DropoutKeys dropout;  // of these rows
+};
+
 // What a layer's forward pass leaves for its backward pass: [N, ...] each, in the compute type. `x` is always there;
 // an activation policy may drop the rest, to be computed again.
 struct LayerTape {
@@ -47,6 +53,8 @@ struct LayerTape {
   at::Tensor middle;                // the stream after attention, [N, hidden]
   at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]
   std::vector<LinearTape> linears;  // as DecoderLayer::linears()
+  // Where it is set, `middle`, `gate` and `up` hold these rows only, and so do the layer's output and its gradient.
+  const RowChoice* choice = nullptr;
 };
 
 // A layer's output is middle + delta: the sum is left to whoever can join it with the next norm.
@@ -65,10 +73,14 @@ class DecoderLayer {
   // x [N, hidden] -> [N, hidden], both in the compute type.
   at::Tensor forward(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
 
-  // The forward pass of a training step on x, or on x + delta where that is defined.
-  LayerForward train_forward(const at::Tensor& x, const at::Tensor& delta, const StreamContext& context) const;
-  // Fills in the MLP's part of a tape that holds the rest.
-  void recompute_mlp(LayerTape& tape, const StreamContext& context) const;
+  // The forward pass of a training step on x, or on x + delta where that is defined; of the rows of `choice` where that
+  // is not null, and then it must outlive the tape.
+  LayerForward train_forward(const at::Tensor& x, const at::Tensor& delta, const StreamContext& context,
+                             const RowChoice* choice = nullptr) const;
+  // The tape again, from one that holds x alone.
+  LayerTape recompute(LayerTape tape, const StreamContext& context) const;
+  // The tape again, from one that lacks the MLP's part.
+  LayerTape recompute_mlp(LayerTape tape, const StreamContext& context) const;
   // Adds to the gradients of the layer's parameters, given the output's gradient dy (which it may overwrite), and
   // returns the input's gradient, undefined where that is not wanted.
   at::Tensor backward(at::Tensor dy, LayerTape tape, const StreamContext& context, bool input_gradient) const;
@@ -99,11 +111,13 @@ class DecoderLayer {
   at::Tensor mlp_block(const at::Tensor& x) const;
   Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles) const;
 
-  at::Tensor run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape, const StreamContext& context) const;
+  // Everything up to the MLP's inner activations, which are returned.
+  at::Tensor forward_to_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const;
+  at::Tensor run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x, const LayerTape& tape,
-                             const StreamContext& context, bool input_gradient = true, at::Tensor onto = {}) const;
-  at::Tensor mlp_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const;
-  at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context) const;
+                             const DropoutKeys& dropout, bool input_gradient = true, at::Tensor onto = {}) const;
+  at::Tensor mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const;
+  at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
                                 bool input_gradient) const;
   bool any_trains(std::size_t first_slot, std::size_t end_slot) const;

@@ -1,5 +1,6 @@
 // The forward and backward passes of training steps.
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
 #include "striate/model/decoder_layer.h"
 #include "striate/tensor/fused_ops.h"
@@ -10,6 +11,22 @@ namespace {
 
 void add_norm_weight_gradient(const Weight& weight, const at::Tensor& dy, const at::Tensor& x, double eps) {
   if (weight.parameter()) weight.parameter()->gradient.add_(rms_norm_weight_gradient(dy, x, eps));
+}
+
+// Dropout of the rows past the attention.
+const DropoutKeys& chosen_dropout(const LayerTape& tape, const StreamContext& context) {
+  return tape.choice == nullptr ? context.dropout : tape.choice->dropout;
+}
+
+at::Tensor chosen_rows(const at::Tensor& x, const LayerTape& tape) {
+  return tape.choice == nullptr ? x : x.index_select(0, tape.choice->rows);
+}
+
+// The gradient of chosen_rows, on all `tokens`.
+at::Tensor spread_rows(const at::Tensor& dy, const LayerTape& tape, std::int64_t tokens) {
+  if (tape.choice == nullptr) return dy;
+  at::Tensor all = at::zeros({tokens, dy.size(1)}, dy.options());
+  return all.index_copy_(0, tape.choice->rows, dy);
 }
 
 }  // namespace
@@ -26,37 +43,56 @@ bool DecoderLayer::trains() const {
 }
 
 at::Tensor DecoderLayer::run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape,
-                                    const StreamContext& context) const {
-  LinearForward result = linear(slot).train_forward(x, placement_.compute, context.dropout);
+                                    const DropoutKeys& dropout) const {
+  LinearForward result = linear(slot).train_forward(x, placement_.compute, dropout);
   tape.linears[slot] = std::move(result.tape);
   return result.y;
 }
 
 at::Tensor DecoderLayer::linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x,
-                                         const LayerTape& tape, const StreamContext& context, bool input_gradient,
+                                         const LayerTape& tape, const DropoutKeys& dropout, bool input_gradient,
                                          at::Tensor onto) const {
   return linear(slot).backward(
-      {dy, x, &tape.linears[slot], &context.dropout, placement_.compute, input_gradient, std::move(onto)});
+      {dy, x, &tape.linears[slot], &dropout, placement_.compute, input_gradient, std::move(onto)});
 }
 
 // Gate and up go to the tape; what down reads is returned.
-at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const {
+at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const {
   if (fused()) {
-    const at::Tensor both = run_linear(gate_slot(), normed, tape, context);
+    const at::Tensor both = run_linear(gate_slot(), normed, tape, dropout);
     tape.gate = both.slice(1, 0, config_.mlp_size);
     tape.up = both.slice(1, config_.mlp_size);
   } else {
-    tape.gate = run_linear(gate_slot(), normed, tape, context);
-    tape.up = run_linear(gate_slot() + 1, normed, tape, context);
+    tape.gate = run_linear(gate_slot(), normed, tape, dropout);
+    tape.up = run_linear(gate_slot() + 1, normed, tape, dropout);
   }
   return silu_multiply(tape.gate, tape.up);
 }
 
-LayerForward DecoderLayer::train_forward(const at::Tensor& x, const at::Tensor& delta,
-                                         const StreamContext& context) const {
+at::Tensor DecoderLayer::forward_to_inner(const at::Tensor& normed, LayerTape& tape,
+                                          const StreamContext& context) const {
+  tape.linears.resize(linears_.size());
+  std::vector<at::Tensor> projected;
+  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
+    projected.push_back(run_linear(slot, normed, tape, context.dropout));
+  }
+  Heads heads = split_heads(projected, context.angles);
+  tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape);
+  tape.q = std::move(heads.q);
+  tape.k = std::move(heads.k);
+  tape.v = std::move(heads.v);
+  const DropoutKeys& dropout = chosen_dropout(tape, context);
+  const at::Tensor mixed = run_linear(output_slot(), chosen_rows(tape.attention.out.flatten(1), tape), tape, dropout);
+  SumAndNorm middle = add_rms_norm(chosen_rows(tape.x, tape), mixed, post_attention_norm_.value(), config_.rms_eps);
+  tape.middle = std::move(middle.sum);
+  return mlp_inner(middle.normed, tape, dropout);
+}
+
+LayerForward DecoderLayer::train_forward(const at::Tensor& x, const at::Tensor& delta, const StreamContext& context,
+                                         const RowChoice* choice) const {
   LayerForward result;
   LayerTape& tape = result.tape;
-  tape.linears.resize(linears_.size());
+  tape.choice = choice;
   at::Tensor normed;
   if (delta.defined()) {
     SumAndNorm input = add_rms_norm(x, delta, input_norm_.value(), config_.rms_eps);
@@ -66,45 +102,42 @@ LayerForward DecoderLayer::train_forward(const at::Tensor& x, const at::Tensor& 
     tape.x = x;
     normed = rms_norm(x, input_norm_.value(), config_.rms_eps);
   }
-  std::vector<at::Tensor> projected;
-  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-    projected.push_back(run_linear(slot, normed, tape, context));
-  }
-  Heads heads = split_heads(projected, context.angles);
-  tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape);
-  tape.q = std::move(heads.q);
-  tape.k = std::move(heads.k);
-  tape.v = std::move(heads.v);
-  const at::Tensor mixed = run_linear(output_slot(), tape.attention.out.flatten(1), tape, context);
-  SumAndNorm middle = add_rms_norm(tape.x, mixed, post_attention_norm_.value(), config_.rms_eps);
-  tape.middle = middle.sum;
-  result.middle = std::move(middle.sum);
-  result.delta = run_linear(down_slot(), mlp_inner(middle.normed, tape, context), tape, context);
+  const at::Tensor inner = forward_to_inner(normed, tape, context);
+  result.middle = tape.middle;
+  result.delta = run_linear(down_slot(), inner, tape, chosen_dropout(tape, context));
   return result;
 }
 
-void DecoderLayer::recompute_mlp(LayerTape& tape, const StreamContext& context) const {
-  mlp_inner(rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps), tape, context);
+LayerTape DecoderLayer::recompute(LayerTape tape, const StreamContext& context) const {
+  const at::Tensor inner = forward_to_inner(rms_norm(tape.x, input_norm_.value(), config_.rms_eps), tape, context);
+  // Of the last product only what an adapter leaves is read.
+  if (linear(down_slot()).trains()) run_linear(down_slot(), inner, tape, chosen_dropout(tape, context));
+  return tape;
+}
+
+LayerTape DecoderLayer::recompute_mlp(LayerTape tape, const StreamContext& context) const {
+  mlp_inner(rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps), tape, chosen_dropout(tape, context));
+  return tape;
 }
 
 // dy is the gradient of the layer's output, and with it of `middle` past the MLP; returns the whole gradient of
 // `middle`, in place.
-at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context) const {
+at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const {
   at::Tensor inner, normed;  // made again only for linears that read them
   if (linear(down_slot()).trains()) inner = silu_multiply(tape.gate, tape.up);
   if (any_trains(gate_slot(), down_slot())) {
     normed = rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps);
   }
-  const at::Tensor dinner = linear_backward(down_slot(), dy, inner, tape, context);
+  const at::Tensor dinner = linear_backward(down_slot(), dy, inner, tape, dropout);
   const GateGradients gates = silu_multiply_gradients(tape.gate, tape.up, dinner, fused());
   tape.gate.reset();
   tape.up.reset();
   at::Tensor dnormed;
   if (fused()) {
-    dnormed = linear_backward(gate_slot(), gates.both, normed, tape, context);
+    dnormed = linear_backward(gate_slot(), gates.both, normed, tape, dropout);
   } else {
-    dnormed = linear_backward(gate_slot(), gates.gate, normed, tape, context);
-    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, context, true, dnormed);
+    dnormed = linear_backward(gate_slot(), gates.gate, normed, tape, dropout);
+    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, dropout, true, dnormed);
   }
   add_norm_weight_gradient(post_attention_norm_, dnormed, tape.middle, config_.rms_eps);
   add_rms_norm_gradient(dy, dnormed, tape.middle, post_attention_norm_.value(), config_.rms_eps);
@@ -115,7 +148,10 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Stre
 // dy is the gradient of `middle`; returns that of the layer's input, in place.
 at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
                                             bool input_gradient) const {
-  const at::Tensor dmixed = linear_backward(output_slot(), dy, tape.attention.out.flatten(1), tape, context);
+  const at::Tensor mixed = chosen_rows(tape.attention.out.flatten(1), tape);
+  const at::Tensor dmixed =
+      spread_rows(linear_backward(output_slot(), dy, mixed, tape, chosen_dropout(tape, context)), tape, tape.x.size(0));
+  dy = spread_rows(dy, tape, tape.x.size(0));
   StreamAttentionGradients heads =
       stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v, tape.attention, context.shape);
   for (at::Tensor* used : {&tape.q, &tape.k, &tape.v, &tape.attention.out, &tape.attention.log_sums}) used->reset();
@@ -130,7 +166,8 @@ at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, cons
   const bool norm_trains = input_norm_.parameter() != nullptr;
   at::Tensor dnormed;
   for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-    dnormed = linear_backward(slot, gradients[slot], normed, tape, context, input_gradient || norm_trains, dnormed);
+    dnormed =
+        linear_backward(slot, gradients[slot], normed, tape, context.dropout, input_gradient || norm_trains, dnormed);
   }
   if (norm_trains) add_norm_weight_gradient(input_norm_, dnormed, tape.x, config_.rms_eps);
   if (!input_gradient) return {};
@@ -140,7 +177,8 @@ at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, cons
 
 at::Tensor DecoderLayer::backward(at::Tensor dy, LayerTape tape, const StreamContext& context,
                                   bool input_gradient) const {
-  return attention_backward(mlp_backward(std::move(dy), tape, context), tape, context, input_gradient);
+  const DropoutKeys& dropout = chosen_dropout(tape, context);
+  return attention_backward(mlp_backward(std::move(dy), tape, dropout), tape, context, input_gradient);
 }
 
 }  // namespace striate

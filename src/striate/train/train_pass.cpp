@@ -1,5 +1,6 @@
 #include "striate/train/train_pass.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -59,6 +60,7 @@ LayerTape reduced(LayerTape tape, ActivationPolicy policy) {
   if (policy == ActivationPolicy::kRecomputeLayer) {
     LayerTape input;
     input.x = std::move(tape.x);
+    input.choice = tape.choice;
     return input;
   }
   if (policy == ActivationPolicy::kRecomputeMlp) {
@@ -69,8 +71,8 @@ LayerTape reduced(LayerTape tape, ActivationPolicy policy) {
 }
 
 LayerTape completed(const DecoderLayer& layer, LayerTape tape, ActivationPolicy policy, const StreamContext& context) {
-  if (policy == ActivationPolicy::kRecomputeLayer) return layer.train_forward(tape.x, {}, context).tape;
-  if (policy == ActivationPolicy::kRecomputeMlp) layer.recompute_mlp(tape, context);
+  if (policy == ActivationPolicy::kRecomputeLayer) return layer.recompute(std::move(tape), context);
+  if (policy == ActivationPolicy::kRecomputeMlp) return layer.recompute_mlp(std::move(tape), context);
   return tape;
 }
 
@@ -92,23 +94,31 @@ Embedded embed(const Lvlm& model, const PackedBatch& batch) {
   return result;
 }
 
+// The tokens that predict a target: all that is read of the last layer's output.
+RowChoice target_rows(const PackedBatch& batch, const StreamContext& context, const at::Device& device) {
+  RowChoice choice;
+  choice.rows = batch.target_slots.to(device);
+  choice.dropout.step_key = context.dropout.step_key;
+  if (context.dropout.row_keys.defined()) {
+    choice.dropout.row_keys = context.dropout.row_keys.index_select(0, choice.rows);
+  }
+  return choice;
+}
+
 // The head at the targets: losses, and the gradient of the stream's rows there.
 struct HeadPass {
-  at::Tensor nll;     // [K] fp32
-  at::Tensor stream;  // [N, hidden]: the gradient of the stream after the last layer
+  at::Tensor nll;            // [K] fp32
+  at::Tensor rows_gradient;  // [K, hidden]
 };
 
-HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const LayerForward& last, double scale) {
+HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor& stream, double scale) {
   const Decoder& decoder = model.decoder();
   const Linear& head = decoder.head_linear();
   const Compute compute = model.placement().compute;
   const double eps = decoder.config().rms_eps;
-  const at::Device device = last.middle.device();
-  const at::Tensor slots = batch.target_slots.to(device);
-  const at::Tensor targets = batch.targets.to(device);
-  at::Tensor stream = last.middle.index_select(0, slots);
-  if (last.delta.defined()) stream.add_(last.delta.index_select(0, slots));
-  const at::Tensor rows_gradient = at::zeros_like(stream);
+  const at::Tensor targets = batch.targets.to(stream.device());
+  HeadPass result;
+  result.rows_gradient = at::zeros_like(stream);
   const std::int64_t row_bytes = head.out_features() * stream.element_size();
   const std::int64_t chunk = std::max<std::int64_t>(16, kLogitBytes / row_bytes);
   const LinearTape none;
@@ -123,13 +133,10 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const LayerForwa
     if (decoder.norm().parameter()) {
       decoder.norm().parameter()->gradient.add_(rms_norm_weight_gradient(dnormed, rows, eps));
     }
-    add_rms_norm_gradient(rows_gradient.slice(0, first, first + chunk), dnormed, rows, decoder.norm().value(), eps);
+    add_rms_norm_gradient(result.rows_gradient.slice(0, first, first + chunk), dnormed, rows, decoder.norm().value(),
+                          eps);
   }
-  HeadPass result;
   result.nll = nll.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(nll).cpu();
-  // Two targets never share a position, so that this is a copy and not a sum.
-  result.stream = at::zeros_like(last.middle);
-  result.stream.index_copy_(0, slots, rows_gradient);
   return result;
 }
 
@@ -147,24 +154,27 @@ TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy) : tunable_(&tuna
 
 PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
+  if (batch.targets.numel() == 0) return {at::empty({0}, at::TensorOptions(at::kFloat))};
   const Lvlm& model = tunable_->model();
   const std::vector<DecoderLayer>& layers = model.decoder().layers();
   const StreamContext context = make_context(*tunable_, batch, step);
   const auto lowest = static_cast<std::size_t>(tunable_->lowest_backward_layer());
+
+  const RowChoice wanted = target_rows(batch, context, model.placement().device);
 
   Embedded embedded = embed(model, batch);
   LayerForward last;
   last.middle = std::move(embedded.x);
   std::vector<LayerTape> tapes(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    last = layers[i].train_forward(last.middle, last.delta, context);
+    last = layers[i].train_forward(last.middle, last.delta, context, i + 1 == layers.size() ? &wanted : nullptr);
     if (i >= lowest) tapes[i] = reduced(std::move(last.tape), policy_);
     last.tape = {};
   }
-  HeadPass head = head_pass(model, batch, last, gradient_scale);
+  HeadPass head = head_pass(model, batch, last.middle + last.delta, gradient_scale);
   last = {};
   const bool below = tunable_->trains_below_decoder();
-  at::Tensor dx = std::move(head.stream);
+  at::Tensor dx = std::move(head.rows_gradient);
   for (std::size_t i = layers.size(); i-- > lowest;) {
     LayerTape tape = completed(layers[i], std::move(tapes[i]), policy_, context);
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest || below);

@@ -80,6 +80,23 @@ void widen_rows(const typename S::Type* from, std::int64_t stride, float* to, st
   }
 }
 
+// fp32 rows of a head: where they are, or where they were copied to.
+struct Rows {
+  const float* at;
+  std::int64_t stride;
+};
+
+// fp32 rows whose width is whole vectors are read where they lie; others are widened into `room`, [rows, padded].
+template <typename V, typename S>
+Rows rows_of(const typename S::Type* from, std::int64_t stride, float* room, std::int64_t rows, std::int64_t dim,
+             std::int64_t padded) {
+  if constexpr (sizeof(typename S::Type) == sizeof(float)) {
+    if (dim == padded) return {from, stride};
+  }
+  widen_rows<V, S>(from, stride, room, rows, dim, padded);
+  return {room, padded};
+}
+
 template <typename V, typename S>
 void narrow_rows(const float* from, std::int64_t padded, typename S::Type* to, std::int64_t stride, std::int64_t rows,
                  std::int64_t dim) {
@@ -90,11 +107,10 @@ void narrow_rows(const float* from, std::int64_t padded, typename S::Type* to, s
   }
 }
 
-// [rows, padded] -> [dim, columns], zeros in the columns beyond `rows`.
-inline void transpose_rows(const float* from, std::int64_t padded, float* to, std::int64_t columns, std::int64_t rows,
-                           std::int64_t dim) {
+// [rows, dim] -> [dim, columns], zeros in the columns beyond `rows`.
+inline void transpose_rows(const Rows& from, float* to, std::int64_t columns, std::int64_t rows, std::int64_t dim) {
   for (std::int64_t i = 0; i < dim; ++i) {
-    for (std::int64_t t = 0; t < rows; ++t) to[i * columns + t] = from[t * padded + i];
+    for (std::int64_t t = 0; t < rows; ++t) to[i * columns + t] = from.at[t * from.stride + i];
     for (std::int64_t t = rows; t < columns; ++t) to[i * columns + t] = 0.0F;
   }
 }
@@ -165,25 +181,25 @@ void attention_forward(const AttentionHead& job) {
   using T = typename S::Type;
   const std::int64_t padded = attention_padded(job.dim);
   const std::int64_t columns = attention_padded(job.tokens);
-  float* keys = job.work;                             // [tokens, padded], then free
-  float* values = keys + columns * padded;            // [tokens, padded]
-  float* keys_t = values + columns * padded;          // [dim, columns]
-  float* queries = keys_t + padded * columns;         // [block, padded]
-  float* out = queries + kAttentionQueries * padded;  // [block, padded]
-  float* scores = out + kAttentionQueries * padded;   // [block, columns]
-  widen_rows<V, S>(static_cast<const T*>(job.k), job.k_stride, keys, job.tokens, job.dim, padded);
-  widen_rows<V, S>(static_cast<const T*>(job.v), job.v_stride, values, job.tokens, job.dim, padded);
-  for (std::int64_t i = job.tokens * padded; i < columns * padded; ++i) values[i] = 0.0F;
-  transpose_rows(keys, padded, keys_t, columns, job.tokens, job.dim);
+  float* key_room = job.work;                            // [tokens, padded]
+  float* value_room = key_room + columns * padded;       // [tokens, padded]
+  float* keys_t = value_room + columns * padded;         // [dim, columns]
+  float* query_room = keys_t + padded * columns;         // [block, padded]
+  float* out = query_room + kAttentionQueries * padded;  // [block, padded]
+  float* scores = out + kAttentionQueries * padded;      // [block, columns]
+  const Rows keys = rows_of<V, S>(static_cast<const T*>(job.k), job.k_stride, key_room, job.tokens, job.dim, padded);
+  const Rows values =
+      rows_of<V, S>(static_cast<const T*>(job.v), job.v_stride, value_room, job.tokens, job.dim, padded);
+  transpose_rows(keys, keys_t, columns, job.tokens, job.dim);
   for (std::int64_t h = 0; h < job.group; ++h) {
     const T* q = static_cast<const T*>(job.q) + h * job.q_head_stride;
     T* y = static_cast<T*>(job.out) + h * job.dim;
     for (std::int64_t first = 0; first < job.tokens; first += kAttentionQueries) {
       const QueryBlock block = query_block(job, first);
       const std::int64_t rows = block.last - block.first;
-      widen_rows<V, S>(q + first * job.q_stride, job.q_stride, queries, rows, job.dim, padded);
-      tile_product<V>(
-          {queries, padded, 1, keys_t + block.key_first, columns, scores, columns, rows, block.keys, job.dim, false});
+      const Rows queries = rows_of<V, S>(q + first * job.q_stride, job.q_stride, query_room, rows, job.dim, padded);
+      tile_product<V>({queries.at, queries.stride, 1, keys_t + block.key_first, columns, scores, columns, rows,
+                       block.keys, job.dim, false});
       for (std::int64_t r = 0; r < rows; ++r) {
         const KeyRange range = key_range(job, block, first + r);
         const SoftmaxRow row = softmax_row<V>(scores + r * columns, range, block.keys, job.scale);
@@ -193,8 +209,8 @@ void attention_forward(const AttentionHead& job) {
         }
         job.log_sums[h * job.log_sum_stride + first + r] = row.highest * job.scale + __builtin_logf(row.total);
       }
-      tile_product<V>({scores, columns, 1, values + block.key_first * padded, padded, out, padded, rows, padded,
-                       block.keys, false});
+      tile_product<V>({scores, columns, 1, values.at + block.key_first * values.stride, values.stride, out, padded,
+                       rows, padded, block.last - block.key_first, false});
       narrow_rows<V, S>(out, padded, y + first * job.out_stride, job.out_stride, rows, job.dim);
     }
   }
@@ -223,23 +239,24 @@ void attention_backward(const AttentionHead& job) {
   const std::int64_t padded = attention_padded(job.dim);
   const std::int64_t columns = attention_padded(job.tokens);
   const std::int64_t panel = columns * padded;
-  float* keys = job.work;            // [tokens, padded]
-  float* keys_t = keys + panel;      // [dim, columns]
+  float* key_room = job.work;        // [tokens, padded]
+  float* keys_t = key_room + panel;  // [dim, columns]
   float* values_t = keys_t + panel;  // [dim, columns]
   float* dkeys = values_t + panel;   // [tokens, padded]
   float* dvalues = dkeys + panel;    // [tokens, padded]
   const std::int64_t tile = kAttentionQueries * padded;
-  float* queries = dvalues + panel;  // [block, padded], as the next three
-  float* douts = queries + tile;
-  float* outs = douts + tile;
-  float* dqueries = outs + tile;
+  float* query_room = dvalues + panel;  // [block, padded], as the next three
+  float* dout_room = query_room + tile;
+  float* out_room = dout_room + tile;
+  float* dqueries = out_room + tile;
   float* scores = dqueries + tile;                        // [block, columns]
   float* dscores = scores + kAttentionQueries * columns;  // [block, columns]
-  widen_rows<V, S>(static_cast<const T*>(job.v), job.v_stride, dvalues, job.tokens, job.dim, padded);
-  transpose_rows(dvalues, padded, values_t, columns, job.tokens, job.dim);
-  widen_rows<V, S>(static_cast<const T*>(job.k), job.k_stride, keys, job.tokens, job.dim, padded);
-  for (std::int64_t i = job.tokens * padded; i < panel; ++i) keys[i] = 0.0F;
-  transpose_rows(keys, padded, keys_t, columns, job.tokens, job.dim);
+  const auto rows_at = [&](const void* from, std::int64_t stride, float* room, std::int64_t rows) {
+    return rows_of<V, S>(static_cast<const T*>(from), stride, room, rows, job.dim, padded);
+  };
+  transpose_rows(rows_at(job.v, job.v_stride, dvalues, job.tokens), values_t, columns, job.tokens, job.dim);
+  const Rows keys = rows_at(job.k, job.k_stride, key_room, job.tokens);
+  transpose_rows(keys, keys_t, columns, job.tokens, job.dim);
   for (std::int64_t i = 0; i < panel; ++i) dkeys[i] = dvalues[i] = 0.0F;
   for (std::int64_t h = 0; h < job.group; ++h) {
     const T* q = static_cast<const T*>(job.q) + h * job.q_head_stride;
@@ -249,26 +266,26 @@ void attention_backward(const AttentionHead& job) {
     for (std::int64_t first = 0; first < job.tokens; first += kAttentionQueries) {
       const QueryBlock block = query_block(job, first);
       const std::int64_t rows = block.last - block.first;
-      widen_rows<V, S>(q + first * job.q_stride, job.q_stride, queries, rows, job.dim, padded);
-      widen_rows<V, S>(y + first * job.out_stride, job.out_stride, outs, rows, job.dim, padded);
-      widen_rows<V, S>(dy + first * job.out_stride, job.out_stride, douts, rows, job.dim, padded);
-      tile_product<V>(
-          {queries, padded, 1, keys_t + block.key_first, columns, scores, columns, rows, block.keys, job.dim, false});
-      tile_product<V>(
-          {douts, padded, 1, values_t + block.key_first, columns, dscores, columns, rows, block.keys, job.dim, false});
+      const Rows queries = rows_at(q + first * job.q_stride, job.q_stride, query_room, rows);
+      const Rows outs = rows_at(y + first * job.out_stride, job.out_stride, out_room, rows);
+      const Rows douts = rows_at(dy + first * job.out_stride, job.out_stride, dout_room, rows);
+      tile_product<V>({queries.at, queries.stride, 1, keys_t + block.key_first, columns, scores, columns, rows,
+                       block.keys, job.dim, false});
+      tile_product<V>({douts.at, douts.stride, 1, values_t + block.key_first, columns, dscores, columns, rows,
+                       block.keys, job.dim, false});
       for (std::int64_t r = 0; r < rows; ++r) {
-        const float delta = sum_products<V>(outs + r * padded, douts + r * padded, padded);
+        const float delta = sum_products<V>(outs.at + r * outs.stride, douts.at + r * douts.stride, padded);
         const float log_sum = job.log_sums[h * job.log_sum_stride + first + r];
         score_gradients<V>(scores + r * columns, dscores + r * columns, key_range(job, block, first + r), block.keys,
                            job.scale, log_sum, delta);
       }
       const std::int64_t seen = block.last - block.key_first;
-      float* dv = dvalues + block.key_first * padded;
-      float* dk = dkeys + block.key_first * padded;
-      tile_product<V>({scores, 1, columns, douts, padded, dv, padded, seen, padded, rows, true});
-      tile_product<V>({dscores, 1, columns, queries, padded, dk, padded, seen, padded, rows, true});
-      tile_product<V>({dscores, columns, 1, keys + block.key_first * padded, padded, dqueries, padded, rows, padded,
-                       block.keys, false});
+      tile_product<V>({scores, 1, columns, douts.at, douts.stride, dvalues + block.key_first * padded, padded, seen,
+                       padded, rows, true});
+      tile_product<V>({dscores, 1, columns, queries.at, queries.stride, dkeys + block.key_first * padded, padded, seen,
+                       padded, rows, true});
+      tile_product<V>({dscores, columns, 1, keys.at + block.key_first * keys.stride, keys.stride, dqueries, padded,
+                       rows, padded, seen, false});
       narrow_rows<V, S>(dqueries, padded, dq + first * job.out_stride, job.out_stride, rows, job.dim);
     }
   }

@@ -44,6 +44,7 @@ struct Avx2Vector {
     return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
   }
   static Avx2Vector max(Avx2Vector a, Avx2Vector b) { return {_mm256_max_ps(a.v, b.v)}; }
+  Avx2Vector reciprocal() const { return {_mm256_div_ps(_mm256_set1_ps(1.0F), v)}; }
   // exp by 2^n * exp(r), |r| <= ln 2 / 2, with Cephes' polynomial: within 2 units in the last place.
   Avx2Vector exp() const {
     const __m256 x = _mm256_min_ps(_mm256_set1_ps(88.0F), _mm256_max_ps(_mm256_set1_ps(-87.0F), v));

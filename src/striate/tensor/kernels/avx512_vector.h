@@ -44,6 +44,11 @@ struct Avx512Vector {
   static Avx512Vector max(Avx512Vector a, Avx512Vector b) {
     return {_mm512_max_ps(a.v, b.v)};
   }
+  // 1 / x to within 2 units in the last place; 0 for the largest x.
+  Avx512Vector reciprocal() const {
+    const __m512 guess = _mm512_rcp14_ps(v);
+    return {_mm512_mul_ps(guess, _mm512_fnmadd_ps(v, guess, _mm512_set1_ps(2.0F)))};
+  }
   // exp by 2^n * exp(r), |r| <= ln 2 / 2, with Cephes' polynomial: within 2 units in the last place.
   Avx512Vector exp() const {
     const __m512 x = _mm512_min_ps(_mm512_set1_ps(88.0F), _mm512_max_ps(_mm512_set1_ps(-87.0F), v));

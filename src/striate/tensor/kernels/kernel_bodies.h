@@ -38,6 +38,7 @@ struct ScalarVector {
   float sum() const { return v; }
   float highest() const { return v; }
   static ScalarVector max(ScalarVector a, ScalarVector b) { return {b.v > a.v ? b.v : a.v}; }
+  ScalarVector reciprocal() const { return {1.0F / v}; }
   ScalarVector exp() const { return {__builtin_expf(v)}; }
 
   friend ScalarVector operator+(ScalarVector a, ScalarVector b) { return {a.v + b.v}; }
@@ -216,7 +217,7 @@ void gate_rows(const GateRows& job) {
     for_vectors<V>(job.columns, [&](auto tag, std::int64_t i) {
       using W = decltype(tag);
       const W g = S::template load<W>(gate + i);
-      const W silu = g / (W::set(1.0F) + (W::set(0.0F) - g).exp());
+      const W silu = g * (W::set(1.0F) + (W::set(0.0F) - g).exp()).reciprocal();
       S::store(silu * S::template load<W>(up + i), y + i);
     });
   }

@@ -87,7 +87,7 @@ void gate_backward_rows(const GateBackwardRows& job) {
       const W g = S::template load<W>(gate + i);
       const W u = S::template load<W>(up + i);
       const W d = S::template load<W>(dy + i);
-      const W sigmoid = one / (one + (W::set(0.0F) - g).exp());
+      const W sigmoid = (one + (W::set(0.0F) - g).exp()).reciprocal();
       const W silu = g * sigmoid;
       S::store(d * u * sigmoid * W::fma(g, one - sigmoid, one), dgate + i);
       S::store(d * silu, dup + i);
