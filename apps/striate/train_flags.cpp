@@ -196,7 +196,8 @@ void add_run(CLI::App& c, TrainFlags& f) {
   c.add_option("--eval-every", r.held_out.every, "Steps between evaluations; 0: at the end alone")
       ->capture_default_str()
       ->group(group);
-  c.add_option("--eval-questions", r.held_out.questions, "Questions answered in each, at most; 0: all")
+  c.add_flag("--eval-first", r.held_out.first, "Evaluate before the first step as well")->group(group);
+  c.add_option("--eval-samples", r.held_out.samples, "Held-out samples used, the first so many; 0: all")
       ->capture_default_str()
       ->group(group);
   c.add_option("--eval-max-tokens", r.held_out.max_tokens, "Longest answer in them")

@@ -163,7 +163,8 @@ StepMetrics Trainer::step_once() {
 
 void Trainer::evaluate() {
   if (!hooks_.evaluate) return;
-  evaluation_ = hooks_.evaluate(state_.step);
+  evaluation_ = hooks_.evaluate();
+  evaluation_->step = state_.step;
   if (ranks_.rank() == 0 && hooks_.on_evaluation) hooks_.on_evaluation(*evaluation_);
 }
 
@@ -177,6 +178,7 @@ TrainerOutcome Trainer::run() {
   const Clock::time_point begin = Clock::now();
   const auto due = [this](std::int64_t every) { return every > 0 && state_.step % every == 0; };
   TrainerOutcome outcome;
+  if (options_.evaluate_first && state_.step == 0) evaluate();
   while (state_.step < options_.steps && signal_ == 0) {
     const StepMetrics metrics = step_once();
     outcome.loss = metrics.loss;

@@ -29,16 +29,17 @@ struct TrainerOptions {
   double max_gradient_norm = 1.0;   // 0: gradients are not clipped
   std::int64_t save_every = 0;      // steps; 0: at the end alone
   std::int64_t evaluate_every = 0;  // steps; 0: at the end alone, where there is something to evaluate with
+  bool evaluate_first = false;      // before the first step of a new run as well
   std::int64_t skip_bad_steps = 0;  // how many steps of the whole run may go without an update
 };
 
 // What a run does beside training; any may be empty. Called on every rank unless said otherwise.
 struct TrainerHooks {
-  std::function<void(const StepMetrics&)> on_step;               // rank 0
-  std::function<EvaluationMetrics(std::int64_t step)> evaluate;  // ranks share the work
-  std::function<void(const EvaluationMetrics&)> on_evaluation;   // rank 0
-  std::function<void(const RunState&)> save;                     // rank 0
-  std::function<int()> stop_signal;                              // the signal that asks this process to stop, or 0
+  std::function<void(const StepMetrics&)> on_step;              // rank 0
+  std::function<EvaluationMetrics()> evaluate;                  // ranks share the work
+  std::function<void(const EvaluationMetrics&)> on_evaluation;  // rank 0
+  std::function<void(const RunState&)> save;                    // rank 0
+  std::function<int()> stop_signal;                             // the signal that asks this process to stop, or 0
 };
 
 // How a run ended.

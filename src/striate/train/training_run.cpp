@@ -16,6 +16,7 @@
 #include "striate/region/layer_set.h"
 #include "striate/text/tokenizer.h"
 #include "striate/train/checkpoint.h"
+#include "striate/train/evaluation.h"
 #include "striate/train/run_record.h"
 #include "striate/train/signals.h"
 #include "striate/train/tensorboard.h"
@@ -203,6 +204,7 @@ class Run {
     if (is_first()) fs::create_directories(folder_);
     ranks_.barrier();
     source_ = open_step_source(*model_, *tokenizer_, data, found ? found->state.data : DataPosition{});
+    open_held_out(data);
     schedule_.kind = request_.schedule;
     schedule_.total_steps = total_steps(request_, data, *source_);
     schedule_.warmup_steps =
@@ -210,6 +212,31 @@ class Run {
     plan_.samples = source_->samples_per_epoch();
     plan_.steps = schedule_.total_steps;
     state_.settings = settings_of(request_, tunable_->options(), data, schedule_, *checkpoint_);
+  }
+
+  void open_held_out(const StepSourceOptions& data) {
+    const HeldOut& held = request_.held_out;
+    answers_.conversation = data.conversation;
+    answers_.max_tokens = held.max_tokens;
+    answers_.context = data.max_tokens + held.max_tokens;
+    answers_.tokens_per_stream = data.tokens_per_stream;
+    if (held.data.empty()) return;
+    EvaluationOptions options;
+    options.data = held.data;
+    options.images = held.images.empty() ? data.images : held.images;
+    options.preprocess = data.preprocess;
+    options.conversation = data.conversation;
+    options.max_tokens = data.max_tokens;
+    options.most_items = held.samples;
+    options.on_bad_sample = data.on_bad_sample;
+    if (!data.pixels) options.feature_cache_folder = data.feature_cache_folder;
+    options.threads = data.threads;
+    held_out_ = std::make_unique<EvaluationSet>(*model_, *tokenizer_, options);
+  }
+
+  EvaluationMetrics evaluate() {
+    if (request_.tune.tune_vision_tower) held_out_->forget_features();
+    return evaluate_held_out(*model_, tokenizer_, *held_out_, ranks_, answers_);
   }
 
   void adopt(const FoundCheckpoint& found) {
@@ -239,7 +266,7 @@ class Run {
   void begin_record(const std::optional<FoundCheckpoint>& found) {
     if (!is_first()) return;
     AtomicFolder::remove_leftovers(folder_ / "checkpoints");
-    metrics_ = std::make_unique<MetricsFile>(folder_ / "metrics.jsonl", found ? found->state.step : 0);
+    metrics_ = std::make_unique<MetricsFile>(folder_ / "metrics.jsonl", found ? found->state.step : -1);
     if (request_.tensorboard) {
       events_ = std::make_unique<EventFile>(folder_ / "tensorboard", plan_.first_step > 0 ? plan_.first_step + 1 : 0);
     }
@@ -304,9 +331,11 @@ class Run {
     options.max_gradient_norm = request_.max_gradient_norm;
     options.save_every = request_.save_every;
     options.evaluate_every = request_.held_out.every;
+    options.evaluate_first = request_.held_out.first;
     options.skip_bad_steps = request_.skip_bad_steps;
     TrainerHooks hooks;
     hooks.on_step = [this](const StepMetrics& m) { on_step(m); };
+    if (held_out_) hooks.evaluate = [this] { return evaluate(); };
     hooks.on_evaluation = [this](const EvaluationMetrics& m) { on_evaluation(m); };
     hooks.save = [this](const RunState& state) { save(state); };
     hooks.stop_signal = [&stop] { return stop.signal(); };
@@ -374,6 +403,8 @@ class Run {
   std::unique_ptr<Tunable> tunable_;
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<StepSource> source_;
+  std::unique_ptr<EvaluationSet> held_out_;
+  AnswerOptions answers_;
   Schedule schedule_;
   RunState state_;
   std::unique_ptr<MetricsFile> metrics_;

@@ -30,7 +30,8 @@ struct HeldOut {
   std::filesystem::path data;    // empty: none
   std::filesystem::path images;  // empty: as for training
   std::int64_t every = 0;        // steps; 0: at the end alone
-  std::int64_t questions = 0;    // how many are answered at most; 0: all
+  bool first = false;            // before the first step as well
+  std::int64_t samples = 0;      // the first so many; 0: all
   std::int64_t max_tokens = 32;  // of an answer
 };
 
