@@ -7,6 +7,7 @@
 #include "apps/striate/command.h"
 #include "apps/striate/passive_waiting.h"
 #include "striate/base/error.h"
+#include "striate/base/memory.h"
 #include "striate/base/strings.h"
 
 namespace striate::app {
@@ -75,7 +76,10 @@ int run_program(int argc, char** argv, bool& debug) {
     report(first_line(bad.what()), usage_hint(app, argc, argv));
     return kUsage;
   }
-  if (run.computes) wait_passively(argv);
+  if (run.computes) {
+    wait_passively(argv);
+    keep_freed_memory();
+  }
   run.action();
   return run.exit_code;
 }
