@@ -388,7 +388,7 @@ TEST_F(StepSourceTest, RefusesWhatCannotBe) {
               HasSubstr("--tokens-per-step 100"));
   EXPECT_THAT(refused([](auto& o) { o.max_tokens = 0; }), HasSubstr("--max-tokens 0"));
   EXPECT_THAT(refused([](auto& o) { o.threads = 0; }), HasSubstr("0 threads"));
-  EXPECT_THAT(refused([](auto& o) { o.images = "absent"; }), HasSubstr("absent: no such folder"));
+  EXPECT_THAT(refused([](auto& o) { o.images = "absent"; }), HasSubstr("absent: no such folder for the pictures"));
   EXPECT_THAT(refused([](auto& o) { o.data = "absent.json"; }), HasSubstr("absent.json"));
   EXPECT_THAT(refused([](auto&) {}, {.window_start = 50}), HasSubstr("the file has 50"));
   EXPECT_THAT(refused([](auto&) {}, {.step_in_window = 900}), HasSubstr("step 900 of a window of"));

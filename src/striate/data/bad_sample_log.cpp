@@ -4,9 +4,22 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "striate/base/files.h"
 #include "striate/base/strings.h"
 
 namespace striate {
+namespace {
+
+std::string entry_of(const SkippedSample& bad) {
+  const nlohmann::json entry = {{"sample", bad.index},
+                                {"line", bad.line},
+                                {"id", bad.id},
+                                {"reason", bad_reason_name(bad.reason)},
+                                {"message", bad.message}};
+  return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace
 
 BadSampleLog::BadSampleLog(std::filesystem::path file) : file_(std::move(file)) {
   std::ifstream old(file_);
@@ -19,20 +32,20 @@ BadSampleLog::BadSampleLog(std::filesystem::path file) : file_(std::move(file)) 
   }
 }
 
-void BadSampleLog::add(const Dataset& data, const std::vector<SkippedSample>& skipped) {
+void BadSampleLog::add(const std::vector<SkippedSample>& skipped) {
   if (file_.empty() || skipped.empty()) return;
   std::ofstream out(file_, std::ios::app);
   for (const SkippedSample& bad : skipped) {
-    if (!named_.insert(bad.index).second) continue;
-    const nlohmann::json entry = {{"sample", bad.index},
-                                  {"line", data.line(bad.index)},
-                                  {"id", bad.id},
-                                  {"reason", bad_reason_name(bad.reason)},
-                                  {"message", bad.message}};
-    out << entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    if (named_.insert(bad.index).second) out << entry_of(bad);
   }
   out.close();
   if (!out) throw resource_error(cat(file_.string(), ": cannot be written"), "free some space, or check the folder");
+}
+
+void write_bad_samples(const std::filesystem::path& file, const std::vector<SkippedSample>& skipped) {
+  std::string text;
+  for (const SkippedSample& bad : skipped) text += entry_of(bad);
+  write_file(file, text);
 }
 
 }  // namespace striate

@@ -6,10 +6,8 @@
 namespace striate {
 namespace {
 
-constexpr std::int64_t kShortest = 64;  // the first class of lengths ends here
-
 std::int64_t length_class(std::int64_t tokens) {
-  std::int64_t bound = kShortest;
+  std::int64_t bound = DataReport::kShortestClass;
   while (bound < tokens) bound *= 2;
   return bound;
 }
@@ -44,7 +42,8 @@ void count(DataReport& report, const CheckedSample& checked) {
 }  // namespace
 
 DataReport check_data(const ModelConfig& config, const Tokenizer& tokenizer, const DataCheckOptions& options,
-                      const std::function<void(std::int64_t)>& progress) {
+                      const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  check_images_folder(options.images);
   const Dataset data(options.data);
   const SampleEncoder encoder(config, tokenizer, options.conversation, options.max_tokens);
   PictureChecker pictures(PictureFolder(options.images, options.preprocess));
@@ -55,7 +54,7 @@ DataReport check_data(const ModelConfig& config, const Tokenizer& tokenizer, con
   check_samples(data, encoder, pictures, pool, 0, data.size(), [&](const CheckedSample& checked) {
     count(report, checked);
     if (!checked.id.empty()) ++ids[checked.id];
-    if (progress) progress(1);
+    if (progress) progress(1, report.samples);
   });
   for (const auto& [id, times] : ids) {
     if (times > 1) report.duplicate_ids.emplace(id, times);

@@ -31,6 +31,8 @@ struct BadTally {
 };
 
 struct DataReport {
+  static constexpr std::int64_t kShortestClass = 64;  // tokens
+
   std::int64_t samples = 0;
   std::int64_t good = 0;
   std::int64_t with_images = 0;  // of the good ones
@@ -50,8 +52,9 @@ struct DataReport {
 };
 
 // Reads every sample as training would, on several threads: tokens, labels, and every picture to its last pixel.
-// `progress` is called with the number of samples done since the last call. Throws what opening the file throws.
+// `progress` is called with the number of samples done since the last call, and that of all. Throws InvalidInput for an
+// images folder that is not there, and what opening the file throws.
 DataReport check_data(const ModelConfig& config, const Tokenizer& tokenizer, const DataCheckOptions& options,
-                      const std::function<void(std::int64_t)>& progress = {});
+                      const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
 }  // namespace striate

@@ -55,6 +55,7 @@ struct EvaluationSet::State {
                   .cache_bytes = options.feature_cache_bytes,
                   .cache_folder = options.feature_cache_folder},
                  pool) {
+    check_images_folder(options.images);
     const std::int64_t count = options.most_items > 0 ? std::min(options.most_items, data.size()) : data.size();
     std::optional<SkippedSample> first;
     check_samples(data, encoder, pictures.checker(), pool, 0, count, [&](const CheckedSample& checked) {

@@ -16,6 +16,11 @@ constexpr int kLongSide = 10'000;
 
 }  // namespace
 
+void check_images_folder(const fs::path& folder) {
+  if (folder.empty() || fs::is_directory(folder)) return;
+  throw invalid_input(cat(folder.string(), ": no such folder for the pictures"), "check --images");
+}
+
 fs::path PictureFolder::resolve(const std::string& name) const {
   if (name.empty() || name.find('\0') != std::string::npos) {
     throw BadSample(BadReason::kImagePath, "\"image\" names no file", "give a file's name, or leave \"image\" out");

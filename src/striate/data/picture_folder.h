@@ -13,6 +13,9 @@
 
 namespace striate {
 
+// Throws InvalidInput when a folder is named that is none. Empty: the folder the program runs in.
+void check_images_folder(const std::filesystem::path& folder);
+
 // The folder that the samples' `image` is relative to.
 class PictureFolder {
  public:

@@ -23,13 +23,14 @@ CheckedSample check_sample(const Dataset& data, const SampleEncoder& encoder, Pi
     checked.id = record.id;
     checked.sample = encoder.encode(record, place);
   } catch (const BadSample& problem) {
-    checked.bad = SkippedSample{index, problem.reason(), checked.id, problem.what()};
+    checked.bad = SkippedSample{index, data.line(index), problem.reason(), checked.id, problem.what()};
     return checked;
   }
   try {
     for (const std::string& image : checked.sample.images) pictures.check(image);
   } catch (const BadSample& problem) {
-    checked.bad = SkippedSample{index, problem.reason(), checked.id, cat(place, ": ", problem.what())};
+    checked.bad =
+        SkippedSample{index, data.line(index), problem.reason(), checked.id, cat(place, ": ", problem.what())};
   }
   return checked;
 }

@@ -17,6 +17,7 @@ namespace striate {
 // A sample that cannot be trained on.
 struct SkippedSample {
   std::int64_t index = 0;  // in the file
+  std::int64_t line = 0;
   BadReason reason = BadReason::kBrokenRecord;
   std::string id;       // "" where it is not known
   std::string message;  // names file, sample and place

@@ -40,9 +40,7 @@ void check_options(const StepSourceOptions& o) {
   }
   if (o.threads < 1) throw invalid_input(cat(o.threads, " threads for reading"), "give 1 or more");
   if (o.ranks < 1 || o.rank < 0 || o.rank >= o.ranks) throw internal_error(cat("rank ", o.rank, " of ", o.ranks));
-  if (!o.images.empty() && !std::filesystem::is_directory(o.images)) {
-    throw invalid_input(cat("--images ", o.images.string(), ": no such folder"), "check the path");
-  }
+  check_images_folder(o.images);
 }
 
 // A step's samples that this rank trains on, packed into streams; and what is known of the whole step.
@@ -132,7 +130,7 @@ class LlavaStepSource : public StepSource {
       position_.epoch = window.begin.epoch;
       position_.window_start = window.begin.index;
       if (skip_steps_ == 0) position_.bad_samples += static_cast<std::int64_t>(window.skipped.size());
-      log_.add(data_, window.skipped);
+      log_.add(window.skipped);
       if (skip_steps_ >= static_cast<std::int64_t>(window.steps.size()) && skip_steps_ > 0) {
         throw invalid_input(cat(options_.data.string(), ": the run to be resumed stands at step ", skip_steps_,
                                 " of a window of ", window.steps.size()),
