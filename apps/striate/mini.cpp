@@ -20,16 +20,6 @@ struct RenderFlags {
   bool large_only = false, json = false;
 };
 
-// The share of questions that the commonest answer of each family gets right.
-double majority(const std::map<std::string, mini::FamilyCount>& counts) {
-  double right = 0, questions = 0;
-  for (const auto& [name, count] : counts) {
-    right += count.majority_share() * static_cast<double>(count.questions);
-    questions += static_cast<double>(count.questions);
-  }
-  return questions > 0 ? right / questions : 0;
-}
-
 std::int64_t questions(const std::map<std::string, mini::FamilyCount>& counts) {
   std::int64_t sum = 0;
   for (const auto& [name, count] : counts) sum += count.questions;
@@ -44,7 +34,7 @@ void print_json(const RenderFlags& flags, const mini::DatasetReport& report) {
                               {"text_samples", report.text_samples},
                               {"train_questions", questions(report.train)},
                               {"held_out_questions", questions(report.held_out)},
-                              {"held_out_majority", majority(report.held_out)},
+                              {"held_out_majority", mini::majority_share(report.held_out)},
                               {"bytes", report.bytes}};
   std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
@@ -60,7 +50,7 @@ void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
               << count.majority_share() << '\n';
   }
   std::cout << "  " << std::left << std::setw(10) << "all" << std::right << std::setw(6) << questions(report.held_out)
-            << "  " << majority(report.held_out) << std::endl;
+            << "  " << mini::majority_share(report.held_out) << std::endl;
 }
 
 void run_render(RenderFlags flags) {

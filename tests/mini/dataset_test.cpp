@@ -78,7 +78,16 @@ TEST_F(Dataset, HoldsConversationsAboutPicturesThatAreThere) {
   const json world = read("world.json");
   EXPECT_EQ(world["seed"], 3);
   EXPECT_EQ(world["train_pictures"], 30);
+  EXPECT_EQ(world["held_out_majority"], majority_share(report.held_out));
   EXPECT_EQ(world["train"]["color"]["questions"], report.train.at("color").questions);
+}
+
+TEST(Majority, CountsTheCommonestAnswerOfEachFamily) {
+  FamilyCount even{.questions = 4, .answers = {{"yes", 2}, {"no", 2}}};
+  FamilyCount odd{.questions = 6, .answers = {{"red", 5}, {"blue", 1}}};
+  EXPECT_EQ(even.majority_share(), 0.5);
+  EXPECT_DOUBLE_EQ(majority_share({{"exist", even}, {"color", odd}}), 0.7);
+  EXPECT_EQ(majority_share({}), 0);
 }
 
 TEST_F(Dataset, TextHasScenesInWordsAndNoPicture) {

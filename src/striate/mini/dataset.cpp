@@ -205,6 +205,7 @@ json Writer::world() const {
           {"train_pictures", report_.train_pictures},
           {"held_out_pictures", report_.held_out_pictures},
           {"text_samples", report_.text_samples},
+          {"held_out_majority", majority_share(report_.held_out)},
           {"train", counts_json(report_.train)},
           {"held_out", counts_json(report_.held_out)}};
 }
@@ -248,6 +249,15 @@ double FamilyCount::majority_share() const {
   std::int64_t most = 0;
   for (const auto& [answer, count] : answers) most = std::max(most, count);
   return questions == 0 ? 0 : static_cast<double>(most) / static_cast<double>(questions);
+}
+
+double majority_share(const std::map<std::string, FamilyCount>& families) {
+  double right = 0, questions = 0;
+  for (const auto& [name, count] : families) {
+    right += count.majority_share() * static_cast<double>(count.questions);
+    questions += static_cast<double>(count.questions);
+  }
+  return questions > 0 ? right / questions : 0;
 }
 
 DatasetReport write_dataset(const DatasetOptions& options, const fs::path& out, const RenderProgress& progress) {

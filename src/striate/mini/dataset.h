@@ -37,6 +37,9 @@ struct FamilyCount {
   double majority_share() const;
 };
 
+// Over all families, what the commonest answer of each gets right: what a model that sees nothing can get.
+double majority_share(const std::map<std::string, FamilyCount>& families);
+
 struct DatasetReport {
   std::map<std::string, FamilyCount> train, held_out;  // by family
   std::int64_t train_pictures = 0, held_out_pictures = 0, text_samples = 0;
@@ -52,7 +55,7 @@ using RenderProgress = std::function<void(std::int64_t done, std::int64_t total)
 //   train.json     one sample per training picture: a conversation of `questions` turns
 //   held_out.json  one sample per question about held-out pictures; an id says the family: "held_out-000012-color-1"
 //   text.json, text_held_out.json   without pictures, when `text` > 0 (a tenth as many held out)
-//   world.json     options, seed, and every family's answers
+//   world.json     options, seed, every family's answers and what guessing the commonest is worth
 // Everything is a function of the options and the seed. Throws InvalidInput (impossible options, `out` in use, families
 // that no scene of this world can answer), ResourceError.
 DatasetReport write_dataset(const DatasetOptions& options, const std::filesystem::path& out,
