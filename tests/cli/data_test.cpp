@@ -27,7 +27,7 @@ class DataCheckCommand : public testing::Test {
                                             "--hidden",        "32",
                                             "--heads",         "2",
                                             "--mlp",           "48",
-                                            "--vision-layers", "1",
+                                            "--vision-layers", "2",
                                             "--vision-hidden", "32",
                                             "--vision-heads",  "2",
                                             "--vision-mlp",    "48",

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
@@ -226,13 +227,16 @@ TEST_F(DatasetTest, OpeningCostsAnIndexAndNotTheFile) {
     out << "\n]";
   }
   const std::int64_t before = resident_bytes();
+  const auto start = std::chrono::steady_clock::now();
   const Dataset data(file());
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const std::int64_t after = resident_bytes();
   ASSERT_EQ(data.size(), samples);
   EXPECT_LT(after - before, 20'000'000 + 40 * samples);
   for (std::int64_t i = 0; i < samples; i += std::max<std::int64_t>(1, samples / 1000)) {
     ASSERT_EQ(data.read(i).id, cat("sample-", i));
   }
+  RecordProperty("seconds", std::to_string(seconds.count()));
   RecordProperty("samples", std::to_string(samples));
   RecordProperty("resident_bytes", std::to_string(after - before));
 }
