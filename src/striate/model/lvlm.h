@@ -41,6 +41,8 @@ class Lvlm {
   // Null for a language model alone.
   const Projector* projector() const { return projector_ ? &*projector_ : nullptr; }
   Projector* projector() { return projector_ ? &*projector_ : nullptr; }
+  const VisionTower* tower() const { return tower_ ? &*tower_ : nullptr; }
+  VisionTower* tower() { return tower_ ? &*tower_ : nullptr; }
   Decoder& decoder() { return decoder_; }
   const Decoder& decoder() const { return decoder_; }
 

@@ -1,68 +1,89 @@
 #include "striate/model/vision_tower.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sigmoid.h>
+
+#include <optional>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
+#include "striate/tensor/matrix.h"
 
 namespace striate {
+namespace {
 
-VisionTower::VisionTower(const WeightSource& weights, const VisionConfig& config, const Placement& placement)
+constexpr const char* kPatch = "vision.embeddings.patch_embedding";
+constexpr const char* kPositions = "vision.embeddings.position_embedding.weight";
+constexpr const char* kClassToken = "vision.embeddings.class_embedding";
+constexpr const char* kPreNorm = "vision.pre_layrnorm";  // transformers' own spelling
+
+std::string layer_prefix(std::int64_t index) {
+  return cat("vision.encoder.layers.", index, ".");
+}
+
+}  // namespace
+
+VisionTower::VisionTower(const WeightSource& source, const VisionConfig& config, const Placement& placement)
     : config_(config), placement_(placement) {
   const std::int64_t hidden = config.hidden_size;
   const std::int64_t patch = config.patch_size;
   const bool clip = config.kind == TowerKind::kClip;
-  const at::Tensor kernel =
-      weights.load("vision.embeddings.patch_embedding.weight", {hidden, config.channels, patch, patch});
-  at::Tensor bias;
-  if (!clip) bias = placement.vector(weights.load("vision.embeddings.patch_embedding.bias", {hidden}));
-  patch_ = FrozenMatrix(placement.weight(kernel.reshape({hidden, -1})), bias);
-  const std::int64_t rows = config.grid() * config.grid() + (clip ? 1 : 0);
-  positions_ = placement.activation(weights.load("vision.embeddings.position_embedding.weight", {rows, hidden}));
+  const auto load_pair = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    load(source, name + ".weight", shape);
+    load(source, name + ".bias", {shape.front()});
+  };
+  load(source, cat(kPatch, ".weight"), {hidden, config.channels, patch, patch});
+  if (!clip) load(source, cat(kPatch, ".bias"), {hidden});
+  load(source, kPositions, {config.grid() * config.grid() + (clip ? 1 : 0), hidden});
   if (clip) {
-    class_token_ = placement.activation(weights.load("vision.embeddings.class_embedding", {hidden}));
-    pre_norm_ = load_norm(weights, "vision.pre_layrnorm");  // transformers' own spelling
+    load(source, kClassToken, {hidden});
+    load_pair(kPreNorm, {hidden});
   }
-  for (std::int64_t i = 0; i < config.layers_run(); ++i) layers_.push_back(load_layer(weights, i));
+  for (std::int64_t i = 0; i < config.layers_run(); ++i) {
+    const std::string prefix = layer_prefix(i);
+    for (const char* norm : {"layer_norm1", "layer_norm2"}) load_pair(prefix + norm, {hidden});
+    for (const char* name : {"q_proj", "k_proj", "v_proj", "out_proj"}) {
+      load_pair(cat(prefix, "self_attn.", name), {hidden, hidden});
+    }
+    load_pair(prefix + "mlp.fc1", {config.mlp_size, hidden});
+    load_pair(prefix + "mlp.fc2", {hidden, config.mlp_size});
+  }
 }
 
-VisionTower::Norm VisionTower::load_norm(const WeightSource& weights, const std::string& name) const {
-  const std::vector<std::int64_t> shape = {config_.hidden_size};
-  return {placement_.vector(weights.load(name + ".weight", shape)),
-          placement_.vector(weights.load(name + ".bias", shape))};
+void VisionTower::load(const WeightSource& source, const std::string& name, const std::vector<std::int64_t>& shape) {
+  const at::Tensor stored = source.load(name, shape);
+  weights_[name] = shape.size() == 1 ? placement_.vector(stored) : placement_.weight(stored);
 }
 
-FrozenLinear VisionTower::load_linear(const WeightSource& weights, const std::string& name, std::int64_t out,
-                                      std::int64_t in) const {
-  return FrozenLinear(FrozenMatrix(placement_.weight(weights.load(name + ".weight", {out, in})),
-                                   placement_.vector(weights.load(name + ".bias", {out}))));
+void VisionTower::replace_weight(const std::string& name, at::Tensor value) {
+  at::Tensor& current = weights_.at(name);
+  if (current.sizes() != value.sizes()) throw internal_error(cat(name, ": ", value.sizes(), " for ", current.sizes()));
+  current = std::move(value);
 }
 
-VisionTower::Layer VisionTower::load_layer(const WeightSource& weights, std::int64_t index) const {
-  const std::string prefix = cat("vision.encoder.layers.", index, ".");
-  const std::int64_t hidden = config_.hidden_size;
-  const auto square = [&](const char* name) { return load_linear(weights, prefix + name, hidden, hidden); };
-  return {load_norm(weights, prefix + "layer_norm1"),
-          load_norm(weights, prefix + "layer_norm2"),
-          square("self_attn.q_proj"),
-          square("self_attn.k_proj"),
-          square("self_attn.v_proj"),
-          square("self_attn.out_proj"),
-          load_linear(weights, prefix + "mlp.fc1", config_.mlp_size, hidden),
-          load_linear(weights, prefix + "mlp.fc2", hidden, config_.mlp_size)};
+at::Tensor VisionTower::linear(const Pass& pass, const std::string& name, const at::Tensor& x) const {
+  const at::Tensor weight = pass.weights.at(name + ".weight").flatten(1);  // a patch kernel is a linear of its pixels
+  const auto bias = pass.weights.find(name + ".bias");
+  const at::Tensor offset = bias == pass.weights.end() ? at::Tensor() : bias->second;
+  if (!pass.differentiable) return FrozenMatrix(weight, offset).multiply(x, placement_.compute);
+  std::optional<at::Tensor> typed;
+  if (offset.defined()) typed = offset.to(x.scalar_type());
+  return at::linear(x, weight.to(x.scalar_type()), typed);
 }
 
-at::Tensor VisionTower::normalise(const at::Tensor& x, const Norm& norm) const {
-  const at::Tensor normed =
-      at::layer_norm(x.to(at::kFloat), {config_.hidden_size}, norm.weight, norm.bias, config_.layer_norm_eps);
-  return normed.to(x.scalar_type());
+at::Tensor VisionTower::normalise(const Pass& pass, const std::string& name, const at::Tensor& x) const {
+  const auto wide = [&](const char* part) { return pass.weights.at(cat(name, part)).to(at::kFloat); };
+  return at::layer_norm(x.to(at::kFloat), {config_.hidden_size}, wide(".weight"), wide(".bias"), config_.layer_norm_eps)
+      .to(x.scalar_type());
 }
 
-at::Tensor VisionTower::embed(const at::Tensor& pixels) const {
+at::Tensor VisionTower::embed(const Pass& pass, const at::Tensor& pixels) const {
   const std::int64_t images = pixels.size(0);
   const std::int64_t grid = config_.grid();
   const std::int64_t patch = config_.patch_size;
@@ -73,29 +94,29 @@ at::Tensor VisionTower::embed(const at::Tensor& pixels) const {
                                  .reshape({images, config_.channels, grid, patch, grid, patch})
                                  .permute({0, 2, 4, 1, 3, 5})
                                  .reshape({images * grid * grid, -1});  // [patches, channels * patch * patch]
-  at::Tensor x = patch_.multiply(patches, placement_.compute).view({images, grid * grid, config_.hidden_size});
-  if (config_.kind == TowerKind::kClip) {
-    x = at::cat({class_token_.expand({images, 1, -1}), x}, 1);
-    return normalise(x + positions_, pre_norm_);
-  }
-  return x + positions_;
+  at::Tensor x = linear(pass, kPatch, patches).view({images, grid * grid, config_.hidden_size});
+  const at::Tensor positions = placement_.activation(pass.weights.at(kPositions));
+  if (config_.kind != TowerKind::kClip) return x + positions;
+  const at::Tensor class_token = placement_.activation(pass.weights.at(kClassToken));
+  x = at::cat({class_token.expand({images, 1, -1}), x}, 1);
+  return normalise(pass, kPreNorm, x + positions);
 }
 
-at::Tensor VisionTower::attend(const Layer& layer, const at::Tensor& x, std::int64_t images) const {
-  const Compute compute = placement_.compute;
-  const auto heads = [&](const FrozenLinear& linear) {
-    return linear.forward(x, compute)
+at::Tensor VisionTower::attend(const Pass& pass, const std::string& prefix, const at::Tensor& x,
+                               std::int64_t images) const {
+  const auto heads = [&](const char* name) {
+    return linear(pass, cat(prefix, "self_attn.", name), x)
         .view({images, -1, config_.heads, config_.hidden_size / config_.heads})
         .transpose(1, 2);  // [images, heads, rows, head_dim]
   };
-  const at::Tensor mixed = at::scaled_dot_product_attention(heads(layer.q), heads(layer.k), heads(layer.v));
-  return layer.out.forward(mixed.transpose(1, 2).reshape(x.sizes()), compute);
+  const at::Tensor mixed = at::scaled_dot_product_attention(heads("q_proj"), heads("k_proj"), heads("v_proj"));
+  return linear(pass, prefix + "self_attn.out_proj", mixed.transpose(1, 2).reshape(x.sizes()));
 }
 
-at::Tensor VisionTower::activate(const at::Tensor& x) const {
+at::Tensor VisionTower::activate(const Pass& pass, const at::Tensor& x) const {
   switch (config_.activation) {
     case VisionActivation::kQuickGelu:
-      return quick_gelu(x);
+      return pass.differentiable ? x * at::sigmoid(x * 1.702) : quick_gelu(x);
     case VisionActivation::kGeluTanh:
       return at::gelu(x, "tanh");
     case VisionActivation::kGelu:
@@ -105,20 +126,28 @@ at::Tensor VisionTower::activate(const at::Tensor& x) const {
 }
 
 at::Tensor VisionTower::forward(const at::Tensor& pixels) const {
+  return run({weights_, /*differentiable=*/false}, pixels);
+}
+
+at::Tensor VisionTower::differentiable_forward(const TowerWeights& weights, const at::Tensor& pixels) const {
+  return run({weights, /*differentiable=*/true}, pixels);
+}
+
+at::Tensor VisionTower::run(const Pass& pass, const at::Tensor& pixels) const {
   const std::vector<std::int64_t> expected = {pixels.size(0), config_.channels, config_.image_size, config_.image_size};
   if (pixels.sizes() != at::IntArrayRef(expected)) {
     throw invalid_input(cat("pixels ", pixels.sizes(), " for a vision tower of ", config_.image_size, " pixels"),
                         "preprocess pictures with the model's own settings");
   }
-  const Compute compute = placement_.compute;
   const std::int64_t images = pixels.size(0);
-  at::Tensor x = embed(pixels);
+  at::Tensor x = embed(pass, pixels);
   const std::int64_t rows = x.size(1);
   x = x.reshape({images * rows, config_.hidden_size});
-  for (const Layer& layer : layers_) {
-    x = x + attend(layer, normalise(x, layer.norm1), images);
-    const at::Tensor inner = activate(layer.fc1.forward(normalise(x, layer.norm2), compute));
-    x = x + layer.fc2.forward(inner, compute);
+  for (std::int64_t i = 0; i < config_.layers_run(); ++i) {
+    const std::string prefix = layer_prefix(i);
+    x = x + attend(pass, prefix, normalise(pass, prefix + "layer_norm1", x), images);
+    const at::Tensor inner = linear(pass, prefix + "mlp.fc1", normalise(pass, prefix + "layer_norm2", x));
+    x = x + linear(pass, prefix + "mlp.fc2", activate(pass, inner));
   }
   x = x.view({images, rows, config_.hidden_size});
   const bool drop_class = config_.kind == TowerKind::kClip && !config_.keep_class_token;

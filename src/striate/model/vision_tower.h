@@ -4,18 +4,20 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "striate/model/config.h"
-#include "striate/model/linear.h"
 #include "striate/model/placement.h"
 #include "striate/model/weight_source.h"
 
 namespace striate {
 
-// A vision transformer, frozen. Layers after the feature layer are never loaded.
+// A tower's tensors by canonical name (vision.encoder.layers.0.mlp.fc1.weight), in the shapes they are published in.
+using TowerWeights = std::map<std::string, at::Tensor>;
+
+// A vision transformer. Layers after the feature layer are never loaded.
 class VisionTower {
  public:
   VisionTower(const WeightSource& weights, const VisionConfig& config, const Placement& placement);
@@ -24,35 +26,32 @@ class VisionTower {
   // of the feature layer, without CLIP's class row (unless the config keeps it), without the post-norm.
   // Throws InvalidInput when the pixels are of another size.
   at::Tensor forward(const at::Tensor& pixels) const;
+  // The same through operators that LibTorch's autograd follows, on `weights` instead of the tower's own.
+  at::Tensor differentiable_forward(const TowerWeights& weights, const at::Tensor& pixels) const;
 
   const VisionConfig& config() const { return config_; }
+  const TowerWeights& weights() const { return weights_; }
+  // Puts a tensor of the same shape in the place of `name`: what is later written into it, the tower computes with.
+  void replace_weight(const std::string& name, at::Tensor value);
 
  private:
-  struct Norm {
-    at::Tensor weight;  // [hidden] fp32
-    at::Tensor bias;
-  };
-  struct Layer {
-    Norm norm1, norm2;
-    FrozenLinear q, k, v, out, fc1, fc2;
+  // Which weights a pass reads, and through which operators.
+  struct Pass {
+    const TowerWeights& weights;
+    bool differentiable;
   };
 
-  Layer load_layer(const WeightSource& weights, std::int64_t index) const;
-  FrozenLinear load_linear(const WeightSource& weights, const std::string& name, std::int64_t out,
-                           std::int64_t in) const;
-  Norm load_norm(const WeightSource& weights, const std::string& name) const;
-  at::Tensor embed(const at::Tensor& pixels) const;
-  at::Tensor normalise(const at::Tensor& x, const Norm& norm) const;
-  at::Tensor attend(const Layer& layer, const at::Tensor& x, std::int64_t images) const;
-  at::Tensor activate(const at::Tensor& x) const;
+  void load(const WeightSource& source, const std::string& name, const std::vector<std::int64_t>& shape);
+  at::Tensor run(const Pass& pass, const at::Tensor& pixels) const;
+  at::Tensor linear(const Pass& pass, const std::string& name, const at::Tensor& x) const;
+  at::Tensor normalise(const Pass& pass, const std::string& name, const at::Tensor& x) const;
+  at::Tensor embed(const Pass& pass, const at::Tensor& pixels) const;
+  at::Tensor attend(const Pass& pass, const std::string& prefix, const at::Tensor& x, std::int64_t images) const;
+  at::Tensor activate(const Pass& pass, const at::Tensor& x) const;
 
   VisionConfig config_;
   Placement placement_;
-  FrozenMatrix patch_;      // [hidden, channels * patch * patch]
-  at::Tensor class_token_;  // [hidden], CLIP only
-  at::Tensor positions_;    // [tokens (+ class), hidden]
-  Norm pre_norm_;           // CLIP only
-  std::vector<Layer> layers_;
+  TowerWeights weights_;
 };
 
 }  // namespace striate

@@ -76,21 +76,57 @@ LayerTape completed(const DecoderLayer& layer, LayerTape tape, ActivationPolicy 
   return tape;
 }
 
-// The decoder's input, and the projector's tape where it trains.
+// The vision tower's pass while it is trained: a graph of LibTorch's autograd from leaves that stand for the
+// parameters.
+class TowerPass {
+ public:
+  TowerPass(const Tunable& tunable, const at::Tensor& pixels) {
+    const Lvlm& model = tunable.model();
+    for (const auto& parameter : tunable.parameters().all()) {
+      if (parameter->group != ParameterGroup::kVisionTower) continue;
+      leaves_[parameter->name] = parameter->value.detach().requires_grad_();
+      parameters_.push_back(parameter.get());
+    }
+    const at::AutoGradMode with_autograd(true);
+    features_ = model.tower()->differentiable_forward(leaves_, pixels.to(model.placement().device)).flatten(0, 1);
+  }
+  // [M, vision_hidden].
+  at::Tensor features() const { return features_.detach(); }
+  void backward(const at::Tensor& dfeatures) const {
+    features_.backward(dfeatures);
+    for (Parameter* parameter : parameters_) {
+      const at::Tensor& gradient = leaves_.at(parameter->name).grad();
+      if (gradient.defined()) parameter->gradient.add_(gradient);
+    }
+  }
+
+ private:
+  TowerWeights leaves_;
+  std::vector<Parameter*> parameters_;
+  at::Tensor features_;
+};
+
+// The decoder's input, and what the way back below the decoder needs.
 struct Embedded {
   at::Tensor x;
   std::optional<ProjectorTape> projector;
+  std::optional<TowerPass> tower;
 };
 
-Embedded embed(const Lvlm& model, const PackedBatch& batch) {
-  const Projector* projector = model.projector();
-  const bool trains = projector != nullptr && projector->linear(0).trains();
-  if (!batch.image_features.defined() || !trains) return {model.embed(batch), std::nullopt};
+Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
+  const Lvlm& model = tunable.model();
+  if (!batch.image_features.defined() && !batch.pixels.defined())
+    return {model.embed(batch), std::nullopt, std::nullopt};
   Embedded result;
+  at::Tensor features = batch.image_features;
+  if (batch.pixels.defined()) {
+    result.tower.emplace(tunable, batch.pixels);
+    features = result.tower->features();
+  }
   result.x = model.decoder().embed(batch.token_ids);
-  ProjectorForward projected = projector->train_forward(batch.image_features.to(model.placement().device));
+  ProjectorForward projected = model.projector()->train_forward(features.to(model.placement().device));
   result.x.index_copy_(0, batch.image_slots.to(result.x.device()), projected.y);
-  result.projector = std::move(projected.tape);
+  if (tunable.trains_below_decoder()) result.projector = std::move(projected.tape);
   return result;
 }
 
@@ -154,6 +190,9 @@ TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy) : tunable_(&tuna
 
 PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
+  if (tunable_->options().tune_vision_tower && batch.image_features.defined()) {
+    throw internal_error("features of a tower that is being trained are stale: give pixels");
+  }
   if (batch.targets.numel() == 0) return {at::empty({0}, at::TensorOptions(at::kFloat))};
   const Lvlm& model = tunable_->model();
   const std::vector<DecoderLayer>& layers = model.decoder().layers();
@@ -162,7 +201,7 @@ PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::
 
   const RowChoice wanted = target_rows(batch, context, model.placement().device);
 
-  Embedded embedded = embed(model, batch);
+  Embedded embedded = embed(*tunable_, batch);
   LayerForward last;
   last.middle = std::move(embedded.x);
   std::vector<LayerTape> tapes(layers.size());
@@ -183,7 +222,9 @@ PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::
     add_embedding_gradient(model.decoder(), batch, dx);
     if (embedded.projector) {
       const at::Tensor rows = dx.index_select(0, batch.image_slots.to(dx.device()));
-      model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/false);
+      const at::Tensor dfeatures =
+          model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/embedded.tower.has_value());
+      if (embedded.tower) embedded.tower->backward(dfeatures);
     }
   }
   return {head.nll};

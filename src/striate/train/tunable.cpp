@@ -52,6 +52,7 @@ class Builder {
   Builder(Lvlm& model, const TuneOptions& options) : model_(model), options_(options) {}
 
   void add_projector();
+  void add_vision_tower();
   void add_adapters(std::int64_t layer);
   void add_whole_layer(std::int64_t layer);
   void add_embedding_head_and_norm();
@@ -83,6 +84,13 @@ void Builder::add_projector() {
   for (std::size_t i = 0; i < projector.depth(); ++i) {
     const std::string name = cat("projector.", 2 * i);
     projector.replace_linear(i, trained(name, ParameterGroup::kProjector, projector.linear(i).matrix()));
+  }
+}
+
+void Builder::add_vision_tower() {
+  VisionTower& tower = *model_.tower();
+  for (const auto& [name, value] : TowerWeights(tower.weights())) {
+    add(name, ParameterGroup::kVisionTower, master_copy(value), value.dim() > 1);
   }
 }
 
@@ -172,6 +180,12 @@ Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), opti
   const bool has_projector = model.projector() != nullptr;
   Builder builder(model, options_);
   if (has_projector && !options.freeze_projector) builder.add_projector();
+  if (options.tune_vision_tower) {
+    if (model.tower() == nullptr) {
+      throw invalid_input("this model has no vision tower to train", "leave out --tune-vision-tower");
+    }
+    builder.add_vision_tower();
+  }
   if (options.stage == Stage::kAlign && (!has_projector || options.freeze_projector)) {
     throw invalid_input(
         has_projector ? "aligning with a frozen projector trains nothing" : "this model has no projector to align",
@@ -190,11 +204,16 @@ Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), opti
     builder.add_embedding_head_and_norm();
   }
   parameters_ = ParameterSet(builder.take(), model.placement().compute);
+  // The tower computes with whatever its parameters hold, now that they lie where they stay.
+  for (const auto& parameter : parameters_.all()) {
+    if (parameter->group == ParameterGroup::kVisionTower)
+      model.tower()->replace_weight(parameter->name, parameter->value);
+  }
   if (parameters_.count() == 0) throw invalid_input("nothing to train", "choose layers, or leave the projector free");
 }
 
 bool Tunable::trains_below_decoder() const {
-  return model_->decoder().embedding().parameter() != nullptr ||
+  return model_->decoder().embedding().parameter() != nullptr || options_.tune_vision_tower ||
          (model_->projector() != nullptr && model_->projector()->linear(0).trains());
 }
 

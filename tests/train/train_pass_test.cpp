@@ -1,0 +1,233 @@
+// What a training pass may and may not do.
+#include "striate/train/train_pass.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "striate/base/error.h"
+#include "striate/text/conversation.h"
+#include "tests/support/tiny_model.h"
+
+namespace striate::test {
+namespace {
+
+Sample image_sample(std::int64_t index, std::int64_t text) {
+  Sample sample;
+  sample.input_ids = {1, kImageToken};
+  sample.labels = {kIgnoreLabel, kIgnoreLabel};
+  for (std::int64_t t = 0; t < text; ++t) {
+    sample.input_ids.push_back(3 + (7 * index + 5 * t) % 90);
+    sample.labels.push_back(t < text / 2 ? kIgnoreLabel : sample.input_ids.back());
+  }
+  sample.images = {tiny_image(index)};
+  sample.key = static_cast<std::uint64_t>(index);
+  return sample;
+}
+
+std::vector<Sample> samples() {
+  return {image_sample(0, 9), image_sample(1, 14), image_sample(2, 6)};
+}
+
+TuneOptions region(std::vector<std::int64_t> layers) {
+  TuneOptions options;
+  options.layers = std::move(layers);
+  options.lora.rank = 4;
+  options.lora.alpha = 8;
+  return options;
+}
+
+// B starts at zero, where A has no gradient: move everything off its start.
+void scatter(Tunable& tunable) {
+  at::Generator generator = at::detail::createCPUGenerator(3);
+  at::Tensor values = tunable.parameters().values();
+  values.add_(at::empty_like(values).normal_(0.0, 0.05, generator));
+  tunable.parameters().refresh();
+}
+
+at::Tensor gradients_of(Tunable& tunable, const std::vector<Sample>& batch, ActivationPolicy policy,
+                        std::int64_t step = 7) {
+  tunable.parameters().zero_gradients();
+  TrainPass(tunable, policy).run(pack(batch), 0.1, step);
+  return tunable.parameters().gradients().clone();
+}
+
+double relative_difference(const at::Tensor& got, const at::Tensor& want) {
+  return ((got - want).norm() / want.norm()).item<double>();
+}
+
+TEST(TrainPass, PoliciesGiveTheSameGradientsBitForBit) {
+  for (const DecoderKind kind : {DecoderKind::kLlama, DecoderKind::kPhi3}) {
+    for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {
+      const auto model = tiny_model({.kind = kind}, compute);
+      Tunable tunable(*model, region({0, 2}));
+      scatter(tunable);
+      const at::Tensor kept = gradients_of(tunable, samples(), ActivationPolicy::kKeep);
+      EXPECT_GT(kept.norm().item<double>(), 0.0);
+      EXPECT_TRUE(at::equal(kept, gradients_of(tunable, samples(), ActivationPolicy::kRecomputeMlp)));
+      EXPECT_TRUE(at::equal(kept, gradients_of(tunable, samples(), ActivationPolicy::kRecomputeLayer)));
+    }
+  }
+}
+
+TEST(TrainPass, DropoutFollowsTheSampleWhateverItIsPackedWith) {
+  const auto model = tiny_model();
+  TuneOptions options = region({1});
+  options.lora.dropout = 0.3;
+  Tunable tunable(*model, options);
+  scatter(tunable);
+  const at::Tensor together = gradients_of(tunable, samples(), ActivationPolicy::kKeep);
+  at::Tensor alone = at::zeros_like(together);
+  for (const Sample& sample : samples()) alone += gradients_of(tunable, {sample}, ActivationPolicy::kKeep);
+  EXPECT_LT(relative_difference(alone, together), 1e-5);
+  EXPECT_FALSE(at::equal(together, gradients_of(tunable, samples(), ActivationPolicy::kKeep, /*step=*/8)));
+  EXPECT_TRUE(at::equal(together, gradients_of(tunable, samples(), ActivationPolicy::kRecomputeLayer)));
+}
+
+// Central differences of the loss along random directions, per group of parameters.
+TEST(TrainPass, GradientsAreTheSlopeOfTheLoss) {
+  const auto model = tiny_model();
+  TuneOptions options = region({0, 1, 2});
+  options.lora.dropout = 0.2;
+  options.tune_vision_tower = true;
+  Tunable tunable(*model, options);
+  scatter(tunable);
+  std::vector<Sample> batch = samples();
+  PackedBatch packed = pack(batch);
+  packed.image_features.reset();
+  at::Generator generator = at::detail::createCPUGenerator(5);
+  packed.pixels = at::empty({3, 3, 28, 28}).normal_(0.0, 1.0, generator);
+  TrainPass pass(tunable, ActivationPolicy::kKeep);
+  const auto loss = [&] {
+    tunable.parameters().zero_gradients();
+    tunable.parameters().refresh();
+    return pass.run(packed, 1.0, 0).nll.to(at::kDouble).sum().item<double>();
+  };
+  for (const auto& parameter : tunable.parameters().all()) {
+    loss();
+    const at::Tensor gradient = parameter->gradient.clone();
+    const at::Tensor start = parameter->value.clone();
+    const at::Tensor direction = gradient / gradient.norm().clamp_min(1e-12);
+    const double slope = (gradient.to(at::kDouble) * direction.to(at::kDouble)).sum().item<double>();
+    constexpr double kStep = 2e-3;
+    parameter->value.copy_(start + direction * kStep);
+    const double above = loss();
+    parameter->value.copy_(start - direction * kStep);
+    const double below = loss();
+    parameter->value.copy_(start);
+    EXPECT_NEAR((above - below) / (2 * kStep), slope, 0.02 * std::abs(slope) + 5e-3) << parameter->name;
+  }
+}
+
+TEST(TrainPass, NothingFrozenChangesAndNothingOutsideTheRegionIsTrained) {
+  const auto model = tiny_model();
+  const auto before = tiny_model();
+  Tunable tunable(*model, region({1}));
+  for (int step = 0; step < 3; ++step) {
+    const at::Tensor gradients = gradients_of(tunable, samples(), ActivationPolicy::kKeep, step);
+    at::Tensor values = tunable.parameters().values();
+    values.sub_(gradients);
+    tunable.parameters().refresh();
+  }
+  for (const auto& parameter : tunable.parameters().all()) {
+    EXPECT_TRUE(parameter->name.starts_with("model.layers.1.") || parameter->name.starts_with("projector."))
+        << parameter->name;
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto& got = model->decoder().layers()[i].linears();
+    const auto& want = before->decoder().layers()[i].linears();
+    for (std::size_t l = 0; l < got.size(); ++l) {
+      EXPECT_TRUE(at::equal(got[l].second->matrix().weight(), want[l].second->matrix().weight())) << got[l].first;
+      EXPECT_EQ(dynamic_cast<const LoraLinear*>(got[l].second.get()) != nullptr, i == 1) << got[l].first;
+    }
+    EXPECT_TRUE(at::equal(model->decoder().layers()[i].input_norm().value(),
+                          before->decoder().layers()[i].input_norm().value()));
+  }
+  EXPECT_TRUE(at::equal(model->decoder().embedding().value(), before->decoder().embedding().value()));
+  for (const auto& [name, value] : before->tower()->weights()) {
+    EXPECT_TRUE(at::equal(model->tower()->weights().at(name), value)) << name;
+  }
+}
+
+TEST(TrainPass, ATrainedTowerComputesWithItsParameters) {
+  const auto model = tiny_model();
+  const at::Tensor pixels = at::ones({1, 3, 28, 28});
+  const at::Tensor before = model->vision_features(pixels);
+  TuneOptions options = region({1});
+  options.tune_vision_tower = true;
+  Tunable tunable(*model, options);
+  EXPECT_TRUE(at::allclose(model->vision_features(pixels), before, 1e-5, 1e-6));
+  scatter(tunable);
+  EXPECT_FALSE(at::allclose(model->vision_features(pixels), before, 1e-3, 1e-3));
+  EXPECT_THROW(TrainPass(tunable, ActivationPolicy::kKeep).run(pack(samples()), 1.0, 0), Error);
+}
+
+TEST(TrainPass, WithAFrozenProjectorNoBackwardRunsBelowTheLowestTrainedLayer) {
+  const auto model = tiny_model();
+  TuneOptions options = region({2});
+  options.freeze_projector = true;
+  Tunable tunable(*model, options);
+  EXPECT_EQ(tunable.lowest_backward_layer(), 2);
+  const auto other = tiny_model();
+  Tunable with_projector(*other, region({2}));
+  EXPECT_EQ(with_projector.lowest_backward_layer(), 0);
+  scatter(tunable);
+  scatter(with_projector);
+  // The adapters' gradients are the same either way.
+  std::map<std::string, at::Tensor> found;
+  gradients_of(tunable, samples(), ActivationPolicy::kKeep);
+  for (const auto& parameter : tunable.parameters().all()) {
+    EXPECT_GT(parameter->gradient.norm().item<double>(), 0.0) << parameter->name;
+  }
+}
+
+TEST(TrainPass, AStreamWithoutTargetsChangesNothing) {
+  const auto model = tiny_model();
+  Tunable tunable(*model, region({1}));
+  Sample sample = image_sample(0, 5);
+  sample.labels.assign(sample.labels.size(), kIgnoreLabel);
+  const PassResult result = TrainPass(tunable, ActivationPolicy::kKeep).run(pack(std::vector<Sample>{sample}), 1.0, 0);
+  EXPECT_EQ(result.nll.numel(), 0);
+  EXPECT_EQ(tunable.parameters().gradients().abs().max().item<double>(), 0.0);
+}
+
+TEST(Tunable, WhatCannotBeTrainedIsRefused) {
+  const auto refused = [](const TuneOptions& options, std::string_view message) {
+    const auto model = tiny_model();
+    try {
+      Tunable tunable(*model, options);
+      ADD_FAILURE() << "accepted: " << message;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+      EXPECT_FALSE(error.hint().empty());
+    }
+  };
+  refused(region({3}), "layer 3 is outside the decoder");
+  refused(region({1, 1}), "names a layer twice");
+  TuneOptions options = region({1});
+  options.lora.targets = {"q_prj"};
+  refused(options, "no linear of the decoder's layers is called q_prj");
+  options = region({1});
+  options.lora.rank = 0;
+  refused(options, "LoRA of rank 0");
+  options = region({});
+  options.freeze_projector = true;
+  refused(options, "nothing to train");
+  options.stage = Stage::kAlign;
+  refused(options, "trains nothing");
+}
+
+TEST(Tunable, TheSameSeedDrawsTheSameAdapters) {
+  const auto values = [](std::uint64_t seed) {
+    const auto model = tiny_model();
+    TuneOptions options = region({0, 2});
+    options.seed = seed;
+    return Tunable(*model, options).parameters().values().clone();
+  };
+  EXPECT_TRUE(at::equal(values(1), values(1)));
+  EXPECT_FALSE(at::equal(values(1), values(2)));
+}
+
+}  // namespace
+}  // namespace striate::test
