@@ -2,8 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -20,6 +23,31 @@ namespace {
 
 // Bytes of logits alive at once.
 constexpr std::int64_t kLogitBytes = 32 << 20;
+
+// In bf16 on the CPU oneDNN writes machine code for every new number of rows, which for streams of ever new lengths
+// costs a quarter of a step of two thousand tokens. So streams end with a few tokens that nobody attends to and that
+// have no target: tokens come in multiples of kTokenStep, targets' rows in multiples of kRowStep.
+constexpr std::int64_t kTokenStep = 64;
+constexpr std::int64_t kRowStep = 32;
+
+std::int64_t rounded_up(std::int64_t n, std::int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+PackedBatch with_spare_tokens(const PackedBatch& batch) {
+  const std::int64_t tokens = batch.tokens();
+  const std::int64_t spare = rounded_up(tokens + kRowStep - 1, kTokenStep) - tokens;
+  PackedBatch longer = batch;
+  longer.token_ids = at::cat({batch.token_ids, at::zeros({spare}, batch.token_ids.options())});
+  longer.positions = at::cat({batch.positions, at::arange(spare, batch.positions.options())});
+  longer.cu_seqlens = at::cat({batch.cu_seqlens, at::full({1}, tokens + spare, batch.cu_seqlens.options())});
+  if (!batch.sample_keys.empty()) longer.sample_keys.push_back(0);
+  return longer;
+}
+
+bool wants_spare_tokens(const Placement& placement) {
+  return placement.device.is_cpu() && placement.compute == Compute::kBFloat16;
+}
 
 // One per token: of its sample's key and its place in the sample.
 at::Tensor token_keys(const PackedBatch& batch) {
@@ -130,10 +158,14 @@ Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
   return result;
 }
 
-// The tokens that predict a target: all that is read of the last layer's output.
-RowChoice target_rows(const PackedBatch& batch, const StreamContext& context, const at::Device& device) {
+// The tokens that predict a target, and spare ones after them: all that is read of the last layer's output.
+RowChoice target_rows(const PackedBatch& batch, std::int64_t tokens, const StreamContext& context,
+                      const at::Device& device) {
+  const std::int64_t targets = batch.target_slots.size(0);
+  const std::int64_t spare = std::min(rounded_up(targets, kRowStep) - targets, batch.tokens() - tokens);
   RowChoice choice;
-  choice.rows = batch.target_slots.to(device);
+  choice.rows =
+      at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())}).to(device);
   choice.dropout.step_key = context.dropout.step_key;
   if (context.dropout.row_keys.defined()) {
     choice.dropout.row_keys = context.dropout.row_keys.index_select(0, choice.rows);
@@ -141,10 +173,10 @@ RowChoice target_rows(const PackedBatch& batch, const StreamContext& context, co
   return choice;
 }
 
-// The head at the targets: losses, and the gradient of the stream's rows there.
+// The head at the targets: losses, and the gradient of the chosen rows of the stream.
 struct HeadPass {
   at::Tensor nll;            // [K] fp32
-  at::Tensor rows_gradient;  // [K, hidden]
+  at::Tensor rows_gradient;  // [K and spare ones, hidden]
 };
 
 HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor& stream, double scale) {
@@ -164,7 +196,9 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
     const at::Tensor rows = stream.slice(0, first, first + chunk);
     const at::Tensor normed = rms_norm(rows, decoder.norm().value(), eps);
     const at::Tensor logits = head.forward(normed, compute);
-    nll.push_back(cross_entropy_in_place(logits, targets.slice(0, first, first + chunk), scale));
+    const at::Tensor wanted = targets.slice(0, std::min(first, targets.size(0)), first + chunk);
+    nll.push_back(cross_entropy_in_place(logits.slice(0, 0, wanted.size(0)), wanted, scale));
+    logits.slice(0, wanted.size(0)).zero_();  // spare rows have no target
     const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true, {}});
     if (decoder.norm().parameter()) {
       decoder.norm().parameter()->gradient.add_(rms_norm_weight_gradient(dnormed, rows, eps));
@@ -188,8 +222,10 @@ void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, co
 
 TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy) : tunable_(&tunable), policy_(policy) {}
 
-PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::int64_t step) {
+PassResult TrainPass::run(const PackedBatch& given, double gradient_scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
+  const bool spare = wants_spare_tokens(tunable_->model().placement()) && given.targets.numel() > 0;
+  const PackedBatch batch = spare ? with_spare_tokens(given) : given;
   if (tunable_->options().tune_vision_tower && batch.image_features.defined()) {
     throw internal_error("features of a tower that is being trained are stale: give pixels");
   }
@@ -199,7 +235,7 @@ PassResult TrainPass::run(const PackedBatch& batch, double gradient_scale, std::
   const StreamContext context = make_context(*tunable_, batch, step);
   const auto lowest = static_cast<std::size_t>(tunable_->lowest_backward_layer());
 
-  const RowChoice wanted = target_rows(batch, context, model.placement().device);
+  const RowChoice wanted = target_rows(batch, given.tokens(), context, model.placement().device);
 
   Embedded embedded = embed(*tunable_, batch);
   LayerForward last;
