@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# The main job on real data, from a model of random weights: NLVR's pictures with short questions and BCCD's microscope
+# photographs (docs/real-data.md). Aligns, then tunes `uniform:25%` and `all` with the same seed and steps, ends the
+# first of them with kill -9 half-way and resumes it, asks the held-out questions, and has PEFT answer them too.
+#
+#   scripts/real-data.sh DATA OUT      DATA: nlvr_qa_train.json, nlvr_tf_train.json, bccd_train.json, ..._val.json and
+#                                      the folders nlvr and bccd; OUT: a new folder
+#
+#   STRIATE_BUILD=DIR         programs are here in place of build/release
+#   STRIATE_TOKENIZER=FILE    default: DATA/../tokenizers/llama2/tokenizer.model
+#   STRIATE_PEER_PYTHON=FILE  a Python with transformers and PEFT (default .deps/bench-peers)
+#   STEPS=1000                optimiser steps of each tuning
+. "$(dirname "$0")/lib.sh"
+[ $# = 2 ] || fail "two folders are needed" "scripts/real-data.sh DATA OUT"
+data=$(realpath "$1")
+out=$(realpath -m "$2")
+build=${STRIATE_BUILD:-$root/build/release}
+tokenizer=${STRIATE_TOKENIZER:-$data/../tokenizers/llama2/tokenizer.model}
+python=${STRIATE_PEER_PYTHON:-$deps/bench-peers/bin/python}
+steps=${STEPS:-1000}
+striate=$build/apps/striate/striate
+probe=$build/tests/peers/answers_probe
+for file in "$striate" "$probe"; do [ -x "$file" ] || fail "$file is missing" "run 'make build'"; done
+[ ! -e "$out" ] || fail "$out is there already" "name a new folder, or remove it"
+mkdir -p "$out"
+cd "$out"
+
+step() { say "== $*" >&2; }
+
+# Prints the command, then runs it with its output in LOG, and says how long it took and the most memory.
+timed() {
+  say "\$ $(basename "$2") ${*:3}" | sed "s|$data|DATA|g; s|$out/||g"
+  python3 "$root/scripts/real_data.py" timed "$@"
+}
+
+step "The data: questions without their pictures, captions, and both kinds of pictures together"
+python3 "$root/scripts/real_data.py" prepare "$data" .
+
+step "A model of random weights; its text side learns the questions"
+timed init.log "$striate" init --arch llava-1.5-7b --layers 8 --hidden 128 --heads 4 --kv-heads 4 --mlp 352 \
+  --vision-layers 2 --vision-hidden 512 --vision-heads 8 --vision-mlp 512 --image-size 224 --patch-size 28 \
+  --tokenizer "$tokenizer" --dtype fp32 --seed 1 --out random
+timed pretrain.log "$striate" train --model random --stage pretrain --data text.json --steps 250 --batch 32 \
+  --lr 2e-3 --threads 1 --out base
+
+step "Align: the projector learns to caption"
+timed align.log "$striate" train --model base --stage align --data captions.json --images "$data" --steps 100 \
+  --batch 32 --projector-lr 2e-3 --threads 1 --out aligned
+
+tune() {
+  timed "$1.log" "$striate" train --model base --projector aligned --stage tune --layers "$2" --lora-r 64 \
+    --lora-alpha 128 --lora-dropout 0 --data train.json --images "$data" --steps "$steps" --batch 32 --lr 2e-3 \
+    --projector-lr 2e-3 --seed 234 --save-every 100 --threads 1 --out "$1" "${@:3}"
+}
+
+# Ends the run of uniform:25% without warning once half its steps are taken.
+kill_half_way() {
+  until [ "$(wc -l 2>/dev/null <uniform/metrics.jsonl || echo 0)" -ge $((steps / 2 + 30)) ]; do sleep 1; done
+  kill -9 "$(pgrep -f "^$striate train .*--out uniform")"
+}
+
+step "Tune uniform:25%, killed half-way, and all, at the same time on one thread each"
+tune all all >all.txt &
+all=$!
+kill_half_way &
+tune uniform uniform:25% || say "   killed (exit $?), $(wc -l <uniform/metrics.jsonl) steps taken"
+cp uniform/metrics.jsonl before-the-kill.jsonl
+tune uniform uniform:25% --resume
+wait $all
+cat all.txt
+python3 "$root/scripts/real_data.py" compare before-the-kill.jsonl uniform/metrics.jsonl
+
+step "Held-out questions, each alone with its picture"
+for region in uniform all; do
+  for set in nlvr_qa bccd; do
+    "$probe" --model base --adapter $region --data "$data/${set}_val.json" --images "$data" --precision fp32 \
+      --threads 1 --max-tokens 24 >$region-$set.jsonl
+    say "$region, $set:"
+    python3 "$root/scripts/real_data.py" score $region-$set.jsonl
+  done
+done
+if [ -x "$python" ]; then
+  step "The same questions through transformers and PEFT"
+  for region in uniform all; do
+    "$python" "$root/tests/peers/adapter_answers.py" --model base --adapter $region --answers $region-nlvr_qa.jsonl \
+      --data "$data/nlvr_qa_val.json" --images "$data"
+  done
+else
+  say "no PEFT: $python is missing"
+fi
