@@ -1,5 +1,6 @@
 #include "striate/train/training_run.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/ops/full.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "striate/text/tokenizer.h"
 #include "striate/train/checkpoint.h"
 #include "striate/train/evaluation.h"
+#include "striate/train/plan.h"
 #include "striate/train/run_record.h"
 #include "striate/train/signals.h"
 #include "striate/train/tensorboard.h"
@@ -132,6 +134,14 @@ std::int64_t total_steps(const TrainingRequest& r, const StepSourceOptions& data
       data.batch > 0 ? r.epochs * static_cast<double>(source.samples_per_epoch()) / static_cast<double>(data.batch)
                      : r.epochs * static_cast<double>(source.steps_per_epoch());
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
+}
+
+// What is free for a run whose parameters, gradients and moments (on a GPU the weights too) have their place already.
+std::int64_t free_for_run(const MemoryPlan& memory, at::Device device) {
+  const std::int64_t placed = memory.parameters + memory.gradients + memory.moments;
+  if (device.is_cpu()) return free_memory() + placed;
+  const auto [free, total] = at::accelerator::getMemoryInfo(device.index());
+  return static_cast<std::int64_t>(free) + placed + memory.weights;
 }
 
 // All that a run works with, in the order it is opened.
@@ -251,6 +261,8 @@ class Run {
   void choose_policy() {
     switch (request_.recompute) {
       case Recompute::kAuto:
+        plan_.policy = cheapest_policy();
+        break;
       case Recompute::kKeep:
         plan_.policy = ActivationPolicy::kKeep;
         break;
@@ -261,6 +273,51 @@ class Run {
         plan_.policy = ActivationPolicy::kRecomputeLayer;
         break;
     }
+  }
+
+  // The policy with the fewest operations for the largest stream there can be.
+  ActivationPolicy cheapest_policy() const {
+    PlanRequest request;
+    request.config = checkpoint_->config;
+    request.tune = tunable_->options();
+    request.compute = request_.placement.compute;
+    request.on_gpu = !request_.placement.device.is_cpu();
+    request.stream = largest_stream();
+    request.stored_type = [this](const std::string& name) {
+      const WeightSource::Entry* entry = checkpoint_->weights.find(name);
+      return entry != nullptr ? entry->info->dtype : at::kBFloat16;
+    };
+    const MemoryPlan memory = plan_cost(request).memory;
+    const std::int64_t budget = request_.memory_budget ? static_cast<std::int64_t>(*request_.memory_budget)
+                                                       : free_for_run(memory, request_.placement.device);
+    if (const auto policy = policy_within(memory, budget)) return *policy;
+    const std::string what =
+        cat("streams of ", request.stream.tokens, " tokens may need ",
+            human_bytes(static_cast<std::uint64_t>(memory.total(ActivationPolicy::kRecomputeLayer))), ", there are ",
+            human_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(0, budget))));
+    if (request_.memory_budget) {
+      throw invalid_input("--memory-budget: " + what,
+                          "striate plan says what takes it; --tokens-per-stream makes it less");
+    }
+    if (is_first()) log_warn(what + "; with less --tokens-per-stream it needs less");
+    return ActivationPolicy::kRecomputeLayer;
+  }
+
+  PlannedStream largest_stream() const {
+    const StepSourceOptions& data = request_.data;
+    PlannedStream stream;
+    stream.tokens = data.tokens_per_stream;
+    // A step may be smaller than a stream may be.
+    const std::int64_t most = data.tokens_per_step > 0 ? data.tokens_per_step : data.batch * data.max_tokens;
+    stream.tokens = std::min(stream.tokens, std::max<std::int64_t>(1, most / ranks_.size()));
+    const auto& vision = checkpoint_->config.vision;
+    const std::int64_t rows = vision ? vision->tokens() : 0;
+    constexpr std::int64_t kTextBesidePicture =
+        128;  // of a usual sample; more pictures than these is the costlier case
+    stream.samples = std::max<std::int64_t>(1, stream.tokens / (rows + kTextBesidePicture));
+    stream.image_rows = std::min(stream.tokens, stream.samples * rows);
+    stream.targets = (stream.tokens - stream.image_rows) / 2;
+    return stream;
   }
 
   void begin_record(const std::optional<FoundCheckpoint>& found) {

@@ -1,0 +1,126 @@
+// striate train as several processes of one run, as torchrun would start them.
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <chrono>
+
+#include "tests/cli/train_world.h"
+
+namespace striate::test {
+namespace {
+
+using testing::AnyOf;
+using testing::HasSubstr;
+
+int free_port() {
+  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
+  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(handle);
+  return ntohs(address.sin_port);
+}
+
+class TrainRanks : public TrainCommand {
+ protected:
+  // One process per rank.
+  static std::vector<std::unique_ptr<Background>> start(int ranks, const std::vector<std::string>& arguments) {
+    std::vector<std::unique_ptr<Background>> all;
+    const std::string port = std::to_string(free_port());
+    for (int rank = 0; rank < ranks; ++rank) {
+      const std::map<std::string, std::string> environment = {{"RANK", std::to_string(rank)},
+                                                              {"WORLD_SIZE", std::to_string(ranks)},
+                                                              {"MASTER_ADDR", "127.0.0.1"},
+                                                              {"MASTER_PORT", port}};
+      all.push_back(std::make_unique<Background>(arguments, environment));
+    }
+    return all;
+  }
+  static void run(int ranks, const std::string& out, const std::vector<std::string>& more) {
+    for (const auto& process : start(ranks, command(out, more))) {
+      const CommandResult result = process->wait();
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+    }
+  }
+  static void expect_same_losses(const std::string& a, const std::string& b) {
+    const auto first = metrics_of(file(a));
+    const auto second = metrics_of(file(b));
+    ASSERT_EQ(first.size(), second.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      EXPECT_NEAR(first[i]["loss"].get<double>(), second[i]["loss"].get<double>(), 2e-5) << "step " << i + 1;
+      for (const char* key : {"tokens", "targets", "samples", "epoch"}) EXPECT_EQ(first[i][key], second[i][key]);
+    }
+  }
+};
+
+const std::vector<std::string> kTwelve = {"--steps", "12", "--save-every", "6", "--batch", "8"};
+
+TEST_F(TrainRanks, LossesDoNotDependOnTheNumberOfRanks) {
+  run(1, "one", kTwelve);
+  for (const int ranks : {2, 3}) {
+    const std::string out = cat("of", ranks);
+    run(ranks, out, kTwelve);
+    expect_same_losses("one", out);
+    const nlohmann::json record = nlohmann::json::parse(read_file(fs::path(file(out)) / "run.json"));
+    EXPECT_EQ(record["hardware"]["ranks"], ranks);
+  }
+}
+
+TEST_F(TrainRanks, ARunIsResumedOnAnotherNumberOfRanks) {
+  run(1, "through", kTwelve);
+  fs::copy(file("through"), file("half"), fs::copy_options::recursive);
+  fs::remove_all(file("half/checkpoints/step-000012"));
+  auto flags = kTwelve;
+  flags.emplace_back("--resume");
+  run(2, "half", flags);
+  expect_same_losses("through", "half");
+}
+
+TEST_F(TrainRanks, EveryoneStopsWhenOneIsAskedTo) {
+  auto processes = start(2, command("asked", {"--steps", "5000", "--save-every", "0"}));
+  processes[0]->wait_until([&] { return metrics_of(file("asked")).size() >= 3; });
+  processes[1]->send(SIGINT);
+  for (const auto& process : processes) EXPECT_EQ(process->wait().exit_code, 128 + SIGINT);
+  const std::size_t taken = metrics_of(file("asked")).size();
+  char name[64];
+  std::snprintf(name, sizeof name, "asked/checkpoints/step-%06zu/manifest.json", taken);
+  EXPECT_TRUE(fs::exists(file(name))) << name;
+}
+
+TEST_F(TrainRanks, ADeadRankEndsTheOthersWithinAMinute) {
+  auto processes = start(3, command("dead", {"--steps", "5000", "--save-every", "0"}));
+  processes[0]->wait_until([&] { return metrics_of(file("dead")).size() >= 3; });
+  const auto begin = std::chrono::steady_clock::now();
+  processes[1]->send(SIGKILL);
+  for (const std::size_t other : {0U, 2U}) {
+    const CommandResult result = processes[other]->wait();
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, AnyOf(HasSubstr("rank 1 has"), HasSubstr("another rank has ended"), HasSubstr("rank 0")));
+    EXPECT_THAT(result.err, HasSubstr("--resume"));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+}
+
+TEST_F(TrainRanks, ARankThatFailsTellsTheOthersWhy) {
+  const std::string port = std::to_string(free_port());
+  std::vector<std::unique_ptr<Background>> processes;
+  for (int rank = 0; rank < 2; ++rank) {
+    std::vector<std::string> arguments = command("told", {"--steps", "5"});
+    if (rank == 1) arguments.insert(arguments.end(), {"--lora-targets", "nonsense"});
+    processes.push_back(std::make_unique<Background>(
+        arguments,
+        std::map<std::string, std::string>{
+            {"RANK", std::to_string(rank)}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}}));
+  }
+  EXPECT_EQ(processes[1]->wait().exit_code, 2);
+  const CommandResult first = processes[0]->wait();
+  EXPECT_EQ(first.exit_code, 1);
+  EXPECT_THAT(first.err, HasSubstr("rank 1 has failed: no linear of the decoder's layers is called nonsense"));
+}
+
+}  // namespace
+}  // namespace striate::test

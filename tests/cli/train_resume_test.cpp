@@ -1,0 +1,133 @@
+// Runs of striate train that are killed, stopped and resumed, seen from outside.
+#include <gmock/gmock.h>
+
+#include "tests/cli/train_world.h"
+
+namespace striate::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class TrainResume : public TrainCommand {
+ protected:
+  static std::vector<std::string> long_run() { return {"--steps", "40", "--save-every", "4"}; }
+  static std::vector<std::string> resumed() {
+    auto flags = long_run();
+    flags.emplace_back("--resume");
+    return flags;
+  }
+  static void make_whole_run() {
+    if (fs::exists(file("whole"))) return;
+    const CommandResult whole = train("whole", long_run());
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    ASSERT_EQ(metrics_of(file("whole")).size(), 40U);
+  }
+};
+
+TEST_F(TrainResume, KilledThriceAndResumedEndsBitIdentical) {
+  make_whole_run();
+  for (const std::size_t lines : {1U, 10U, 25U}) {
+    const bool again = lines > 1;
+    Background run(command("killed", again ? resumed() : long_run()));
+    run.wait_until([&] { return metrics_of(file("killed")).size() >= lines; });
+    ASSERT_FALSE(run.ended()) << run.wait().err;
+    run.send(SIGKILL);
+    run.wait();
+  }
+  const CommandResult last = train("killed", resumed());
+  ASSERT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_THAT(last.err, HasSubstr("resumed     from"));
+  expect_same_run("whole", "killed", "step-000040");
+}
+
+TEST_F(TrainResume, SigtermFinishesTheStepSavesAndSaysHowToGoOn) {
+  make_whole_run();
+  Background run(command("stopped", long_run()));
+  run.wait_until([&] { return metrics_of(file("stopped")).size() >= 5; });
+  run.send(SIGTERM);
+  const CommandResult result = run.wait();
+  EXPECT_EQ(result.exit_code, 128 + SIGTERM) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("stopped after step "), HasSubstr("--resume")));
+  const std::size_t taken = metrics_of(file("stopped")).size();
+  EXPECT_THAT(result.out, HasSubstr(cat("stopped after step ", taken, " of 40")));
+  EXPECT_FALSE(fs::exists(file("stopped/adapter_config.json")));
+  const nlohmann::json record = nlohmann::json::parse(read_file(file("stopped/run.json")));
+  EXPECT_FALSE(record["result"]["done"].get<bool>());
+  ASSERT_EQ(train("stopped", resumed()).exit_code, 0);
+  expect_same_run("whole", "stopped", "step-000040");
+}
+
+TEST_F(TrainResume, ADamagedCheckpointIsPassedOver) {
+  make_whole_run();
+  fs::copy(file("whole"), file("damaged"), fs::copy_options::recursive);
+  fs::remove_all(file("damaged/checkpoints/step-000040"));
+  ASSERT_TRUE(fs::exists(file("damaged/checkpoints/step-000036")));
+  fs::copy(file("damaged/checkpoints/step-000036"), file("damaged/checkpoints/step-000040"));
+  const fs::path weights = file("damaged/checkpoints/step-000040/parameters.safetensors");
+  fs::resize_file(weights, fs::file_size(weights) - 10);
+  const CommandResult result = train("damaged", resumed());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr("warning: passing over"), HasSubstr("step-000036")));
+  expect_same_run("whole", "damaged", "step-000040");
+}
+
+TEST_F(TrainResume, OtherSettingsAreRefusedByName) {
+  make_whole_run();
+  const auto with = [](const std::string& flag, const std::string& value) {
+    std::vector<std::string> flags = resumed();
+    const auto at = std::find(flags.begin(), flags.end(), flag);
+    if (at != flags.end()) flags.erase(at, at + 2);
+    flags.insert(flags.end(), {flag, value});
+    return train("whole", flags);
+  };
+  const std::string before = read_file(file("whole/metrics.jsonl"));
+  expect_refusal(with("--lora-r", "8"), "--lora-r: 8 now, 4 in ");
+  expect_refusal(with("--layers", "0,3"), "--layers: \"0,3\" now, \"1,3\" in ");
+  expect_refusal(with("--seed", "1"), "--seed: 1 now, 234 in ");
+  expect_refusal(with("--batch", "8"), "--batch: 8 now, 4 in ");
+  expect_refusal(with("--steps", "50"), "--steps: 50 now, 40 in ");
+  write_file(file("other.json"), nlohmann::json::parse(read_file(data())).dump(1));
+  expect_refusal(with("--data", file("other.json")), "--data: ");
+  EXPECT_EQ(read_file(file("whole/metrics.jsonl")), before) << "a refused run left its mark";
+}
+
+TEST_F(TrainResume, AConstantRateMayGoOnForLonger) {
+  const std::vector<std::string> constant = {"--schedule", "constant", "--warmup-ratio", "0", "--save-every", "0"};
+  const auto with_steps = [&](const char* steps, bool resume) {
+    auto flags = constant;
+    flags.insert(flags.end(), {"--steps", steps});
+    if (resume) flags.emplace_back("--resume");
+    return flags;
+  };
+  ASSERT_EQ(train("short", with_steps("6", false)).exit_code, 0);
+  ASSERT_EQ(train("short", with_steps("10", true)).exit_code, 0);
+  ASSERT_EQ(train("long", with_steps("10", false)).exit_code, 0);
+  expect_same_run("long", "short", "step-000010");
+}
+
+TEST_F(TrainResume, WithoutACheckpointTheRunBeginsAnew) {
+  const CommandResult result = train("fresh", {"--steps", "2", "--resume"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("no checkpoint to resume from"));
+  EXPECT_EQ(metrics_of(file("fresh")).size(), 2U);
+}
+
+TEST_F(TrainResume, ARunThatIsDoneIsLeftAsItIs) {
+  make_whole_run();
+  const std::string before = read_file(file("whole/adapter_model.safetensors"));
+  const CommandResult result = train("whole", resumed());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(metrics_of(file("whole")).size(), 40U);
+  EXPECT_TRUE(read_file(file("whole/adapter_model.safetensors")) == before);
+}
+
+TEST_F(TrainResume, OnlyTheNewestCheckpointsStay) {
+  ASSERT_EQ(train("kept", {"--steps", "6", "--save-every", "1", "--keep", "3"}).exit_code, 0);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(file("kept/checkpoints"))) names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::UnorderedElementsAre("step-000004", "step-000005", "step-000006"));
+}
+
+}  // namespace
+}  // namespace striate::test
