@@ -5,7 +5,7 @@
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-demo: ## see it work: a tiny model, a photo and a question
+demo: ## see it work: train a small model to see, on pictures made here, and ask it
 	@scripts/demo.sh
 
 test: ## build everything, run every C++ test and the parity tests
