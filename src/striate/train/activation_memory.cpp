@@ -1,0 +1,345 @@
+#include "striate/train/activation_memory.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "striate/model/decoder_layer.h"
+
+namespace striate {
+namespace {
+
+constexpr std::int64_t kFloat = 4;              // bytes
+constexpr std::int64_t kIndex = 8;              // bytes of an int64
+constexpr std::int64_t kLogitBytes = 32 << 20;  // as head_pass() in train_pass.cpp
+constexpr std::int64_t kBlockBytes = 8 << 20;   // as matrix.cpp
+// fp32 copies that composed operations hold at once on a GPU: of a layer's inner activations in the gate's gradient,
+// and of a sample's scores in the attention's.
+constexpr std::int64_t kComposedGate = 6;
+constexpr std::int64_t kComposedScores = 5;
+
+// Bytes alive now, and the most there were.
+class Ledger {
+ public:
+  // Bytes that are alive as long as anyone holds this, as with a tensor; null holds none.
+  using Block = std::shared_ptr<void>;
+
+  Block hold(std::int64_t bytes) {
+    now_ += bytes;
+    most_ = std::max(most_, now_);
+    return {this, [this, bytes](void* /*ledger*/) { now_ -= bytes; }};
+  }
+  // Alive for a moment.
+  void touch(std::int64_t bytes) { hold(bytes); }
+  std::int64_t most() const { return most_; }
+
+ private:
+  std::int64_t now_ = 0;
+  std::int64_t most_ = 0;
+};
+
+using Block = Ledger::Block;
+
+// As LayerTape.
+struct Tape {
+  Block x, q, k, v, out, log_sums, middle, gate, up, lows;
+};
+
+// Follows TrainPass::run().
+class PassLedger {
+ public:
+  PassLedger(const PassShape& shape, const PlannedStream& stream, ActivationPolicy policy)
+      : shape_(shape),
+        c_(shape.config.decoder),
+        stream_(stream),
+        policy_(policy),
+        e_(shape.compute == Compute::kBFloat16 ? 2 : kFloat),
+        linears_(decoder_linears(c_)),
+        q_width_(c_.heads * c_.head_dim),
+        kv_width_(c_.kv_heads * c_.head_dim) {}
+
+  std::int64_t most() {
+    run();
+    return ledger_.most();
+  }
+
+ private:
+  bool fused() const { return c_.kind == DecoderKind::kPhi3; }
+  bool drops() const {
+    return shape_.tune.stage == Stage::kTune && shape_.tune.kind == TuneKind::kLora && shape_.tune.lora.dropout > 0;
+  }
+  bool is_last(std::int64_t layer) const { return layer + 1 == c_.layers; }
+  // Past its attention the last layer computes the targets' rows only.
+  std::int64_t rows(std::int64_t layer) const { return is_last(layer) ? stream_.targets : stream_.tokens; }
+  LinearState state(std::int64_t layer, std::size_t slot) const {
+    return linear_state(shape_.tune, layer, linears_[slot].name);
+  }
+  bool trains(std::int64_t layer, std::size_t slot) const { return state(layer, slot) != LinearState::kFrozen; }
+  bool any_trains(std::int64_t layer, std::size_t first, std::size_t end) const {
+    for (std::size_t slot = first; slot < end; ++slot) {
+      if (trains(layer, slot)) return true;
+    }
+    return false;
+  }
+  std::size_t output_slot() const { return fused() ? 1 : 3; }
+  std::size_t gate_slot() const { return output_slot() + 1; }
+  std::size_t down_slot() const { return linears_.size() - 1; }
+  Block held(std::int64_t rows, std::int64_t width) { return ledger_.hold(rows * width * e_); }
+
+  // A block of a weight converted for a product.
+  Block conversion(std::int64_t out, std::int64_t in, LinearState state) {
+    const bool converts = !shape_.on_gpu && state != LinearState::kTrained && shape_.weight_element != e_;
+    return ledger_.hold(converts ? std::min(kBlockBytes, out * in * e_) : 0);
+  }
+
+  // Bytes an adapter's forward product leaves on the tape.
+  std::int64_t low_bytes(std::int64_t layer, std::size_t slot, std::int64_t rows) const {
+    return state(layer, slot) == LinearState::kAdapter ? rows * shape_.tune.lora.rank * e_ : 0;
+  }
+  // The product into `y`, with what it holds in passing.
+  Block forward(std::int64_t layer, std::size_t slot, std::int64_t rows) {
+    Block y = held(rows, linears_[slot].out);
+    conversion(linears_[slot].out, linears_[slot].in, state(layer, slot));
+    if (state(layer, slot) == LinearState::kAdapter && drops()) {
+      ledger_.touch(rows * linears_[slot].in * e_ + low_bytes(layer, slot, rows));
+    }
+    return y;
+  }
+  // The gradient of a linear's input, or nothing where it is added to another.
+  Block backward(std::int64_t layer, std::size_t slot, std::int64_t rows, bool onto, bool wanted = true) {
+    const LinearShape& linear = linears_[slot];
+    const bool adapter = state(layer, slot) == LinearState::kAdapter;
+    const Block low = ledger_.hold(low_bytes(layer, slot, rows));
+    if (adapter) {
+      ledger_.touch(low_bytes(layer, slot, rows));
+      if (drops()) ledger_.touch(rows * linear.in * e_);
+    }
+    if (state(layer, slot) == LinearState::kTrained && e_ != kFloat) ledger_.touch(linear.out * linear.in * e_);
+    Block dx = ledger_.hold(onto || !wanted ? 0 : rows * linear.in * e_);
+    if (wanted) conversion(linear.out, linear.in, state(layer, slot));
+    if (adapter && wanted && drops()) ledger_.touch(rows * linear.in * e_);
+    return dx;
+  }
+
+  // forward_to_inner(): fills the tape, returns what the last product reads.
+  Block to_inner(std::int64_t layer, Tape& tape) {
+    const std::int64_t n = stream_.tokens;
+    const std::int64_t r = rows(layer);
+    std::int64_t lows = 0;
+    for (std::size_t slot = 0; slot < linears_.size(); ++slot) {
+      lows += low_bytes(layer, slot, slot < output_slot() ? n : r);
+    }
+    tape.lows = ledger_.hold(lows);
+    std::vector<Block> projected;
+    for (std::size_t slot = 0; slot < output_slot(); ++slot) projected.push_back(forward(layer, slot, n));
+    tape.q = held(n, q_width_);
+    tape.k = held(n, kv_width_);
+    // Values are the projection's own rows, and keep all of it where one product makes queries, keys and values.
+    tape.v = std::move(projected.back());
+    tape.out = held(n, q_width_);
+    tape.log_sums = ledger_.hold(c_.heads * n * kFloat);
+    attention_in_passing(/*backward=*/false);
+    const Block chosen = ledger_.hold(is_last(layer) ? r * q_width_ * e_ : 0);
+    const Block mixed = forward(layer, output_slot(), r);
+    const Block chosen_x = ledger_.hold(is_last(layer) ? r * c_.hidden_size * e_ : 0);
+    tape.middle = held(r, c_.hidden_size);
+    const Block normed = held(r, c_.hidden_size);
+    return mlp_inner(layer, tape, r);
+  }
+  Block mlp_inner(std::int64_t layer, Tape& tape, std::int64_t r) {
+    tape.gate = forward(layer, gate_slot(), r);
+    if (!fused()) tape.up = forward(layer, gate_slot() + 1, r);
+    return held(r, c_.mlp_size);
+  }
+
+  // What attention composed of LibTorch's operators holds: one sample at a time, fp32, every head.
+  void attention_in_passing(bool backward) {
+    if (!shape_.on_gpu) return;
+    const std::int64_t n = stream_.tokens / std::max<std::int64_t>(1, stream_.samples);
+    const std::int64_t heads = (backward ? 6 : 3) * n * q_width_ * kFloat;
+    ledger_.touch(heads + (backward ? kComposedScores : 3) * c_.heads * n * n * kFloat);
+  }
+
+  // As LayerForward; reads `middle` and `delta`, which the caller still holds, and puts the layer's own there.
+  void train_forward(std::int64_t layer, Tape& tape, Block& middle, Block& delta) {
+    tape.x = layer == 0 ? middle : held(stream_.tokens, c_.hidden_size);
+    const Block normed = held(stream_.tokens, c_.hidden_size);
+    const Block inner = to_inner(layer, tape);
+    delta = forward(layer, down_slot(), rows(layer));
+    middle = tape.middle;
+  }
+
+  // The tape as the policy leaves it.
+  static void reduce(Tape& tape, ActivationPolicy policy) {
+    if (policy == ActivationPolicy::kKeep) return;
+    tape.gate.reset();
+    tape.up.reset();
+    if (policy == ActivationPolicy::kRecomputeMlp) return;
+    for (Block* part : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums, &tape.middle, &tape.lows}) part->reset();
+  }
+
+  void complete(std::int64_t layer, Tape& tape) {
+    const std::int64_t r = rows(layer);
+    if (policy_ == ActivationPolicy::kRecomputeMlp) {
+      const Block normed = held(r, c_.hidden_size);
+      mlp_inner(layer, tape, r);
+    }
+    if (policy_ == ActivationPolicy::kRecomputeLayer) {
+      const Block normed = held(stream_.tokens, c_.hidden_size);
+      const Block inner = to_inner(layer, tape);
+      if (trains(layer, down_slot())) forward(layer, down_slot(), r);
+    }
+  }
+
+  void mlp_backward(std::int64_t layer, Tape& tape) {
+    const std::int64_t r = rows(layer);
+    const Block inner = ledger_.hold(trains(layer, down_slot()) ? r * c_.mlp_size * e_ : 0);
+    const Block normed = ledger_.hold(any_trains(layer, gate_slot(), down_slot()) ? r * c_.hidden_size * e_ : 0);
+    const Block dinner = backward(layer, down_slot(), r, false);
+    const Block gates = held(r, 2 * c_.mlp_size);
+    if (shape_.on_gpu) ledger_.touch(kComposedGate * r * c_.mlp_size * kFloat);
+    tape.gate.reset();
+    tape.up.reset();
+    const Block dnormed = backward(layer, gate_slot(), r, false);
+    if (!fused()) backward(layer, gate_slot() + 1, r, true);
+    tape.middle.reset();
+  }
+
+  // `dy` is the gradient of the layer's middle, and becomes that of its input.
+  void attention_backward(std::int64_t layer, Tape& tape, Block& dy, bool input_gradient) {
+    const std::int64_t n = stream_.tokens;
+    const std::int64_t r = rows(layer);
+    const Block mixed = is_last(layer) ? held(r, q_width_) : tape.out;  // a view of it
+    Block dmixed = backward(layer, output_slot(), r, false);
+    if (is_last(layer)) {
+      dmixed = held(n, q_width_);
+      dy = held(n, c_.hidden_size);
+    }
+    const Block heads = held(n, q_width_ + 2 * kv_width_);
+    attention_in_passing(/*backward=*/true);
+    for (Block* used : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums}) used->reset();
+    Block gradients = held(n, q_width_ + kv_width_);
+    if (fused()) gradients = held(n, q_width_ + 2 * kv_width_);
+    const Block normed = ledger_.hold(any_trains(layer, 0, output_slot()) ? n * c_.hidden_size * e_ : 0);
+    Block dnormed;
+    for (std::size_t slot = 0; slot < output_slot(); ++slot) {
+      Block part = backward(layer, slot, n, /*onto=*/slot > 0, input_gradient);
+      if (slot == 0) dnormed = std::move(part);
+    }
+    if (!input_gradient) dy.reset();
+  }
+
+  void head() {
+    const std::int64_t k = stream_.targets;
+    const std::int64_t row_bytes = c_.vocab_size * e_;
+    const std::int64_t chunk = std::min(k, std::max<std::int64_t>(16, kLogitBytes / row_bytes));
+    const LinearState state = shape_.tune.stage == Stage::kPretrain ? LinearState::kTrained : LinearState::kFrozen;
+    const Block normed = held(chunk, c_.hidden_size);
+    const Block logits = held(chunk, c_.vocab_size);
+    if (shape_.on_gpu) ledger_.touch(3 * chunk * c_.vocab_size * kFloat);
+    const Block dnormed = held(chunk, c_.hidden_size);
+    conversion(c_.vocab_size, c_.hidden_size, state);
+    if (state == LinearState::kTrained && e_ != kFloat) ledger_.touch(c_.vocab_size * c_.hidden_size * e_);
+  }
+
+  // The projector's tape, where there is a way back through it.
+  Block projector_tape() {
+    const std::int64_t m = stream_.image_rows;
+    if (m == 0 || !shape_.config.projector) return {};
+    const ProjectorConfig& p = *shape_.config.projector;
+    Block tape = held(m, 2 * (p.depth - 1) * p.out_size);
+    held(m, p.out_size);  // its output, copied into the stream
+    if (!trains_below_decoder(shape_.config, shape_.tune)) tape.reset();
+    return tape;
+  }
+
+  // A vision tower that is trained keeps its layers' activations until the very end: an estimate.
+  Block tower_tape() {
+    if (!shape_.tune.tune_vision_tower || !shape_.config.vision) return {};
+    const VisionConfig& v = *shape_.config.vision;
+    return ledger_.hold(stream_.image_rows * v.layers_run() * (10 * v.hidden_size + 2 * v.mlp_size) * kFloat);
+  }
+
+  void below_decoder() {
+    const std::int64_t m = stream_.image_rows;
+    if (shape_.tune.stage == Stage::kPretrain) ledger_.touch((stream_.tokens - m) * c_.hidden_size * (e_ + kFloat));
+    if (m == 0 || !shape_.config.projector) return;
+    const ProjectorConfig& p = *shape_.config.projector;
+    const Block rows = held(m, p.out_size);
+    if (p.depth > 1) ledger_.touch(2 * m * p.out_size * e_);
+  }
+
+  void run() {
+    const std::int64_t n = stream_.tokens;
+    const bool below = trains_below_decoder(shape_.config, shape_.tune);
+    const std::int64_t lowest = lowest_backward_layer(shape_.config, shape_.tune);
+    const Block angles = ledger_.hold(n * c_.head_dim * kFloat + (drops() ? n + stream_.targets : 0) * kIndex +
+                                      stream_.targets * kIndex);
+    Block tower = tower_tape();
+    Block middle = held(n, c_.hidden_size);
+    const Block projector = projector_tape();
+    Block delta;
+    std::vector<Tape> tapes(static_cast<std::size_t>(c_.layers));
+    for (std::int64_t layer = 0; layer < c_.layers; ++layer) {
+      Tape tape;
+      train_forward(layer, tape, middle, delta);
+      reduce(tape, policy_);
+      if (layer >= lowest) tapes[static_cast<std::size_t>(layer)] = std::move(tape);
+    }
+    Block dx;
+    {
+      const Block last = held(stream_.targets, c_.hidden_size);
+      dx = held(stream_.targets, c_.hidden_size);
+      head();
+    }
+    middle.reset();
+    delta.reset();
+    for (std::int64_t layer = c_.layers; layer-- > lowest;) {
+      Tape tape = std::move(tapes[static_cast<std::size_t>(layer)]);
+      complete(layer, tape);
+      mlp_backward(layer, tape);
+      attention_backward(layer, tape, dx, layer > lowest || below);
+    }
+    if (below) below_decoder();
+  }
+
+  const PassShape& shape_;
+  const DecoderConfig& c_;
+  PlannedStream stream_;
+  ActivationPolicy policy_;
+  std::int64_t e_;  // bytes of an activation
+  std::vector<LinearShape> linears_;
+  std::int64_t q_width_;
+  std::int64_t kv_width_;
+  Ledger ledger_;
+};
+
+}  // namespace
+
+LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name) {
+  if (tune.stage == Stage::kPretrain) return LinearState::kTrained;
+  if (tune.stage == Stage::kAlign) return LinearState::kFrozen;
+  if (std::find(tune.layers.begin(), tune.layers.end(), layer) == tune.layers.end()) return LinearState::kFrozen;
+  if (tune.kind == TuneKind::kFull) return LinearState::kTrained;
+  const std::vector<std::string>& targets = tune.lora.targets;
+  const std::string last = name.substr(name.rfind('.') + 1);
+  const bool chosen = targets.empty() || std::find(targets.begin(), targets.end(), last) != targets.end();
+  return chosen ? LinearState::kAdapter : LinearState::kFrozen;
+}
+
+bool trains_below_decoder(const ModelConfig& config, const TuneOptions& tune) {
+  return tune.stage == Stage::kPretrain || tune.tune_vision_tower || (config.projector && !tune.freeze_projector);
+}
+
+std::int64_t lowest_backward_layer(const ModelConfig& config, const TuneOptions& tune) {
+  if (trains_below_decoder(config, tune)) return 0;
+  if (tune.stage != Stage::kTune || tune.layers.empty()) return config.decoder.layers;
+  return *std::min_element(tune.layers.begin(), tune.layers.end());
+}
+
+std::int64_t activation_bytes(const PassShape& shape, const PlannedStream& stream, ActivationPolicy policy) {
+  return PassLedger(shape, stream, policy).most();
+}
+
+}  // namespace striate

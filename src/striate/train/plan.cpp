@@ -1,0 +1,296 @@
+#include "striate/train/plan.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/model/decoder_layer.h"
+#include "striate/model/tensor_list.h"
+
+namespace striate {
+namespace {
+
+std::size_t place_of(ActivationPolicy policy) {
+  return static_cast<std::size_t>(policy);
+}
+
+std::string last_name(std::string_view linear) {
+  return std::string(linear.substr(linear.rfind('.') + 1));
+}
+
+std::int64_t element_of(Compute compute) {
+  return compute == Compute::kBFloat16 ? 2 : 4;
+}
+
+bool is_vector(const TensorSpec& spec) {
+  return spec.shape.size() == 1;
+}
+
+// Whether training holds a master copy of a tensor, which then takes the frozen one's place.
+bool is_trained(const PlanRequest& request, const TensorSpec& spec) {
+  const TuneOptions& tune = request.tune;
+  if (spec.part == Part::kProjector) return !tune.freeze_projector;
+  if (spec.part == Part::kVisionTower) return tune.tune_vision_tower;
+  if (tune.stage == Stage::kPretrain) return true;
+  const bool whole = tune.stage == Stage::kTune && tune.kind == TuneKind::kFull;
+  return whole && std::find(tune.layers.begin(), tune.layers.end(), spec.layer) != tune.layers.end();
+}
+
+// Layers after the feature layer, and the norm after them, are never loaded.
+bool is_loaded(const ModelConfig& config, const TensorSpec& spec) {
+  if (spec.part != Part::kVisionTower) return true;
+  return spec.layer < config.vision->layers_run() && spec.name.find("post_layernorm") == std::string::npos;
+}
+
+void check(const PlanRequest& request) {
+  const TuneOptions& tune = request.tune;
+  const DecoderConfig& decoder = request.config.decoder;
+  const bool projector = request.config.projector && !tune.freeze_projector;
+  if (tune.stage == Stage::kAlign && !projector) {
+    throw invalid_input("aligning trains the projector alone, and there is none that may change",
+                        "give a vision-language model, without --freeze-projector");
+  }
+  if (tune.stage != Stage::kTune) return;
+  for (const std::int64_t layer : tune.layers) {
+    if (layer >= 0 && layer < decoder.layers) continue;
+    throw invalid_input(cat("layer ", layer, " is outside the decoder"),
+                        cat("it has layers 0 to ", decoder.layers - 1));
+  }
+  if (tune.layers.empty() && !projector) throw invalid_input("nothing to train", "choose layers");
+  std::vector<std::string> known;
+  for (const LinearShape& shape : decoder_linears(decoder)) known.push_back(last_name(shape.name));
+  for (const std::string& target : tune.lora.targets) {
+    if (std::find(known.begin(), known.end(), target) == known.end()) {
+      throw invalid_input(cat("no linear of the decoder's layers is called ", target),
+                          cat("this model has ", join(known, ", ")));
+    }
+  }
+}
+
+void count_parameters(const PlanRequest& request, TrainingCost& cost) {
+  const ModelConfig& config = request.config;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    if (!is_loaded(config, spec)) continue;
+    cost.model += spec.numel();
+    if (!is_trained(request, spec)) continue;
+    if (spec.part == Part::kProjector) cost.projector += spec.numel();
+    if (spec.part == Part::kVisionTower) cost.vision_tower += spec.numel();
+    if (spec.part == Part::kDecoder) cost.decoder += spec.numel();
+  }
+  for (std::int64_t layer = 0; layer < config.decoder.layers; ++layer) {
+    for (const LinearShape& linear : decoder_linears(config.decoder)) {
+      if (linear_state(request.tune, layer, linear.name) != LinearState::kAdapter) continue;
+      cost.adapter += request.tune.lora.rank * (linear.in + linear.out);
+    }
+  }
+  cost.parameters = cost.adapter + cost.projector + cost.decoder + cost.vision_tower;
+}
+
+// Bytes that a frozen tensor takes. Vectors are widened; matrices stay as stored on the CPU.
+std::int64_t frozen_bytes(const PlanRequest& request, const TensorSpec& spec) {
+  if (is_vector(spec)) return spec.numel() * 4;
+  if (request.on_gpu) return spec.numel() * element_of(request.compute);
+  const at::ScalarType stored = request.stored_type ? request.stored_type(spec.name) : at::kBFloat16;
+  return spec.numel() * static_cast<std::int64_t>(c10::elementSize(stored));
+}
+
+std::int64_t tower_images(const PlanRequest& request) {
+  // As tower_batch() in data/picture_features.cpp.
+  const std::int64_t rows = request.on_gpu ? 16384 : 1024;
+  std::int64_t batch = 1;
+  while (batch < 16 && 2 * batch * request.config.vision->tokens() <= rows) batch *= 2;
+  return batch;
+}
+
+// The widest moment of a tower's layer: its stream, norm and heads, or the MLP's inner rows before and after.
+std::int64_t tower_bytes(const PlanRequest& request) {
+  if (!request.config.vision || request.tune.tune_vision_tower) return 0;
+  const VisionConfig& v = *request.config.vision;
+  const std::int64_t rows = tower_images(request) * (v.grid() * v.grid() + 1);
+  const std::int64_t pixels = tower_images(request) * v.channels * v.image_size * v.image_size * 4;
+  return pixels + rows * (5 * v.hidden_size + 2 * v.mlp_size) * element_of(request.compute);
+}
+
+void plan_memory(const PlanRequest& request, TrainingCost& cost) {
+  MemoryPlan& memory = cost.memory;
+  const ModelConfig& config = request.config;
+  std::int64_t weight_element = 2;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    if (!is_loaded(config, spec) || is_trained(request, spec)) continue;
+    memory.weights += frozen_bytes(request, spec);
+    if (spec.part == Part::kDecoder && !is_vector(spec)) weight_element = frozen_bytes(request, spec) / spec.numel();
+  }
+  memory.parameters = cost.parameters * (request.compute == Compute::kBFloat16 ? 6 : 4);
+  memory.gradients = cost.parameters * 4;
+  memory.moments = cost.parameters * 8;
+  if (config.vision) {
+    memory.features = request.stream.image_rows * config.vision->hidden_size * element_of(request.compute);
+    memory.tower = tower_bytes(request);
+  }
+  const PassShape shape{config, request.tune, request.compute, request.on_gpu, weight_element};
+  for (const ActivationPolicy policy : kPolicies) {
+    memory.activations[place_of(policy)] = activation_bytes(shape, request.stream, policy);
+  }
+}
+
+// Operations of one linear on `rows` tokens.
+struct LinearWork {
+  double forward = 0;
+  double input_gradient = 0;
+  double weight_gradient = 0;
+};
+
+LinearWork work_of(const LinearShape& linear, LinearState state, std::int64_t rank, double rows) {
+  const double product = 2.0 * static_cast<double>(linear.in) * static_cast<double>(linear.out) * rows;
+  const double thin = 2.0 * static_cast<double>(rank) * static_cast<double>(linear.in + linear.out) * rows;
+  switch (state) {
+    case LinearState::kFrozen:
+      return {product, product, 0};
+    case LinearState::kAdapter:
+      return {product + thin, product + thin, thin};
+    case LinearState::kTrained:
+      return {product, product, product};
+  }
+  throw internal_error("a linear in no state");
+}
+
+// Causal attention's two products (scores, and values), over samples of equal length.
+double attention_work(const DecoderConfig& c, const PlannedStream& stream) {
+  const double samples = static_cast<double>(std::max<std::int64_t>(1, stream.samples));
+  const double length = static_cast<double>(stream.tokens) / samples;
+  const double pairs = length * (length + 1) / 2;
+  return 2 * 2.0 * static_cast<double>(c.heads * c.head_dim) * pairs * samples;
+}
+
+void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t lowest, bool below,
+                OperationsPlan& operations) {
+  const DecoderConfig& c = request.config.decoder;
+  const bool last = layer + 1 == c.layers;
+  const bool backward = layer >= lowest;
+  const std::vector<LinearShape> linears = decoder_linears(c);
+  const double attention = attention_work(c, request.stream);
+  operations.forward += attention;
+  // Scores again, then the gradients of scores, values, queries and keys.
+  if (backward) operations.input_gradient += 2.5 * attention;
+  double again = backward ? attention : 0;
+  double mlp_again = 0;
+  for (std::size_t slot = 0; slot < linears.size(); ++slot) {
+    const LinearShape& linear = linears[slot];
+    const bool reads_norm =
+        std::string_view(linear.name).starts_with("self_attn") && last_name(linear.name) != "o_proj";
+    const double rows = static_cast<double>(last && !reads_norm ? request.stream.targets : request.stream.tokens);
+    const LinearState state = linear_state(request.tune, layer, linear.name);
+    const LinearWork work = work_of(linear, state, request.tune.lora.rank, rows);
+    operations.forward += work.forward;
+    if (!backward) continue;
+    // The lowest layer's input needs no gradient where nothing below is trained.
+    const bool wanted = !reads_norm || layer > lowest || below;
+    if (wanted) operations.input_gradient += work.input_gradient;
+    operations.weight_gradient += work.weight_gradient;
+    const bool is_down = slot + 1 == linears.size();
+    if (!is_down || state != LinearState::kFrozen) again += work.forward;
+    if (std::string_view(linear.name).starts_with("mlp") && !is_down) mlp_again += work.forward;
+  }
+  operations.recompute[place_of(ActivationPolicy::kRecomputeLayer)] += again;
+  operations.recompute[place_of(ActivationPolicy::kRecomputeMlp)] += mlp_again;
+}
+
+void plan_projector(const PlanRequest& request, bool below, OperationsPlan& operations) {
+  if (!request.config.projector) return;
+  const ProjectorConfig& p = *request.config.projector;
+  const auto rows = static_cast<double>(request.stream.image_rows);
+  for (std::int64_t i = 0; i < p.depth; ++i) {
+    const double product =
+        2.0 * static_cast<double>(i == 0 ? p.in_size : p.out_size) * static_cast<double>(p.out_size) * rows;
+    operations.forward += product;
+    if (!request.tune.freeze_projector) operations.weight_gradient += product;
+    if (below && (i > 0 || request.tune.tune_vision_tower)) operations.input_gradient += product;
+  }
+}
+
+double tower_work(const VisionConfig& v) {
+  const auto rows = static_cast<double>(v.grid() * v.grid() + (v.kind == TowerKind::kClip ? 1 : 0));
+  const auto width = static_cast<double>(v.hidden_size);
+  const double layer =
+      rows * (8 * width * width + 4 * width * static_cast<double>(v.mlp_size)) + 4 * rows * rows * width;
+  const auto patch = static_cast<double>(v.channels * v.patch_size * v.patch_size);
+  return static_cast<double>(v.layers_run()) * layer + 2 * rows * patch * width;
+}
+
+void plan_operations(const PlanRequest& request, TrainingCost& cost) {
+  OperationsPlan& operations = cost.operations;
+  const DecoderConfig& c = request.config.decoder;
+  const bool below = trains_below_decoder(request.config, request.tune);
+  for (std::int64_t layer = 0; layer < c.layers; ++layer) {
+    plan_layer(request, layer, cost.lowest_backward_layer, below, operations);
+  }
+  plan_projector(request, below, operations);
+  const double product = 2.0 * static_cast<double>(c.vocab_size) * static_cast<double>(c.hidden_size) *
+                         static_cast<double>(request.stream.targets);
+  operations.head = product * (request.tune.stage == Stage::kPretrain ? 3 : 2);
+  if (request.config.vision) {
+    operations.tower_per_image = tower_work(*request.config.vision);
+    if (request.tune.tune_vision_tower) operations.tower_per_image *= 3;
+  }
+  const auto tokens = static_cast<double>(request.stream.tokens);
+  for (double* sum : {&operations.forward, &operations.input_gradient, &operations.weight_gradient, &operations.head,
+                      &operations.recompute[0], &operations.recompute[1], &operations.recompute[2]}) {
+    *sum /= tokens;
+  }
+}
+
+}  // namespace
+
+std::int64_t MemoryPlan::total(ActivationPolicy policy) const {
+  return fixed() + std::max(activations[place_of(policy)], tower);
+}
+
+double OperationsPlan::total(ActivationPolicy policy) const {
+  return forward + input_gradient + weight_gradient + head + recompute[place_of(policy)];
+}
+
+TrainingCost plan_cost(const PlanRequest& request) {
+  check(request);
+  const PlannedStream& stream = request.stream;
+  if (stream.tokens < 1 || stream.targets < 1 || stream.targets > stream.tokens || stream.samples < 1 ||
+      stream.image_rows < 0 || stream.image_rows > stream.tokens) {
+    throw invalid_input(cat("a stream of ", stream.tokens, " tokens with ", stream.image_rows, " image rows, ",
+                            stream.targets, " targets and ", stream.samples, " samples"),
+                        "image rows and targets are parts of the tokens");
+  }
+  TrainingCost cost;
+  cost.lowest_backward_layer = lowest_backward_layer(request.config, request.tune);
+  count_parameters(request, cost);
+  plan_memory(request, cost);
+  plan_operations(request, cost);
+  return cost;
+}
+
+PlanRequest with_all_layers(const PlanRequest& request) {
+  PlanRequest all = request;
+  all.tune.layers.clear();
+  for (std::int64_t layer = 0; layer < all.config.decoder.layers; ++layer) all.tune.layers.push_back(layer);
+  return all;
+}
+
+std::optional<ActivationPolicy> policy_within(const MemoryPlan& memory, std::int64_t budget) {
+  for (const ActivationPolicy policy : kPolicies) {
+    if (memory.total(policy) <= budget) return policy;
+  }
+  return std::nullopt;
+}
+
+std::string policy_name(ActivationPolicy policy) {
+  switch (policy) {
+    case ActivationPolicy::kKeep:
+      return "keep";
+    case ActivationPolicy::kRecomputeMlp:
+      return "recompute-mlp";
+    case ActivationPolicy::kRecomputeLayer:
+      return "recompute-layer";
+  }
+  throw internal_error("a policy without a name");
+}
+
+}  // namespace striate

@@ -1,0 +1,107 @@
+// What a training run will cost, before anything runs: parameters, memory by kind, operations by kind.
+#pragma once
+
+#include <ATen/core/ScalarType.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "striate/model/config.h"
+#include "striate/train/activation_memory.h"
+#include "striate/train/train_pass.h"
+#include "striate/train/tunable.h"
+
+namespace striate {
+
+struct PlanRequest {
+  ModelConfig config;
+  TuneOptions tune;  // as Tunable's
+  Compute compute = Compute::kFloat32;
+  bool on_gpu = false;
+  PlannedStream stream;
+  // The type a frozen tensor is stored in, by its canonical name. Absent: bf16.
+  std::function<at::ScalarType(const std::string&)> stored_type;
+};
+
+// Bytes.
+struct MemoryPlan {
+  std::int64_t weights = 0;     // frozen: in the files' types on the CPU, in the compute type on a GPU
+  std::int64_t parameters = 0;  // trained: fp32 masters, and their bf16 copies in bf16 compute
+  std::int64_t gradients = 0;   // fp32
+  std::int64_t moments = 0;     // AdamW's two, fp32
+  // The stream's features, and what the vision tower holds while it looks at a batch of pictures (before the pass).
+  std::int64_t features = 0;
+  std::int64_t tower = 0;
+  // While a pass runs, by policy: keep, recompute-mlp, recompute-layer.
+  std::int64_t activations[3] = {0, 0, 0};
+
+  std::int64_t fixed() const { return weights + parameters + gradients + moments + features; }
+  std::int64_t total(ActivationPolicy policy) const;
+};
+
+// Floating-point operations (a multiplication and an addition are two) per token of a stream.
+struct OperationsPlan {
+  double forward = 0;               // of the layers and the projector, adapters included
+  double input_gradient = 0;        // down to the lowest layer that needs one
+  double weight_gradient = 0;       // of what is trained
+  double head = 0;                  // forward and backward, at targets alone
+  double recompute[3] = {0, 0, 0};  // by policy
+  double tower_per_image = 0;       // once for each picture while its features are kept; not in the sums
+
+  double total(ActivationPolicy policy) const;
+};
+
+struct TrainingCost {
+  std::int64_t parameters = 0;    // trained
+  std::int64_t adapter = 0;       // of them: adapters,
+  std::int64_t projector = 0;     // the projector,
+  std::int64_t decoder = 0;       // weights of the decoder,
+  std::int64_t vision_tower = 0;  // and of the vision tower
+  std::int64_t model = 0;         // parameters of the model, frozen and trained, without adapters
+  std::int64_t lowest_backward_layer = 0;
+  MemoryPlan memory;
+  OperationsPlan operations;
+};
+
+// Throws InvalidInput as Tunable does: layers or targets the model lacks, nothing to train.
+TrainingCost plan_cost(const PlanRequest& request);
+
+// The same for every layer: what the region is compared with.
+PlanRequest with_all_layers(const PlanRequest& request);
+
+// The policy with the fewest operations that fits into `budget` bytes; nullopt when none does.
+std::optional<ActivationPolicy> policy_within(const MemoryPlan& memory, std::int64_t budget);
+
+// "keep", "recompute-mlp", "recompute-layer".
+std::string policy_name(ActivationPolicy policy);
+inline constexpr ActivationPolicy kPolicies[] = {ActivationPolicy::kKeep, ActivationPolicy::kRecomputeMlp,
+                                                 ActivationPolicy::kRecomputeLayer};
+
+// A machine by the name people know it by.
+struct Hardware {
+  std::string name;
+  std::int64_t memory = 0;  // bytes
+  bool gpu = true;
+};
+// Known names with the memory their makers state, smallest first.
+std::vector<Hardware> known_hardware();
+// Throws InvalidInput with the nearest name, or the list.
+Hardware find_hardware(const std::string& name);
+// This machine's main memory that is free for a program; 0 when the system does not say.
+std::int64_t free_memory();
+// What of a machine's memory a run may plan for: a GPU's less what its driver and libraries take, and a twentieth that
+// is lost to fragments.
+std::int64_t usable_memory(const Hardware& hardware);
+
+// Ways to make a run fit that does not, most useful first, each with the memory it would then take. Empty when it fits.
+struct Advice {
+  std::string change;       // "--tokens-per-stream 4096"
+  std::int64_t memory = 0;  // bytes, with recompute-layer
+  bool fits = false;
+};
+std::vector<Advice> advise(const PlanRequest& request, std::int64_t budget);
+
+}  // namespace striate
