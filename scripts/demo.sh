@@ -71,15 +71,20 @@ stage "tune: projector and a quarter of the layers, evenly spread; the other lay
 show train --config demo/tune.toml --layers uniform:25% --model "$out/base" --projector "$out/aligned" \
   --data "$world/train.json" --images "$world" --eval-data "$world/held_out.json" --out "$out/tuned"
 
-# The two questions about a held-out picture, as the program answers them now.
-stage "ask it about a held-out picture"
-picture=$world/held_out/000000.png
-mapfile -t lines < <(sed -n 's/.*"value": "\(.*\)".*/\1/p' "$world/held_out.json" | head -n 4)
-for i in 0 2; do
-  show chat --model "$out/base" --adapter "$out/tuned" --image "$picture" --prompt "${lines[i]#<image>\\n}" \
-    --max-tokens 8 2>/dev/null
-  say "(right: ${lines[i + 1]})"
-done
+# first_questions FILE: for each family the first held-out picture, question and answer, tabs between them.
+first_questions() {
+  awk -F'"' '
+    /"value"/ { value[++n] = $4 }
+    /"id"/ { split($4, part, "-"); chosen = !(part[3] in seen); seen[part[3]] = 1; n = 0 }
+    /"image"/ && chosen { sub(/^<image>\\n/, "", value[1]); print $4 "\t" value[1] "\t" value[2] }' "$1"
+}
+
+stage "ask it about held-out pictures"
+while IFS=$'\t' read -r picture question answer; do
+  show chat --model "$out/base" --adapter "$out/tuned" --image "$world/$picture" --prompt "$question" \
+    --max-tokens 8 </dev/null
+  say "(right: $answer)"
+done < <(first_questions "$world/held_out.json")
 
 say
 say "Loss while tuning:"
@@ -93,6 +98,6 @@ say "  tuned, a quarter of the layers         $(accuracy "$out/tuned/metrics.jso
 say
 say "Everything lies in $out: world/ (pictures and questions), base/ (the decoder), aligned/ (the projector), tuned/"
 say "(the adapter, its projector, and metrics.jsonl). Ask it more:"
-say "  ${striate#"$root/"} chat --model $out/base --adapter $out/tuned --image $picture"
+say "  ${striate#"$root/"} chat --model $out/base --adapter $out/tuned --image $world/held_out/000000.png"
 say "A published model goes the same way: docs/training.md."
 say "[5/5] Demo: $(seconds_since "$started")"
