@@ -1,0 +1,332 @@
+#include "striate/train/plan.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <set>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/model/architectures.h"
+#include "striate/model/name_map.h"
+#include "striate/model/tensor_list.h"
+#include "striate/train/optimizer.h"
+#include "striate/train/train_pass.h"
+#include "striate/train/tunable.h"
+#include "tests/support/paths.h"
+#include "tests/support/tiny_model.h"
+
+namespace striate {
+namespace {
+
+using testing::HasSubstr;
+
+// An allocator for CPU tensors that counts the bytes they hold, and the most they held. A piece's size stands in front
+// of it.
+class CountingAllocator final : public c10::Allocator {
+ public:
+  // The process has one, and tensors outlive tests: it counts from the first use on.
+  static CountingAllocator& installed() {
+    static CountingAllocator* allocator = [] {
+      auto* made = new CountingAllocator();
+      c10::SetCPUAllocator(made, /*priority=*/1);
+      return made;
+    }();
+    return *allocator;
+  }
+
+  c10::DataPtr allocate(std::size_t bytes) override {
+    const std::size_t whole = (bytes + 2 * kFront - 1) / kFront * kFront;
+    auto* base = static_cast<std::byte*>(std::aligned_alloc(kFront, whole));
+    if (base == nullptr) throw std::bad_alloc();
+    std::memcpy(base, &bytes, sizeof bytes);
+    const std::int64_t now = now_ += static_cast<std::int64_t>(bytes);
+    std::int64_t most = most_;
+    while (now > most && !most_.compare_exchange_weak(most, now)) {
+    }
+    return {base + kFront, base + kFront, &release, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+
+  std::int64_t now() const { return now_; }
+  std::int64_t most() const { return most_; }
+  void forget_most() { most_ = now_.load(); }
+
+ private:
+  static constexpr std::size_t kFront = 64;
+
+  static void release(void* piece) {
+    auto* base = static_cast<std::byte*>(piece) - kFront;
+    std::size_t bytes = 0;
+    std::memcpy(&bytes, base, sizeof bytes);
+    installed().now_ -= static_cast<std::int64_t>(bytes);
+    std::free(base);
+  }
+
+  std::atomic<std::int64_t> now_ = 0;
+  std::atomic<std::int64_t> most_ = 0;
+};
+
+ModelConfig planned_config(DecoderKind kind) {
+  ModelConfig config = test::tiny_config({.kind = kind, .layers = 5, .vocab_size = 600});
+  config.decoder.hidden_size = 96;
+  config.decoder.mlp_size = 208;
+  config.decoder.heads = 6;
+  config.decoder.kv_heads = kind == DecoderKind::kPhi3 ? 6 : 3;
+  config.decoder.head_dim = 16;
+  config.vision->image_size = 56;
+  config.projector->out_size = 96;
+  return config;
+}
+
+std::unique_ptr<Lvlm> make_model(const ModelConfig& config, at::ScalarType stored, Compute compute) {
+  const test::TemporaryFolder folder;
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    const at::Tensor values = at::randn(spec.shape, generator) * 0.05;
+    tensors.emplace_back(file_name(spec.name, Naming::kOriginal), values.to(stored));
+  }
+  write_safetensors(folder.path() / "w.safetensors", tensors);
+  WeightSource weights;
+  weights.add(open_safetensors(folder.path() / "w.safetensors"));
+  return std::make_unique<Lvlm>(config, weights, Placement{at::kCPU, compute});
+}
+
+constexpr std::int64_t kSamples = 40;
+constexpr std::int64_t kRows = 16;     // of a picture
+constexpr std::int64_t kText = 44;     // tokens beside it
+constexpr std::int64_t kLearned = 20;  // of them
+
+PackedBatch planned_batch(const ModelConfig& config, Compute compute) {
+  std::vector<Sample> samples;
+  for (std::int64_t s = 0; s < kSamples; ++s) {
+    Sample sample;
+    sample.key = static_cast<std::uint64_t>(s);
+    sample.input_ids = {kImageToken};
+    sample.labels = {kIgnoreLabel};
+    for (std::int64_t t = 0; t < kText; ++t) {
+      sample.input_ids.push_back((7 * t + s) % config.decoder.vocab_size);
+      sample.labels.push_back(t < kText - kLearned ? kIgnoreLabel : sample.input_ids.back());
+    }
+    sample.images = {at::randn({kRows, config.vision->hidden_size}).to(compute_dtype(compute))};
+    samples.push_back(std::move(sample));
+  }
+  return pack(samples);
+}
+
+constexpr PlannedStream kStream = {.tokens = kSamples * (kRows + kText),
+                                   .image_rows = kSamples * kRows,
+                                   .targets = kSamples * kLearned,
+                                   .samples = kSamples};
+
+struct Case {
+  std::string name;
+  DecoderKind kind = DecoderKind::kLlama;
+  TuneOptions tune;
+  at::ScalarType stored = at::kFloat;
+  Compute compute = Compute::kFloat32;
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
+TuneOptions tune_options(Stage stage, std::vector<std::int64_t> layers, TuneKind kind = TuneKind::kLora) {
+  TuneOptions options;
+  options.stage = stage;
+  options.kind = kind;
+  options.layers = std::move(layers);
+  options.lora.rank = 8;
+  return options;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  const auto add = [&](std::string name, TuneOptions tune) -> Case& {
+    Case& added = all.emplace_back();
+    added.name = std::move(name);
+    added.tune = std::move(tune);
+    return added;
+  };
+  add("UniformAdapters", tune_options(Stage::kTune, {0, 2, 4}));
+  add("EveryLayerAdapters", tune_options(Stage::kTune, {0, 1, 2, 3, 4}));
+  add("PhiAdapters", tune_options(Stage::kTune, {0, 2, 4})).kind = DecoderKind::kPhi3;
+  add("NoDropout", tune_options(Stage::kTune, {1, 3})).tune.lora.dropout = 0;
+  add("FrozenProjectorTop", tune_options(Stage::kTune, {3, 4})).tune.freeze_projector = true;
+  add("FewTargets", tune_options(Stage::kTune, {1, 3})).tune.lora.targets = {"q_proj", "down_proj"};
+  add("WholeLayers", tune_options(Stage::kTune, {0, 2}, TuneKind::kFull));
+  add("Align", tune_options(Stage::kAlign, {}));
+  add("Pretrain", tune_options(Stage::kPretrain, {}));
+  add("PhiPretrain", tune_options(Stage::kPretrain, {})).kind = DecoderKind::kPhi3;
+  add("StoredInBf16", tune_options(Stage::kTune, {0, 2, 4})).stored = at::kBFloat16;
+  if (best_compute() == Compute::kBFloat16) {
+    Case& bf16 = add("ComputedInBf16", tune_options(Stage::kTune, {0, 2, 4}));
+    bf16.stored = at::kBFloat16;
+    bf16.compute = Compute::kBFloat16;
+  }
+  return all;
+}
+
+PlanRequest request_of(const Case& c) {
+  PlanRequest request;
+  request.config = planned_config(c.kind);
+  request.tune = c.tune;
+  request.compute = c.compute;
+  request.stream = kStream;
+  const at::ScalarType stored = c.stored;
+  request.stored_type = [stored](const std::string&) { return stored; };
+  return request;
+}
+
+class PlanAgainstReality : public testing::TestWithParam<Case> {};
+
+void expect_near_plan(std::int64_t measured, std::int64_t planned, const std::string& what) {
+  EXPECT_NEAR(static_cast<double>(planned) / static_cast<double>(measured), 1.0, 0.1)
+      << what << ": planned " << planned << ", measured " << measured;
+}
+
+TEST_P(PlanAgainstReality, MemoryIsWithinATenth) {
+  const Case& c = GetParam();
+  CountingAllocator& tensors = CountingAllocator::installed();
+  const TrainingCost cost = plan_cost(request_of(c));
+  const auto model = make_model(planned_config(c.kind), c.stored, c.compute);
+  const std::int64_t before = tensors.now();
+  Tunable tunable(*model, c.tune);
+  AdamW optimizer(tunable.parameters(), {});
+  EXPECT_EQ(cost.parameters, tunable.parameters().count());
+  EXPECT_EQ(cost.lowest_backward_layer, tunable.lowest_backward_layer());
+  expect_near_plan(tensors.now() - before, cost.memory.parameters + cost.memory.gradients + cost.memory.moments,
+                   "parameters and optimiser");
+  const PackedBatch batch = planned_batch(model->config(), c.compute);
+  ASSERT_EQ(batch.tokens(), kStream.tokens);
+  ASSERT_EQ(batch.targets.size(0), kStream.targets);
+  EXPECT_EQ(static_cast<std::int64_t>(batch.image_features.nbytes()), cost.memory.features);
+  for (const ActivationPolicy policy : kPolicies) {
+    TrainPass pass(tunable, policy);
+    pass.run(batch, 1.0, 0);  // what is made once and kept is not a step's
+    const std::int64_t base = tensors.now();
+    tensors.forget_most();
+    pass.run(batch, 1.0, 1);
+    expect_near_plan(tensors.most() - base, cost.memory.activations[static_cast<std::size_t>(policy)],
+                     policy_name(policy));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Plan, PlanAgainstReality, testing::ValuesIn(cases()),
+                         [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+
+PlanRequest llava_7b(std::vector<std::int64_t> layers) {
+  PlanRequest request;
+  request.config = find_architecture("llava-1.5-7b").config;
+  request.tune.layers = std::move(layers);
+  request.compute = Compute::kBFloat16;
+  request.on_gpu = true;
+  request.stream = {.tokens = 8192, .image_rows = 8 * 576, .targets = 1024, .samples = 8};
+  return request;
+}
+
+TEST(Plan, CountsLlavasOwnParameters) {
+  const TrainingCost cost = plan_cost(llava_7b({0, 4, 8, 12, 18, 22, 26, 30}));
+  // Rank 128 on the seven linears of a layer: 128 * (4 * 8192 + 3 * 15104) a layer; the projector 4096 * (1024 + 4096 +
+  // 2).
+  EXPECT_EQ(cost.adapter, 8 * 128 * (4 * 8192 + 3 * 15104));
+  EXPECT_EQ(cost.projector, 4096 * (1024 + 4096 + 2));
+  EXPECT_EQ(cost.decoder, 0);
+  EXPECT_NEAR(static_cast<double>(cost.model), 7.06e9, 0.05e9);
+  EXPECT_NEAR(static_cast<double>(cost.memory.weights), 2 * 7.06e9, 0.1e9);
+  EXPECT_EQ(cost.memory.moments, cost.parameters * 8);
+  // Two operations a weight: 6.48 billion in the layers, less the last layer's MLP and output where nothing is learned.
+  EXPECT_NEAR(cost.operations.forward, 2 * 6.48e9, 1.0e9);
+  EXPECT_NEAR(cost.operations.head, 2 * 2 * 32000.0 * 4096 * 1024 / 8192, 1);
+}
+
+TEST(Plan, AFrozenProjectorEndsTheWayBackAtTheLowestLayer) {
+  PlanRequest request = llava_7b({28, 29, 30, 31});
+  const TrainingCost through = plan_cost(request);
+  request.tune.freeze_projector = true;
+  const TrainingCost cut = plan_cost(request);
+  EXPECT_EQ(through.lowest_backward_layer, 0);
+  EXPECT_EQ(cut.lowest_backward_layer, 28);
+  EXPECT_EQ(through.operations.recompute[0], 0);
+  EXPECT_LT(cut.operations.input_gradient, 0.2 * through.operations.input_gradient);
+  EXPECT_LT(cut.memory.activations[0], through.memory.activations[0] / 4);
+}
+
+TEST(Plan, MoreRecomputingTakesLessMemoryAndMoreOperations) {
+  const TrainingCost cost = plan_cost(llava_7b({0, 8, 16, 24}));
+  EXPECT_GT(cost.memory.activations[0], cost.memory.activations[1]);
+  EXPECT_GT(cost.memory.activations[1], cost.memory.activations[2]);
+  EXPECT_LT(cost.operations.total(ActivationPolicy::kKeep), cost.operations.total(ActivationPolicy::kRecomputeMlp));
+  EXPECT_LT(cost.operations.total(ActivationPolicy::kRecomputeMlp),
+            cost.operations.total(ActivationPolicy::kRecomputeLayer));
+  const MemoryPlan& memory = cost.memory;
+  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kKeep)), ActivationPolicy::kKeep);
+  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kKeep) - 1), ActivationPolicy::kRecomputeMlp);
+  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kRecomputeMlp) - 1),
+            ActivationPolicy::kRecomputeLayer);
+  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kRecomputeLayer) - 1), std::nullopt);
+}
+
+TEST(Plan, ARegionCostsLessThanEveryLayer) {
+  const PlanRequest region = llava_7b({0, 4, 8, 12, 16, 20, 24, 28});
+  const TrainingCost some = plan_cost(region);
+  const TrainingCost all = plan_cost(with_all_layers(region));
+  EXPECT_EQ(all.adapter, 4 * some.adapter);
+  EXPECT_LT(some.operations.total(ActivationPolicy::kKeep), all.operations.total(ActivationPolicy::kKeep));
+  EXPECT_LT(some.memory.total(ActivationPolicy::kKeep), all.memory.total(ActivationPolicy::kKeep));
+}
+
+TEST(Plan, AdviceMakesTheRunFit) {
+  const PlanRequest request = with_all_layers(llava_7b({}));
+  const std::int64_t least = plan_cost(request).memory.total(ActivationPolicy::kRecomputeLayer);
+  EXPECT_TRUE(advise(request, least).empty());
+  const std::vector<Advice> advice = advise(request, least - 1'000'000'000);
+  ASSERT_FALSE(advice.empty());
+  EXPECT_TRUE(advice.front().fits);
+  EXPECT_LE(advice.front().memory, least - 1'000'000'000);
+  std::set<std::string> changes;
+  for (const Advice& one : advice) changes.insert(one.change.substr(0, one.change.find(' ')));
+  EXPECT_EQ(changes, (std::set<std::string>{"--layers", "--lora-r", "--tokens-per-stream"}));
+  for (const Advice& one : advise(request, 1'000'000'000)) EXPECT_FALSE(one.fits) << one.change;
+}
+
+TEST(Plan, KnowsMachinesByName) {
+  EXPECT_EQ(find_hardware("a100-80").memory, std::int64_t{80} << 30);
+  EXPECT_LT(usable_memory(find_hardware("a100-80")), std::int64_t{76} << 30);
+  EXPECT_FALSE(find_hardware("this").gpu);
+  try {
+    find_hardware("a100-8");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.hint(), HasSubstr("a100-80"));
+  }
+}
+
+TEST(Plan, RefusesWhatTrainingWouldRefuse) {
+  PlanRequest request = llava_7b({32});
+  EXPECT_THROW(plan_cost(request), Error);
+  request = llava_7b({0});
+  request.tune.lora.targets = {"qkv_proj"};
+  EXPECT_THROW(plan_cost(request), Error);
+  request = llava_7b({0});
+  request.stream.targets = 9000;
+  EXPECT_THROW(plan_cost(request), Error);
+  request = llava_7b({});
+  request.tune.stage = Stage::kAlign;
+  request.tune.freeze_projector = true;
+  EXPECT_THROW(plan_cost(request), Error);
+}
+
+}  // namespace
+}  // namespace striate
