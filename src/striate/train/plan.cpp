@@ -125,7 +125,8 @@ void plan_memory(const PlanRequest& request, TrainingCost& cost) {
   memory.gradients = cost.parameters * 4;
   memory.moments = cost.parameters * 8;
   if (config.vision) {
-    memory.features = request.stream.image_rows * config.vision->hidden_size * element_of(request.compute);
+    memory.features =
+        request.streams * request.stream.image_rows * config.vision->hidden_size * element_of(request.compute);
     memory.tower = tower_bytes(request);
   }
   const PassShape shape{config, request.tune, request.compute, request.on_gpu, weight_element};
