@@ -3,11 +3,11 @@
 # without a package manager (docs/gpu.md). Run it where the packages are installed ('make setup'); the other machine
 # needs x86-64 Linux with a glibc and a g++ no older than this one's, cmake, ninja, and a PyTorch.
 #
-#   scripts/relocatable-prefix.sh DIR [ARCHIVE.tar.xz]
+#   scripts/relocatable-prefix.sh DIR [ARCHIVE.tar.gz]
 #
 # There:  cmake -C DIR/striate-prefix.cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
 . "$(dirname "$0")/lib.sh"
-[ $# -ge 1 ] || fail "no folder named" "scripts/relocatable-prefix.sh DIR [ARCHIVE.tar.xz]"
+[ $# -ge 1 ] || fail "no folder named" "scripts/relocatable-prefix.sh DIR [ARCHIVE.tar.gz]"
 prefix=$(realpath -m "$1")
 archive=${2:-}
 command -v dpkg-query >/dev/null || fail "this is not Debian: the packages cannot be told apart" "run it where 'make setup' installed them"
@@ -32,10 +32,11 @@ choose() {
   done
 }
 
-# copy FILE: to the same place under the prefix, as if that were /usr; links stay links.
+# copy FILE: to the same place under the prefix, as if that were /usr; links stay links. Headers that Debian keeps apart
+# by architecture join the others: no compiler elsewhere looks for them there.
 copy() {
   local file=$1 target=$prefix/${1#/usr/}
-  target=${target/"$prefix//lib"/"$prefix/lib"}
+  target=${target/"$prefix/include/$triple/"/"$prefix/include/"}
   mkdir -p "${target%/*}"
   cp -a "$file" "$target"
 }
@@ -114,7 +115,7 @@ write_cmake_cache() {
 # Made by scripts/relocatable-prefix.sh: cmake -C this file, from wherever the folder lies.
 set(_prefix "\${CMAKE_CURRENT_LIST_DIR}")
 set(CMAKE_PREFIX_PATH "\${_prefix}" CACHE STRING "")
-set(CMAKE_INCLUDE_PATH "\${_prefix}/include;\${_prefix}/include/$triple" CACHE STRING "")
+set(CMAKE_INCLUDE_PATH "\${_prefix}/include" CACHE STRING "")
 set(CMAKE_LIBRARY_PATH "\${_prefix}/lib/$triple" CACHE STRING "")
 set(PKG_CONFIG_EXECUTABLE "\${_prefix}/bin/pkg-config" CACHE FILEPATH "")
 file(GLOB _configs "\${_prefix}/lib/$triple/cmake/*/*onfig.cmake" "\${_prefix}/share/cmake/*/*onfig.cmake"
@@ -142,6 +143,6 @@ broken=$(find "$prefix" -xtype l)
 [ -z "$broken" ] || fail "links that lead nowhere: $(head -3 <<<"$broken" | tr '\n' ' ')" "report it: a package is laid out in a new way"
 say "$prefix: ${#chosen[@]} packages, $(du -sh "$prefix" | cut -f1), in $(seconds_since "$started")"
 if [ -n "$archive" ]; then
-  tar -C "$(dirname "$prefix")" -cJf "$archive" "$(basename "$prefix")"
+  tar -C "$(dirname "$prefix")" -caf "$archive" "$(basename "$prefix")"
   say "$archive: $(du -h "$archive" | cut -f1)"
 fi
