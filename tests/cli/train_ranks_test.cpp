@@ -105,6 +105,18 @@ TEST_F(TrainRanks, ADeadRankEndsTheOthersWithinAMinute) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
 }
 
+TEST_F(TrainRanks, AFrozenRankEndsTheOthersWithinAMinute) {
+  // Rank 0 keeps the store that the others watch each other through: the harder case.
+  auto processes = start(2, command("ice", {"--steps", "500000", "--save-every", "0"}));
+  processes[0]->wait_until([&] { return metrics_of(file("ice")).size() >= 3; });
+  const auto begin = std::chrono::steady_clock::now();
+  processes[0]->send(SIGSTOP);
+  const CommandResult result = processes[1]->wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("error: rank 0 does not answer"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+}
+
 TEST_F(TrainRanks, ARankThatFailsTellsTheOthersWhy) {
   const std::string port = std::to_string(free_port());
   std::vector<std::unique_ptr<Background>> processes;

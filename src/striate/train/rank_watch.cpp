@@ -37,6 +37,7 @@ struct RankWatch::State {
   mutable std::mutex mutex;
   std::condition_variable wake;
   bool stopping = false;
+  bool ended = false;  // the thread touches nothing any more
   std::optional<std::string> problem;
   Clock::time_point last_round = Clock::now();
   std::string failure;  // of our own, to be told
@@ -100,9 +101,14 @@ void RankWatch::State::run() {
     std::unique_lock lock(mutex);
     last_round = Clock::now();
     if (found && !stopping && !problem) problem = found;
-    if (stopping || problem) return;
-    wake.wait_for(lock, kBeat, [this] { return stopping || (!failure.empty() && !told); });
-    if (stopping) return;
+    if (!stopping && !problem) {
+      wake.wait_for(lock, kBeat, [this] { return stopping || (!failure.empty() && !told); });
+    }
+    if (stopping || problem) {
+      ended = true;
+      wake.notify_all();
+      return;
+    }
   }
 }
 
@@ -116,12 +122,14 @@ RankWatch::RankWatch(c10::intrusive_ptr<c10d::Store> store, int rank, int size) 
 
 RankWatch::~RankWatch() {
   stop();
-  const bool stuck = problem().has_value();
-  if (!state_->thread.joinable()) return;
-  if (stuck) {
-    state_->thread.detach();
-  } else {
+  constexpr std::chrono::seconds kPatience{3};
+  std::unique_lock lock(state_->mutex);
+  const bool ended = state_->wake.wait_for(lock, kPatience, [this] { return state_->ended; });
+  lock.unlock();
+  if (ended) {
     state_->thread.join();
+  } else {
+    state_->thread.detach();  // in a call to a store that does not answer
   }
 }
 

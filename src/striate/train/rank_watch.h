@@ -14,7 +14,7 @@ class RankWatch {
  public:
   // `store` is used by this object alone: its calls may block for long.
   RankWatch(c10::intrusive_ptr<c10d::Store> store, int rank, int size);
-  // Waits for the thread, unless it may be stuck in a call to a store that is gone.
+  // Waits for the thread, unless it is stuck in a call to a store that does not answer.
   ~RankWatch();
   RankWatch(const RankWatch&) = delete;
   RankWatch& operator=(const RankWatch&) = delete;
