@@ -78,6 +78,15 @@ PictureFeatures::PictureFeatures(const Lvlm& model, const PictureOptions& option
   }
 }
 
+PictureFeatures::~PictureFeatures() {
+  finish_writes();
+}
+
+void PictureFeatures::finish_writes() {
+  for (std::future<void>& write : writes_) write.wait();
+  writes_.clear();
+}
+
 LoadedPicture PictureFeatures::load(const std::string& name) {
   const std::filesystem::path file = folder().resolve(name);
   LoadedPicture picture{file.string(), {}, memory_.get(file.string()), {}};
@@ -101,8 +110,7 @@ at::Tensor PictureFeatures::pixels(const std::string& name) const {
 }
 
 std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::function<LoadedPicture()>& next) {
-  for (std::future<void>& write : writes_) write.wait();
-  writes_.clear();
+  finish_writes();
   std::vector<at::Tensor> results(count);
   std::vector<Waiting> waiting;
   std::unordered_map<std::string, std::size_t> first;  // a picture shown twice is looked at once

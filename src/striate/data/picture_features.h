@@ -48,6 +48,10 @@ class PictureFeatures {
  public:
   // A model without a vision tower has no pictures to load.
   PictureFeatures(const Lvlm& model, const PictureOptions& options, WorkerPool& pool);
+  // Waits for the features that the pool is still writing to disk.
+  ~PictureFeatures();
+  PictureFeatures(const PictureFeatures&) = delete;
+  PictureFeatures& operator=(const PictureFeatures&) = delete;
 
   // Both may be called from any thread. Throw BadSample.
   LoadedPicture load(const std::string& name);
@@ -73,6 +77,7 @@ class PictureFeatures {
   const PictureFolder& folder() const { return checker_.folder(); }
   void look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results);
   void keep(const LoadedPicture& picture, const at::Tensor& features);
+  void finish_writes();
 
   const Lvlm* model_;
   WorkerPool* pool_;
