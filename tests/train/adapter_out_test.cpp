@@ -158,7 +158,8 @@ TEST_P(Outcome, TensorsTakeTheTypeThatIsAskedFor) {
   ModelOutOptions half;
   half.dtype = at::kBFloat16;
   write_model(out(), *trained, *base_, half);
-  for (const TensorInfo& info : open_weight_directory(out())->tensors()) EXPECT_EQ(info.dtype, at::kBFloat16);
+  const auto written = open_weight_directory(out());
+  for (const TensorInfo& info : written->tensors()) EXPECT_EQ(info.dtype, at::kBFloat16);
   const nlohmann::json config = read_json_file(out() / "config.json");
   EXPECT_NE(config.dump().find("bfloat16"), std::string::npos);
 }
