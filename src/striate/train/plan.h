@@ -33,7 +33,8 @@ struct MemoryPlan {
   std::int64_t parameters = 0;  // trained: fp32 masters, and their bf16 copies in bf16 compute
   std::int64_t gradients = 0;   // fp32
   std::int64_t moments = 0;     // AdamW's two, fp32
-  // The features of a step's streams, and what the vision tower holds while it looks at a batch of pictures (before the pass).
+  // The features of a step's streams, and what the vision tower holds while it looks at a batch of pictures (before the
+  // pass).
   std::int64_t features = 0;
   std::int64_t tower = 0;
   // While a pass runs, by policy: keep, recompute-mlp, recompute-layer.
