@@ -24,6 +24,7 @@
 #include "bench/train_step/product_floor.h"
 #include "bench/train_step/train_work.h"
 #include "striate/base/error.h"
+#include "striate/base/memory.h"
 #include "striate/tensor/weight_file.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/train_pass.h"
@@ -206,6 +207,7 @@ int run(int argc, char** argv) {
 }  // namespace striate::bench
 
 int main(int argc, char** argv) {
+  striate::keep_freed_memory();  // as the program does
   try {
     return striate::bench::run(argc, argv);
   } catch (const striate::Error& error) {

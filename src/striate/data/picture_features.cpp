@@ -60,10 +60,10 @@ std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess
                        compute_name(model.placement().compute), "\n", sha256_of(features)));
 }
 
-std::int64_t tower_batch(const Lvlm& model) {
-  const std::int64_t rows = model.placement().device.is_cpu() ? kRowsOnCpu : kRowsOnGpu;
+std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu) {
+  const std::int64_t rows = on_gpu ? kRowsOnGpu : kRowsOnCpu;
   std::int64_t batch = 1;
-  while (batch < kMostPictures && 2 * batch * model.config().vision->tokens() <= rows) batch *= 2;
+  while (batch < kMostPictures && 2 * batch * tower.tokens() <= rows) batch *= 2;
   return batch;
 }
 
@@ -71,7 +71,7 @@ PictureFeatures::PictureFeatures(const Lvlm& model, const PictureOptions& option
     : model_(&model),
       pool_(&pool),
       checker_({options.images, model.config().vision ? preprocess_of(model, options) : PreprocessConfig{}}),
-      batch_(model.config().vision ? tower_batch(model) : 0),
+      batch_(model.config().vision ? tower_batch(*model.config().vision, !model.placement().device.is_cpu()) : 0),
       memory_(options.cache_bytes) {
   if (!options.cache_folder.empty() && model.config().vision) {
     stored_ = std::make_unique<FeatureFolder>(options.cache_folder, tower_identity(model, folder().config()));

@@ -41,7 +41,7 @@ std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess
 
 // How many pictures the tower is given at once: always the same number, so that a picture's features do not depend on
 // which others happen to be in the caches.
-std::int64_t tower_batch(const Lvlm& model);
+std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu);
 
 // Model and pool must outlive it. Pictures must not change while it lives.
 class PictureFeatures {

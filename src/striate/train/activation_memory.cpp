@@ -317,17 +317,6 @@ class PassLedger {
 
 }  // namespace
 
-LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name) {
-  if (tune.stage == Stage::kPretrain) return LinearState::kTrained;
-  if (tune.stage == Stage::kAlign) return LinearState::kFrozen;
-  if (std::find(tune.layers.begin(), tune.layers.end(), layer) == tune.layers.end()) return LinearState::kFrozen;
-  if (tune.kind == TuneKind::kFull) return LinearState::kTrained;
-  const std::vector<std::string>& targets = tune.lora.targets;
-  const std::string last = name.substr(name.rfind('.') + 1);
-  const bool chosen = targets.empty() || std::find(targets.begin(), targets.end(), last) != targets.end();
-  return chosen ? LinearState::kAdapter : LinearState::kFrozen;
-}
-
 bool trains_below_decoder(const ModelConfig& config, const TuneOptions& tune) {
   return tune.stage == Stage::kPretrain || tune.tune_vision_tower || (config.projector && !tune.freeze_projector);
 }

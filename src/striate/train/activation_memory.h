@@ -39,9 +39,4 @@ std::int64_t lowest_backward_layer(const ModelConfig& config, const TuneOptions&
 // Whether gradients reach the stream's first layer, as Tunable::trains_below_decoder().
 bool trains_below_decoder(const ModelConfig& config, const TuneOptions& tune);
 
-// What training makes of a linear.
-enum class LinearState { kFrozen, kAdapter, kTrained };
-// Of linear `name` (as decoder_linears() calls it) in a decoder layer.
-LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name);
-
 }  // namespace striate

@@ -5,6 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/data/picture_features.h"
 #include "striate/model/decoder_layer.h"
 #include "striate/model/tensor_list.h"
 
@@ -43,31 +44,6 @@ bool is_loaded(const ModelConfig& config, const TensorSpec& spec) {
   return spec.layer < config.vision->layers_run() && spec.name.find("post_layernorm") == std::string::npos;
 }
 
-void check(const PlanRequest& request) {
-  const TuneOptions& tune = request.tune;
-  const DecoderConfig& decoder = request.config.decoder;
-  const bool projector = request.config.projector && !tune.freeze_projector;
-  if (tune.stage == Stage::kAlign && !projector) {
-    throw invalid_input("aligning trains the projector alone, and there is none that may change",
-                        "give a vision-language model, without --freeze-projector");
-  }
-  if (tune.stage != Stage::kTune) return;
-  for (const std::int64_t layer : tune.layers) {
-    if (layer >= 0 && layer < decoder.layers) continue;
-    throw invalid_input(cat("layer ", layer, " is outside the decoder"),
-                        cat("it has layers 0 to ", decoder.layers - 1));
-  }
-  if (tune.layers.empty() && !projector) throw invalid_input("nothing to train", "choose layers");
-  std::vector<std::string> known;
-  for (const LinearShape& shape : decoder_linears(decoder)) known.push_back(last_name(shape.name));
-  for (const std::string& target : tune.lora.targets) {
-    if (std::find(known.begin(), known.end(), target) == known.end()) {
-      throw invalid_input(cat("no linear of the decoder's layers is called ", target),
-                          cat("this model has ", join(known, ", ")));
-    }
-  }
-}
-
 void count_parameters(const PlanRequest& request, TrainingCost& cost) {
   const ModelConfig& config = request.config;
   for (const TensorSpec& spec : expected_tensors(config)) {
@@ -95,20 +71,13 @@ std::int64_t frozen_bytes(const PlanRequest& request, const TensorSpec& spec) {
   return spec.numel() * static_cast<std::int64_t>(c10::elementSize(stored));
 }
 
-std::int64_t tower_images(const PlanRequest& request) {
-  // As tower_batch() in data/picture_features.cpp.
-  const std::int64_t rows = request.on_gpu ? 16384 : 1024;
-  std::int64_t batch = 1;
-  while (batch < 16 && 2 * batch * request.config.vision->tokens() <= rows) batch *= 2;
-  return batch;
-}
-
 // The widest moment of a tower's layer: its stream, norm and heads, or the MLP's inner rows before and after.
 std::int64_t tower_bytes(const PlanRequest& request) {
   if (!request.config.vision || request.tune.tune_vision_tower) return 0;
   const VisionConfig& v = *request.config.vision;
-  const std::int64_t rows = tower_images(request) * (v.grid() * v.grid() + 1);
-  const std::int64_t pixels = tower_images(request) * v.channels * v.image_size * v.image_size * 4;
+  const std::int64_t images = tower_batch(v, request.on_gpu);
+  const std::int64_t rows = images * (v.grid() * v.grid() + 1);
+  const std::int64_t pixels = images * v.channels * v.image_size * v.image_size * 4;
   return pixels + rows * (5 * v.hidden_size + 2 * v.mlp_size) * element_of(request.compute);
 }
 
@@ -252,7 +221,7 @@ double OperationsPlan::total(ActivationPolicy policy) const {
 }
 
 TrainingCost plan_cost(const PlanRequest& request) {
-  check(request);
+  check_tune_options(request.config, request.tune);
   const PlannedStream& stream = request.stream;
   if (stream.tokens < 1 || stream.targets < 1 || stream.targets > stream.tokens || stream.samples < 1 ||
       stream.image_rows < 0 || stream.image_rows > stream.tokens) {

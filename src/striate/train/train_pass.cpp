@@ -154,7 +154,7 @@ Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
   result.x = model.decoder().embed(batch.token_ids);
   ProjectorForward projected = model.projector()->train_forward(features.to(model.placement().device));
   result.x.index_copy_(0, batch.image_slots.to(result.x.device()), projected.y);
-  if (tunable.trains_below_decoder()) result.projector = std::move(projected.tape);
+  if (model.projector()->linear(0).trains() || result.tower) result.projector = std::move(projected.tape);
   return result;
 }
 

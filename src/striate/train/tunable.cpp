@@ -99,9 +99,7 @@ void Builder::add_adapters(std::int64_t layer) {
   const LoraOptions& lora = options_.lora;
   const at::Device device = model_.placement().device;
   for (const auto& [name, linear] : std::vector(block.linears())) {
-    const bool chosen = lora.targets.empty() ||
-                        std::find(lora.targets.begin(), lora.targets.end(), last_name(name)) != lora.targets.end();
-    if (!chosen) continue;
+    if (linear_state(options_, layer, name) != LinearState::kAdapter) continue;
     const FrozenMatrix matrix = linear->matrix();
     const std::string prefix = cat("model.layers.", layer, ".", name);
     const std::string a_name = prefix + ".lora_A.weight";
@@ -136,14 +134,15 @@ void Builder::add_embedding_head_and_norm() {
   }
 }
 
-void check_lora(const Lvlm& model, const LoraOptions& lora) {
-  if (lora.rank < 1)
+void check_lora(const DecoderConfig& decoder, const LoraOptions& lora) {
+  if (lora.rank < 1) {
     throw invalid_input(cat("LoRA of rank ", lora.rank), "use a rank of 1 or more; the paper's is 128");
+  }
   if (!(lora.dropout >= 0.0 && lora.dropout < 1.0)) {
     throw invalid_input(cat("LoRA dropout ", lora.dropout), "use a probability from 0 to below 1");
   }
   std::vector<std::string> known;
-  for (const LinearShape& shape : decoder_linears(model.config().decoder)) known.push_back(last_name(shape.name));
+  for (const LinearShape& shape : decoder_linears(decoder)) known.push_back(last_name(shape.name));
   for (const std::string& target : lora.targets) {
     if (std::find(known.begin(), known.end(), target) == known.end()) {
       throw invalid_input(cat("no linear of the decoder's layers is called ", target),
@@ -152,8 +151,7 @@ void check_lora(const Lvlm& model, const LoraOptions& lora) {
   }
 }
 
-void check_layers(const Lvlm& model, const std::vector<std::int64_t>& layers) {
-  const auto count = static_cast<std::int64_t>(model.decoder().layers().size());
+void check_layers(std::int64_t count, const std::vector<std::int64_t>& layers) {
   if (std::set<std::int64_t>(layers.begin(), layers.end()).size() != layers.size()) {
     throw invalid_input("the region names a layer twice", "name every layer once");
   }
@@ -175,41 +173,56 @@ void check_no_adapters(const Lvlm& model) {
 
 }  // namespace
 
-Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), options_(options) {
-  check_no_adapters(model);
-  const bool has_projector = model.projector() != nullptr;
-  Builder builder(model, options_);
-  if (has_projector && !options.freeze_projector) builder.add_projector();
-  if (options.tune_vision_tower) {
-    if (model.tower() == nullptr) {
-      throw invalid_input("this model has no vision tower to train", "leave out --tune-vision-tower");
-    }
-    builder.add_vision_tower();
+LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name) {
+  if (tune.stage == Stage::kPretrain) return LinearState::kTrained;
+  if (tune.stage == Stage::kAlign) return LinearState::kFrozen;
+  if (std::find(tune.layers.begin(), tune.layers.end(), layer) == tune.layers.end()) return LinearState::kFrozen;
+  if (tune.kind == TuneKind::kFull) return LinearState::kTrained;
+  const std::vector<std::string>& targets = tune.lora.targets;
+  const bool chosen = targets.empty() || std::find(targets.begin(), targets.end(), last_name(name)) != targets.end();
+  return chosen ? LinearState::kAdapter : LinearState::kFrozen;
+}
+
+void check_tune_options(const ModelConfig& config, const TuneOptions& tune) {
+  const bool projector = config.projector && !tune.freeze_projector;
+  if (tune.tune_vision_tower && !config.vision) {
+    throw invalid_input("this model has no vision tower to train", "leave out --tune-vision-tower");
   }
-  if (options.stage == Stage::kAlign && (!has_projector || options.freeze_projector)) {
+  if (tune.stage == Stage::kAlign && !projector) {
     throw invalid_input(
-        has_projector ? "aligning with a frozen projector trains nothing" : "this model has no projector to align",
+        config.projector ? "aligning with a frozen projector trains nothing" : "this model has no projector to align",
         "align needs a vision tower and a projector that may change");
   }
+  if (tune.stage != Stage::kTune) return;
+  check_layers(config.decoder.layers, tune.layers);
+  if (tune.kind == TuneKind::kLora) check_lora(config.decoder, tune.lora);
+  if (tune.layers.empty() && !projector && !tune.tune_vision_tower) {
+    throw invalid_input("nothing to train", "choose layers, or leave the projector free");
+  }
+}
+
+Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), options_(options) {
+  check_tune_options(model.config(), options);
+  check_no_adapters(model);
+  Builder builder(model, options_);
+  if (model.projector() != nullptr && !options.freeze_projector) builder.add_projector();
+  if (options.tune_vision_tower) builder.add_vision_tower();
   if (options.stage == Stage::kTune) {
-    check_layers(model, options.layers);
-    if (options.kind == TuneKind::kLora) check_lora(model, options.lora);
     for (const std::int64_t layer : options.layers) {
       options.kind == TuneKind::kLora ? builder.add_adapters(layer) : builder.add_whole_layer(layer);
     }
   }
   if (options.stage == Stage::kPretrain) {
-    const auto count = static_cast<std::int64_t>(model.decoder().layers().size());
-    for (std::int64_t layer = 0; layer < count; ++layer) builder.add_whole_layer(layer);
+    for (std::int64_t layer = 0; layer < model.config().decoder.layers; ++layer) builder.add_whole_layer(layer);
     builder.add_embedding_head_and_norm();
   }
   parameters_ = ParameterSet(builder.take(), model.placement().compute);
   // The tower computes with whatever its parameters hold, now that they lie where they stay.
   for (const auto& parameter : parameters_.all()) {
-    if (parameter->group == ParameterGroup::kVisionTower)
+    if (parameter->group == ParameterGroup::kVisionTower) {
       model.tower()->replace_weight(parameter->name, parameter->value);
+    }
   }
-  if (parameters_.count() == 0) throw invalid_input("nothing to train", "choose layers, or leave the projector free");
 }
 
 bool Tunable::trains_below_decoder() const {

@@ -39,12 +39,20 @@ struct TuneOptions {
   std::uint64_t seed = 234;
 };
 
+// What training does to a decoder layer's linear.
+enum class LinearState { kFrozen, kAdapter, kTrained };
+// `name` as decoder_linears() gives it.
+LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name);
+
+// Throws InvalidInput for options that no model of this shape can be trained with: a layer or a target the decoder does
+// not have, a layer named twice, an impossible rank or dropout, parts the model lacks, nothing to train.
+void check_tune_options(const ModelConfig& config, const TuneOptions& tune);
+
 // Replaces the model's frozen linears by trained ones as the options say. A is drawn uniform in +-1/sqrt(in) (PEFT's
 // kaiming_uniform with a = sqrt 5), B is zero, both keyed by the seed and the parameter's name.
 class Tunable {
  public:
-  // Throws InvalidInput for a layer the decoder does not have, a target no linear is called, nothing to train, or
-  // adapters already on the model.
+  // Throws as check_tune_options does, and InvalidInput for a model with adapters already on it.
   Tunable(Lvlm& model, const TuneOptions& options);
 
   Lvlm& model() { return *model_; }
