@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 #include <thread>
+#include <vector>
 
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
@@ -38,6 +40,35 @@ TEST(FeatureCache, WhatIsLargerThanTheCacheIsNotKept) {
   cache.put("a", features(1));
   EXPECT_FALSE(cache.get("a").defined());
   EXPECT_EQ(cache.bytes(), 0);
+}
+
+TEST(FeatureCache, ItsMemoryIsThatOfItsFeaturesHoweverTheyComeAndGo) {
+  SlotArena arena;
+  std::vector<at::Tensor> kept;
+  for (int i = 0; i < 2000; ++i) {  // 64 kB each
+    at::Tensor copy = arena.copy(at::full({64, 256}, i, at::TensorOptions(at::kFloat)));
+    if (kept.size() < 500) {
+      kept.push_back(copy);
+    } else {
+      kept[static_cast<std::size_t>(i * 7919 % 500)] = copy;
+    }
+    ASSERT_EQ(copy[63][255].item<int>(), i);
+  }
+  EXPECT_LE(arena.bytes(), 501 * 65536 + (16 << 20));
+  std::set<const void*> places;
+  for (const at::Tensor& tensor : kept) places.insert(tensor.const_data_ptr());
+  EXPECT_EQ(places.size(), kept.size());
+  EXPECT_TRUE(at::equal(arena.copy(at::ones({3, 5}, at::kHalf).t()), at::ones({5, 3}, at::kHalf)));
+  EXPECT_EQ(arena.copy(at::empty({0, 4})).numel(), 0);
+}
+
+TEST(FeatureCache, TensorsOutliveTheArena) {
+  at::Tensor tensor;
+  {
+    SlotArena arena;
+    tensor = arena.copy(at::full({4, 16}, 3.0F));
+  }
+  EXPECT_TRUE(at::equal(tensor, features(3)));
 }
 
 class FeatureFolderTest : public testing::Test {

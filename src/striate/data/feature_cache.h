@@ -13,9 +13,11 @@
 #include <unordered_map>
 #include <utility>
 
+#include "striate/data/slot_arena.h"
+
 namespace striate {
 
-// Least recently used features make room for new ones. May be used from many threads.
+// Least recently used features make room for new ones. What is put is copied. May be used from many threads.
 class FeatureCache {
  public:
   explicit FeatureCache(std::int64_t most_bytes) : most_bytes_(most_bytes) {}
@@ -30,6 +32,7 @@ class FeatureCache {
  private:
   using Entry = std::pair<std::string, at::Tensor>;
 
+  SlotArena arena_;
   mutable std::mutex mutex_;
   std::int64_t most_bytes_;
   std::int64_t bytes_ = 0;
