@@ -102,7 +102,8 @@ LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std
 double logits_tolerance(double rounding, std::int64_t layers) {
   constexpr double kSameWeights = 1e-5;
   constexpr double kSafety = 4;
-  return kSameWeights + kSafety * rounding / std::sqrt(3.0) * std::sqrt(static_cast<double>(layers));
+  const auto products = static_cast<double>(4 * layers + 8);
+  return kSameWeights + kSafety * rounding / std::sqrt(3.0) * std::sqrt(products);
 }
 
 void require_same_logits(const LogitsDifference& difference, double tolerance, const std::string& what) {

@@ -44,9 +44,10 @@ struct LogitsDifference {
 LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
                                 const std::vector<at::Tensor>& other);
 
-// How far relative() may go: 1e-5 between equal weights in fp32, which is the order of sums. Weights of `layers`
-// decoder layers rounded by up to `rounding` each (FolderResult::rounding) differ by about rounding / sqrt(3) in a
-// product, and layers add such differences like a random walk; the tolerance is 4 times that.
+// How far relative() may go. Equal weights in fp32: 1e-5, which the order of sums explains. Weights rounded by up to
+// `rounding` each (FolderResult::rounding; an error of rounding / sqrt(3) at the mean) add an error of that share to
+// every product, and the products that stand one behind another, four in a decoder layer and eight more around them,
+// add up like a random walk; the tolerance is 4 times that.
 double logits_tolerance(double rounding, std::int64_t layers);
 
 // Throws Resource ("the export differs from its source by ...") when `difference` is beyond `tolerance`.
