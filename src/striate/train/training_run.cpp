@@ -174,7 +174,7 @@ class Run {
     model_ = load_model(*checkpoint_, request_.placement);
     TuneOptions tune = request_.tune;
     plan_.total_layers = model_->config().decoder.layers;
-    if (tune.stage == Stage::kTune) tune.layers = parse_layer_set(request_.layers, plan_.total_layers);
+    if (tune.stage == Stage::kTune) tune.layers = parse_layer_set(request_.layers, model_->config().decoder);
     tunable_ = std::make_unique<Tunable>(*model_, tune);
     optimizer_ = std::make_unique<AdamW>(tunable_->parameters(), request_.adamw);
     plan_.model = family_name(checkpoint_->config.family);
