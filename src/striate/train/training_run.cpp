@@ -183,7 +183,7 @@ class Run {
     TuneOptions tune = request_.tune;
     plan_.total_layers = model_->config().decoder.layers;
     if (tune.stage == Stage::kTune && !request_.projector_alone) {
-      tune.layers = parse_layer_set(request_.layers, plan_.total_layers);
+      tune.layers = parse_layer_set(request_.layers, model_->config().decoder);
     }
     tunable_ = std::make_unique<Tunable>(*model_, tune);
     optimizer_ = std::make_unique<AdamW>(tunable_->parameters(), request_.adamw);
@@ -203,7 +203,7 @@ class Run {
     options.temperature = teacher.temperature;
     options.original = teacher.original;
     if (!teacher.hidden_layers.empty()) {
-      options.layers = parse_layer_set(teacher.hidden_layers, plan_.total_layers);
+      options.layers = parse_layer_set(teacher.hidden_layers, model_->config().decoder);
     }
     distillation_ = std::make_unique<Distillation>(*teacher_, model_->config(), std::move(options));
   }
