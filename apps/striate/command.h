@@ -21,6 +21,7 @@ void add_tokenize(CLI::App& app, Run& run);
 void add_chat(CLI::App& app, Run& run);
 void add_train(CLI::App& app, Run& run);
 void add_heal(CLI::App& app, Run& run);
+void add_prune(CLI::App& app, Run& run);
 void add_data(CLI::App& app, Run& run);
 void add_plan(CLI::App& app, Run& run);
 void add_region(CLI::App& app, Run& run);

@@ -67,6 +67,7 @@ int run_program(int argc, char** argv, bool& debug) {
   add_chat(app, run);
   add_train(app, run);
   add_heal(app, run);
+  add_prune(app, run);
   add_data(app, run);
   add_plan(app, run);
   add_region(app, run);

@@ -111,6 +111,42 @@ TEST(PruneChoice, RefusesWhatCannotBe) {
   refused([&] { chosen(deeper); }, "scores a decoder of 8 layers, this one has 9", "score this model");
 }
 
+// Every round has scores of its own, by the numbers of what is left.
+TEST(PruneChoice, IterativelyLayersAreScoredAnewAfterEachRemoval) {
+  std::vector<std::vector<std::int64_t>> asked;
+  const auto score = [&](const std::vector<std::int64_t>& gone) {
+    asked.push_back(gone);
+    ScoreFile scores{.model = "m", .layers = 5 - static_cast<std::int64_t>(gone.size()), .samples = 1};
+    std::vector<double> values(static_cast<std::size_t>(scores.layers), 1.0);
+    values[1] = 0.25;  // whatever is second now
+    values[0] = 0.1;   // in the region
+    scores.angular[1] = {.mean = values};
+    return scores;
+  };
+  PruneRequest r{.layers = 5, .protected_layers = {0, 3}, .remove = 2};
+  const auto pruned = choose_layers_iteratively(r, score);
+  EXPECT_EQ(pruned, (std::vector<PrunedLayer>{{1, 0.25}, {2, 0.25}}));
+  EXPECT_THAT(asked, ElementsAre(ElementsAre(), ElementsAre(1)));
+  r.contiguous = true;
+  refused([&] { choose_layers_iteratively(r, score); }, "--iterative with --contiguous", "leave one of them out");
+  r.contiguous = false;
+  r.remove = 4;
+  refused([&] { choose_layers_iteratively(r, score); }, "only 3 layers of 5 lie outside", "3 at most");
+  EXPECT_EQ(asked.size(), 2U);
+}
+
+TEST(PruneChoice, ScoresOfAnotherDecoderOfTheSameDepthAreRefused) {
+  PruneRequest r = request(1);
+  r.decoder = DecoderShape{.hidden = 64, .mlp = 100, .heads = 4, .kv_heads = 4};
+  ScoreFile scores = scores_of_eight();
+  EXPECT_NO_THROW(choose_layers_to_prune(r, scores));  // a file that does not tell
+  scores.decoder = r.decoder;
+  EXPECT_NO_THROW(choose_layers_to_prune(r, scores));
+  scores.decoder->hidden = 32;
+  refused([&] { choose_layers_to_prune(r, scores); }, "a decoder of width 32 and MLP 100, this one has 64 and 100",
+          "score this model");
+}
+
 TEST(PruneChoice, AListIsTakenAsItIs) {
   const auto listed = [](std::vector<std::int64_t> layers, std::vector<std::int64_t> region = {}) {
     return ascending_layers(listed_layers_to_prune(request(0, std::move(region)), layers));

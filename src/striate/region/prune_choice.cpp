@@ -44,11 +44,17 @@ void check_count(const PruneRequest& r) {
   }
 }
 
-const ScoreFile& of_this_depth(const PruneRequest& r, const ScoreFile& scores) {
-  if (scores.layers == r.layers) return scores;
-  throw invalid_input(
-      cat(scores.path, ": scores a decoder of ", layer_count(scores.layers), ", this one has ", r.layers),
-      cat("score this model: striate score --model DIR ... --out ", scores.path));
+void check_scores(const PruneRequest& r, const ScoreFile& scores) {
+  const std::string hint = cat("score this model: striate score --model DIR ... --out ", scores.path);
+  if (scores.layers != r.layers) {
+    throw invalid_input(
+        cat(scores.path, ": scores a decoder of ", layer_count(scores.layers), ", this one has ", r.layers), hint);
+  }
+  if (r.decoder && scores.decoder && *r.decoder != *scores.decoder) {
+    throw invalid_input(cat(scores.path, ": scores a decoder of width ", scores.decoder->hidden, " and MLP ",
+                            scores.decoder->mlp, ", this one has ", r.decoder->hidden, " and ", r.decoder->mlp),
+                        hint);
+  }
 }
 
 std::vector<PrunedLayer> single_layers(const PruneRequest& r, const ScoreFile& scores) {
@@ -119,9 +125,34 @@ std::vector<PrunedLayer> choose_layers_to_prune(const PruneRequest& request, con
     throw invalid_input(cat("--contiguous with --metric ", r.metric),
                         "blocks are measured by angular distance alone: --metric angular");
   }
-  of_this_depth(r, scores);
+  check_scores(r, scores);
   check_count(r);
   return r.contiguous ? block(r, scores) : single_layers(r, scores);
+}
+
+std::vector<PrunedLayer> choose_layers_iteratively(const PruneRequest& request,
+                                                   const std::function<ScoreFile(const Layers& gone)>& score) {
+  if (request.contiguous) {
+    throw invalid_input("--iterative with --contiguous", "a block is chosen at once; leave one of them out");
+  }
+  check_inside(request.layers, request.protected_layers, "--region");
+  check_count(request);
+  std::vector<PrunedLayer> out;
+  for (std::int64_t round = 0; round < request.remove; ++round) {
+    const Layers gone = ascending_layers(out);
+    const Layers left = kept_layers(request.layers, gone);
+    PruneRequest one = request;
+    one.layers = static_cast<std::int64_t>(left.size());
+    one.remove = 1;
+    one.protected_layers.clear();
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (holds(request.protected_layers, left[i])) one.protected_layers.push_back(static_cast<std::int64_t>(i));
+    }
+    PrunedLayer next = choose_layers_to_prune(one, score(gone)).front();
+    next.layer = left[static_cast<std::size_t>(next.layer)];
+    out.push_back(next);
+  }
+  return out;
 }
 
 std::vector<PrunedLayer> listed_layers_to_prune(const PruneRequest& request, const Layers& layers) {

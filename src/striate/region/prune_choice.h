@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,13 @@ struct PruneRequest {
   // The block of `remove` layers with the lowest angular distance, wholly outside the region, instead of single layers;
   // for the metric `angular` alone.
   bool contiguous = false;
+  std::optional<DecoderShape> decoder{};  // what scores must be of, where they tell
+};                                        // the region, never removed; empty: any layer may go
+std::int64_t remove = 0;                  // how many; 0 removes none
+std::string metric = "angular";
+// The block of `remove` layers with the lowest angular distance, wholly outside the region, instead of single layers;
+// for the metric `angular` alone.
+bool contiguous = false;
 };
 
 // A layer that goes, and how it scored: in block form every layer has its block's score. NaN where none was asked.
@@ -37,10 +46,16 @@ struct PrunedLayer {
 };
 
 // What goes, the lowest score first (a block from its first layer up).
-// Throws InvalidInput: scores of another depth, a metric or a block length the file lacks, more layers than there are
-// outside the region, no block of that length outside it (the hint says the longest there is), no layer left, a
-// protected layer outside the decoder, `contiguous` with another metric than angular.
+// Throws InvalidInput: scores of another depth or shape of decoder, a metric or a block length the file lacks, more
+// layers than there are outside the region, no block of that length outside it (the hint says the longest there is), no
+// layer left, a protected layer outside the decoder, `contiguous` with another metric than angular.
 std::vector<PrunedLayer> choose_layers_to_prune(const PruneRequest& request, const ScoreFile& scores);
+
+// One layer after another, scored anew without those that went before: `score` is given the layers that are gone,
+// ascending, and scores what is left by its new numbers. The layers returned have their original numbers, in the order
+// they went. Throws as above, and InvalidInput for `contiguous`.
+std::vector<PrunedLayer> choose_layers_iteratively(
+    const PruneRequest& request, const std::function<ScoreFile(const std::vector<std::int64_t>& gone)>& score);
 
 // Layers that the user lists, ascending, without scores. `request.remove`, `metric` and `contiguous` are not read.
 // Throws InvalidInput: a layer outside the decoder or in the region, no layer left.
