@@ -73,6 +73,7 @@ int run_program(int argc, char** argv, bool& debug) {
   add_region(app, run);
   add_export(app, run);
   add_score(app, run);
+  add_revert(app, run);
   add_mini(app, run);
   try {
     app.parse(argc, argv);

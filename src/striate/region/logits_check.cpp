@@ -76,6 +76,10 @@ std::vector<at::Tensor> probe_logits(const Lvlm& model, const std::vector<ProbeI
   return logits;
 }
 
+std::vector<at::Tensor> probe_logits(const Checkpoint& checkpoint, const std::vector<ProbeInput>& inputs) {
+  return probe_logits(*load_model(checkpoint, Placement{at::kCPU, Compute::kFloat32}), inputs);
+}
+
 LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
                                 const std::vector<at::Tensor>& other) {
   LogitsDifference result;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "striate/model/lvlm.h"
+#include "striate/model/load.h"
 
 namespace striate {
 
@@ -27,6 +27,9 @@ std::vector<ProbeInput> probe_inputs(const ModelConfig& config);
 
 // Logits of every position of every input, [positions, vocab] fp32 on the CPU.
 std::vector<at::Tensor> probe_logits(const Lvlm& model, const std::vector<ProbeInput>& inputs);
+
+// The same of a checkpoint, loaded for it and let go: on the CPU, computed in fp32.
+std::vector<at::Tensor> probe_logits(const Checkpoint& checkpoint, const std::vector<ProbeInput>& inputs);
 
 struct LogitsDifference {
   double largest = 0;           // the largest |a - b|
@@ -50,7 +53,7 @@ LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std
 // add up like a random walk; the tolerance is 4 times that.
 double logits_tolerance(double rounding, std::int64_t layers);
 
-// Throws Resource ("the export differs from its source by ...") when `difference` is beyond `tolerance`.
+// Throws Resource (exit status 1) when `difference` is beyond `tolerance`; `what` is the result, for the message.
 void require_same_logits(const LogitsDifference& difference, double tolerance, const std::string& what);
 
 }  // namespace striate

@@ -24,7 +24,8 @@ void write_parameters(const fs::path& path, const Tunable& tunable, const std::s
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& parameter : tunable.parameters().all()) {
     if (!wanted(*parameter)) continue;
-    tensors.emplace_back(prefix + file_name(parameter->name, live_naming(tunable.model().config().family)), on_host(parameter->value));
+    tensors.emplace_back(prefix + file_name(parameter->name, live_naming(tunable.model().config().family)),
+                         on_host(parameter->value));
   }
   write_safetensors(path, tensors);
 }
