@@ -90,7 +90,8 @@ std::string cell(const Score& score, std::size_t layer) {
   }
   std::string out = short_number(value);
   if (!score.standard_error.empty() && std::isfinite(score.standard_error[layer])) {
-    out += " +-" + short_number(score.standard_error[layer]);
+    const Measured text = measured(value, score.standard_error[layer]);
+    out = cat(text.value, " +-", text.error);
   }
   return out + (value == highest ? "*" : " ");
 }

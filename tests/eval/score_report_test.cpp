@@ -35,7 +35,7 @@ TEST(ScoreReport, TokensLeftOutAndMissingValuesAreWarnings) {
 
 TEST(ScoreReport, ThePageHoldsEveryNumberAndIsEscaped) {
   const std::string page = score_report(scores());
-  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.2500", "0.0100",
+  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010",
                            "layer 1 (7)", "Angular distance by block", "bi_image is over 3"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }

@@ -58,7 +58,9 @@ void expect_same(const Score& a, const Score& b, double tolerance, const std::st
   EXPECT_EQ(a.samples, b.samples) << name;
   for (std::size_t i = 0; i < a.mean.size(); ++i) {
     EXPECT_EQ(std::isnan(a.mean[i]), std::isnan(b.mean[i])) << name;
-    if (!std::isnan(a.mean[i])) EXPECT_NEAR(a.mean[i], b.mean[i], tolerance) << name << " " << i;
+    if (!std::isnan(a.mean[i])) {
+      EXPECT_NEAR(a.mean[i], b.mean[i], tolerance) << name << " " << i;
+    }
     if (!std::isnan(a.standard_error[i])) {
       EXPECT_NEAR(a.standard_error[i], b.standard_error[i], tolerance) << name << " " << i;
     }
@@ -219,7 +221,7 @@ TEST(LayerScores, TwoRanksTogetherHaveTheScoresOfOne) {
 
 TEST(LayerScores, MemoryDoesNotGrowWithSamples) {
   const auto model = tiny_model();
-  const PackedBatch stream = pack(samples(5));
+  const PackedBatch stream = pack(samples(10));
   LayerScoreCollector collector(model->config().decoder, {});
   const auto bytes_after = [&](std::int64_t count) {
     while (collector.samples() < count) collector.add(*model, stream);

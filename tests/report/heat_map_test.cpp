@@ -34,7 +34,7 @@ TEST(HeatMaps, EveryCellShowsItsNumberAndTheHighestIsMarked) {
       {.name = "bi", .meaning = "what it is", .values = {0.25, 0.75, kNone}, .errors = {0.01, kNone, kNone}});
   const std::string html = heat_map_page(page_of(map));
   EXPECT_THAT(html, HasSubstr("<th scope=\"col\" title=\"what it is\">bi</th>"));
-  EXPECT_THAT(html, HasSubstr("--v:0.000\">0.2500<small>\u00B1 0.0100</small>"));
+  EXPECT_THAT(html, HasSubstr("--v:0.000\">0.250<small>\u00B1 0.010</small>"));
   EXPECT_THAT(html,
               HasSubstr("<td class=\"c d top\" style=\"--v:1.000\" title=\"highest of this column\">0.7500</td>"));
   EXPECT_THAT(html, HasSubstr("no sample gave a value"));
@@ -75,6 +75,18 @@ TEST(HeatMaps, AColumnOfAnotherLengthIsABug) {
   HeatMap map{.title = "x", .rows = {"0", "1"}};
   map.columns.push_back({.name = "x", .values = {1}});
   EXPECT_THROW(heat_map_page(page_of(map)), Error);
+}
+
+TEST(HeatMaps, ErrorsHaveTwoDigitsAndValuesAsManyDecimals) {
+  const auto text = [](double value, double error) {
+    const Measured both = measured(value, error);
+    return both.value + " " + both.error;
+  };
+  EXPECT_EQ(text(1.01049, 0.00062), "1.01049 0.00062");
+  EXPECT_EQ(text(0.5, 0.02), "0.500 0.020");
+  EXPECT_EQ(text(12.3456, 3.2), "12.3 3.2");
+  EXPECT_EQ(text(0.25, 0.0), "0.2500 0");
+  EXPECT_EQ(text(0.25, 1e-9), "0.2500 1.0e-09");
 }
 
 TEST(HeatMaps, NumbersAreShort) {

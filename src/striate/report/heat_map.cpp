@@ -18,7 +18,7 @@ constexpr const char* kStyle = R"css(
 .scroll { overflow-x: auto; margin: .8rem 0; border: 1px solid var(--line); border-radius: 6px; background: var(--panel); }
 table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; padding: .3rem .5rem; text-align: right; white-space: nowrap; color: var(--quiet); }
-thead th { vertical-align: bottom; border-bottom: 1px solid var(--line); color: var(--ink); }
+thead th { white-space: normal; vertical-align: bottom; border-bottom: 1px solid var(--line); color: var(--ink); }
 tbody th { position: sticky; left: 0; background: var(--panel); }
 tfoot td, tfoot th { color: var(--quiet); font-size: .8rem; text-align: right; padding: .3rem .5rem; white-space: nowrap;
   border-top: 1px solid var(--line); }
@@ -39,8 +39,9 @@ table.dense th { padding: .12rem .35rem; }
 @media print { .scroll { overflow: visible; } td.c { print-color-adjust: exact; } }
 )css";
 
-// Cells beyond this share of the scale have the text colour that is read on the dark end.
-constexpr double kTextFlips = 0.5;
+// Beyond this share of the scale the other text colour has the greater contrast, with the colours of either theme (4.5
+// to 1 at the worst).
+constexpr double kTextFlips = 0.74;
 constexpr std::size_t kDenseColumns = 14;  // tables with more are set small
 
 // The lowest and highest of the numbers there are.
@@ -74,16 +75,21 @@ std::string cell(const HeatColumn& column, std::size_t row, const Range& range, 
   std::string out =
       cat("<td class=\"c", place > kTextFlips ? " d" : "", top ? " top" : "", "\" style=\"--v:", fixed(place, "%.3f"),
           "\"", top ? " title=\"highest of this column\"" : "", ">");
-  out += dense ? fixed(value, "%.2f") : short_number(value);
-  if (std::isfinite(error) && !dense) out += cat("<small>\u00B1 ", short_number(error), "</small>");
-  return out + "</td>";
+  if (dense || !std::isfinite(error)) return cat(out, dense ? fixed(value, "%.2f") : short_number(value), "</td>");
+  const Measured text = measured(value, error);
+  return cat(out, text.value, "<small>\u00B1 ", text.error, "</small></td>");
+}
+
+// A line may end behind each underscore.
+std::string breakable(const std::string& name) {
+  return join(split(name, '_'), "_<wbr>");
 }
 
 std::string head(const HeatMap& map) {
   std::string out = cat("<thead><tr><th scope=\"col\">", html_escape(map.row_name), "</th>");
   for (const HeatColumn& column : map.columns) {
     out += cat("<th scope=\"col\"", column.meaning.empty() ? "" : cat(" title=\"", html_escape(column.meaning), "\""),
-               ">", html_escape(column.name), "</th>");
+               ">", breakable(html_escape(column.name)), "</th>");
   }
   return out + "</tr></thead>\n";
 }
@@ -141,6 +147,14 @@ std::string short_number(double value) {
   if (size < 1e-3 || size >= 1e5) return fixed(value, "%.1e");
   if (size < 1) return fixed(value, "%.4f");
   return size < 100 ? fixed(value, "%.2f") : fixed(value, "%.0f");
+}
+
+Measured measured(double value, double error) {
+  constexpr double kSmallest = 1e-6;  // below, decimals would only be zeros
+  if (!(std::abs(error) >= kSmallest)) return {short_number(value), short_number(error)};
+  const int decimals = std::max(0, 1 - static_cast<int>(std::floor(std::log10(std::abs(error)))));
+  const std::string format = cat("%.", decimals, "f");
+  return {fixed(value, format.c_str()), fixed(error, format.c_str())};
 }
 
 std::string heat_map_page(const HeatMapPage& page) {

@@ -45,4 +45,10 @@ std::string heat_map_page(const HeatMapPage& page);
 // A number to about three significant digits, as short as it can be read: "0.0312", "1.20", "4.1e-06".
 std::string short_number(double value);
 
+// A value and its standard error, the error to two significant digits and the value to as many decimals.
+struct Measured {
+  std::string value, error;
+};
+Measured measured(double value, double error);
+
 }  // namespace striate

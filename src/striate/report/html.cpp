@@ -9,18 +9,18 @@ constexpr const char* kStyle = R"css(
 :root {
   color-scheme: light dark;
   --page: #fcfcfb; --ink: #1d2127; --quiet: #5b6470; --line: #d9dde2; --panel: #ffffff;
-  --low: #f3f6fa; --high: #0b4f8a; --on-low: #1d2127; --on-high: #ffffff; --mark: #c2410c;
+  --low: #f3f6fa; --high: #0b4f8a; --on-low: #000000; --on-high: #ffffff; --mark: #c2410c;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #15181c; --ink: #e6e9ed; --quiet: #9aa4b0; --line: #323942; --panel: #1b1f24;
-    --low: #20262d; --high: #9ccbf5; --on-low: #e6e9ed; --on-high: #0c1116; --mark: #fdba74;
+    --low: #1d232a; --high: #4f9adb; --on-low: #ffffff; --on-high: #000000; --mark: #fdba74;
   }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-main { max-width: 78rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 84rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .35rem; }
 p { margin: .35rem 0; max-width: 62rem; }
