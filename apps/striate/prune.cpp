@@ -224,6 +224,7 @@ void add_choice(CLI::App& c, PruneFlags& f) {
   c.add_option("--data", f.data, "Score on these samples instead: LLaVA JSON")->type_name("FILE")->group(group);
   c.add_option("--images", f.images, "The folder the samples' pictures are in")->type_name("DIR")->group(group);
   c.add_option("--samples", f.samples, "How many of them; 0: all")->capture_default_str()->group(group);
+  c.add_option("--seed", f.seed, "Of the draw of these samples")->capture_default_str()->group(group);
   c.add_flag("--iterative", f.iterative, "Score anew after each removal (with --data)")->group(group);
   c.add_flag("--keep-adapter", f.keep_adapter, "Carry the adapter over to OUT/adapter instead of merging it")
       ->group(group);

@@ -55,6 +55,7 @@ EvaluationOptions scoring_data(const PruneFlags& flags, const Checkpoint& source
   EvaluationOptions options = data_options(flags, source, existing_path("--data", flags.data).string(),
                                            existing_path("--images", flags.images).string());
   options.most_items = flags.samples;
+  options.draw_seed = flags.seed;
   return options;
 }
 

@@ -22,6 +22,7 @@ struct PruneFlags {
   std::string data, images, eval_data, eval_images, sweep, report, baseline, baseline_adapter, baseline_scores;
   std::optional<std::int64_t> remove;
   std::int64_t samples = 200, eval_samples = 0, eval_max_tokens = 32, max_tokens = 2048, tokens_per_stream = 8192;
+  std::uint64_t seed = 234;
   bool contiguous = false, iterative = false, keep_adapter = false, json = false;
 };
 
