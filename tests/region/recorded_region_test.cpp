@@ -56,6 +56,11 @@ TEST_F(RecordedRegion, OfAModelTunedAfterItWasPrunedIsByItsOwnNumbers) {
   EXPECT_THAT(of(3), Optional(ElementsAre(0, 1)));
 }
 
+TEST_F(RecordedRegion, HealingTheProjectorAloneLeavesItAsItWas) {
+  write({{"made_by", "striate heal"}, {"region", region({}, 4)}, {"base_history", {{"region", region({1, 3}, 4)}}}});
+  EXPECT_THAT(of(4), Optional(ElementsAre(1, 3)));
+}
+
 TEST_F(RecordedRegion, OfAStoppedRunIsInItsRunJson) {
   write({{"command", "train"}, {"region", region({1}, 2)}}, "run.json");
   EXPECT_THAT(of(2), Optional(ElementsAre(1)));

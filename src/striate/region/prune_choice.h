@@ -30,12 +30,6 @@ struct PruneRequest {
   // for the metric `angular` alone.
   bool contiguous = false;
   std::optional<DecoderShape> decoder{};  // what scores must be of, where they tell
-};                                        // the region, never removed; empty: any layer may go
-std::int64_t remove = 0;                  // how many; 0 removes none
-std::string metric = "angular";
-// The block of `remove` layers with the lowest angular distance, wholly outside the region, instead of single layers;
-// for the metric `angular` alone.
-bool contiguous = false;
 };
 
 // A layer that goes, and how it scored: in block form every layer has its block's score. NaN where none was asked.

@@ -14,10 +14,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// A step of a history with a region in it, a step or an adapter's: the newest. Null when there is none.
+// Aligning, and healing the projector alone, record a region without layers.
+bool tuned_layers(const json& step) {
+  if (!step.contains("region") || !step.at("region").is_object()) return false;
+  const json& region = step.at("region");
+  return !region.contains("layers") || !region.at("layers").is_array() || !region.at("layers").empty();
+}
+
+// The newest step of a history, or of the adapter's that was merged in it, that tuned layers. Null when none did.
 const json* newest_tuning(const json& history) {
   for (const json* step = &history; step != nullptr && step->is_object();) {
-    if (step->contains("region") && step->at("region").is_object()) return step;
+    if (tuned_layers(*step)) return step;
     if (step->contains("adapter") && step->at("adapter").is_object() && step->at("adapter").contains("history")) {
       if (const json* found = newest_tuning(step->at("adapter").at("history"))) return found;
     }
