@@ -1,6 +1,6 @@
 # The commands of this repository. Each does all the set-up it needs; a second run is quick.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers test-debug bench-generate bench-train-step build setup format check-format tidy clean
+.PHONY: help demo test test-peers test-debug bench-generate bench-train-step bench-score build setup format check-format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -22,6 +22,9 @@ bench-generate: ## prefill and decoding against transformers and the machine's o
 
 bench-train-step: ## training steps against transformers + PEFT and the floor (ARGS="--json ...")
 	@scripts/bench-train-step.sh $(ARGS)
+
+bench-score: ## scoring layers against the plain forward pass, and its memory (ARGS="--json ...")
+	@scripts/bench-score.sh $(ARGS)
 
 build: ## build everything (preset release)
 	@scripts/build.sh release

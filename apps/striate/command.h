@@ -20,9 +20,14 @@ void add_init(CLI::App& app, Run& run);
 void add_tokenize(CLI::App& app, Run& run);
 void add_chat(CLI::App& app, Run& run);
 void add_train(CLI::App& app, Run& run);
+void add_heal(CLI::App& app, Run& run);
+void add_prune(CLI::App& app, Run& run);
 void add_data(CLI::App& app, Run& run);
 void add_plan(CLI::App& app, Run& run);
 void add_region(CLI::App& app, Run& run);
+void add_export(CLI::App& app, Run& run);
+void add_score(CLI::App& app, Run& run);
+void add_revert(CLI::App& app, Run& run);
 void add_mini(CLI::App& app, Run& run);
 
 // The help text's closing lines: an example a reader can paste.

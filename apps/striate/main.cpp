@@ -66,9 +66,14 @@ int run_program(int argc, char** argv, bool& debug) {
   add_tokenize(app, run);
   add_chat(app, run);
   add_train(app, run);
+  add_heal(app, run);
+  add_prune(app, run);
   add_data(app, run);
   add_plan(app, run);
   add_region(app, run);
+  add_export(app, run);
+  add_score(app, run);
+  add_revert(app, run);
   add_mini(app, run);
   try {
     app.parse(argc, argv);

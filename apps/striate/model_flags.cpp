@@ -3,7 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <optional>
+#include <thread>
 
 #include "striate/base/error.h"
 
@@ -12,13 +14,17 @@ namespace {
 
 std::optional<std::filesystem::path> existing(const std::string& flag, const std::string& value) {
   if (value.empty()) return std::nullopt;
-  if (!std::filesystem::exists(value)) {
-    throw invalid_input(flag + " " + value + ": no such file or folder", "check the path");
-  }
-  return value;
+  return existing_path(flag, value);
 }
 
 }  // namespace
+
+std::filesystem::path existing_path(const std::string& flag, const std::string& path) {
+  if (!path.empty() && !std::filesystem::exists(path)) {
+    throw invalid_input(flag + " " + path + ": no such file or folder", "check the path");
+  }
+  return path;
+}
 
 void ModelFlags::add_to(CLI::App& command) {
   command.add_option("--model", model, "A Hugging Face model folder")->type_name("DIR");
@@ -57,6 +63,18 @@ Placement ComputeFlags::placement() const {
   placement.compute = best_compute(placement.device);
   if (precision == "fp32") placement.compute = Compute::kFloat32;
   if (precision == "bf16") placement.compute = Compute::kBFloat16;
+  return placement;
+}
+
+Placement ComputeFlags::placement(const Ranks& ranks) const {
+  if (threads == 0 && ranks.local_size > 1) {
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    at::set_num_threads(std::max(1, cores / ranks.local_size));
+  }
+  Placement placement = this->placement();
+  if (placement.device.is_cuda()) {
+    placement.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(ranks.local_rank));
+  }
   return placement;
 }
 

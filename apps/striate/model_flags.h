@@ -2,9 +2,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <string>
 
 #include "striate/model/load.h"
+#include "striate/train/ranks.h"
 
 namespace striate::app {
 
@@ -26,6 +28,12 @@ struct ComputeFlags {
   void add_to(CLI::App& command);
   // Where and in what to compute; sets the number of threads. Throws InvalidInput when there is no such device.
   Placement placement() const;
+  // The same for one of several processes: ranks of one machine share its cores, unless they were given a number of
+  // threads, and take a GPU each.
+  Placement placement(const Ranks& ranks) const;
 };
+
+// `path`, which may be empty. Throws InvalidInput, naming the flag, where there is no such file or folder.
+std::filesystem::path existing_path(const std::string& flag, const std::string& path);
 
 }  // namespace striate::app

@@ -96,7 +96,7 @@ PlanRequest request_of(const PlanFlags& flags, const Checkpoint& checkpoint) {
                                                    : Stage::kTune;
   request.tune.kind = flags.tune == "full" ? TuneKind::kFull : TuneKind::kLora;
   if (request.tune.stage == Stage::kTune) {
-    request.tune.layers = parse_layer_set(flags.layers, checkpoint.config.decoder.layers);
+    request.tune.layers = parse_layer_set(flags.layers, checkpoint.config.decoder);
   }
   const WeightSource& weights = checkpoint.weights;
   request.stored_type = [&weights](const std::string& name) {

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/striate/command.h"
 #include "striate/base/error.h"
@@ -29,18 +30,31 @@ struct Row {
   std::string refusal;
 };
 
-std::int64_t depth(const RegionFlags& flags) {
+// The decoder whose layers are named: a model's, or of a depth alone.
+struct Depth {
+  std::int64_t layers = 0;
+  std::optional<DecoderConfig> decoder;
+
+  std::vector<std::int64_t> parse(const std::string& spec) const {
+    return decoder ? parse_layer_set(spec, *decoder) : parse_layer_set(spec, layers);
+  }
+};
+
+Depth depth(const RegionFlags& flags) {
   constexpr std::int64_t kMostLayers = 100'000;
   if (flags.model.empty() == (flags.layers_total == 0)) {
     throw invalid_input("striate region needs the decoder's depth: --layers-total or --model",
                         "write --layers-total 32, or --model DIR to take it from config.json, not both");
   }
-  const std::int64_t layers = flags.model.empty() ? flags.layers_total : read_model_config(flags.model).decoder.layers;
-  if (layers < 1 || layers > kMostLayers) {
-    throw invalid_input(cat("--layers-total ", layers, ": no decoder has so many layers"),
+  if (!flags.model.empty()) {
+    const DecoderConfig decoder = read_model_config(flags.model).decoder;
+    return {decoder.layers, decoder};
+  }
+  if (flags.layers_total < 1 || flags.layers_total > kMostLayers) {
+    throw invalid_input(cat("--layers-total ", flags.layers_total, ": no decoder has so many layers"),
                         cat("give 1 to ", kMostLayers));
   }
-  return layers;
+  return {flags.layers_total, std::nullopt};
 }
 
 // Every rule of the grammar at `share` of the layers, with the metrics of the score file when there is one.
@@ -66,14 +80,14 @@ std::vector<std::string> every_spec(const RegionFlags& flags) {
 }
 
 // The table of every rule goes on where one does not fit this depth; a spec that was asked for must fit.
-std::vector<Row> table(const RegionFlags& flags, std::int64_t layers) {
+std::vector<Row> table(const RegionFlags& flags, const Depth& depth) {
   std::vector<Row> rows;
-  for (const std::string& spec : flags.specs) rows.push_back({spec, parse_layer_set(spec, layers), {}});
+  for (const std::string& spec : flags.specs) rows.push_back({spec, depth.parse(spec), {}});
   if (!flags.specs.empty()) return rows;
-  parse_layer_set(cat("uniform:", flags.share), layers);  // a bad --share is the user's mistake, not a rule's
+  depth.parse(cat("uniform:", flags.share));  // a bad --share is the user's mistake, not a rule's
   for (const std::string& spec : every_spec(flags)) {
     try {
-      rows.push_back({spec, parse_layer_set(spec, layers), {}});
+      rows.push_back({spec, depth.parse(spec), {}});
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInvalidInput) throw;
       const std::string what = error.what();
@@ -112,8 +126,9 @@ void print_table(const std::vector<Row>& rows, std::int64_t layers) {
 }
 
 void run_region(const RegionFlags& flags) {
-  const std::int64_t layers = depth(flags);
-  const std::vector<Row> rows = table(flags, layers);
+  const Depth decoder = depth(flags);
+  const std::int64_t layers = decoder.layers;
+  const std::vector<Row> rows = table(flags, decoder);
   flags.json ? print_json(rows, layers) : print_table(rows, layers);
 }
 

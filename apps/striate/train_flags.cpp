@@ -1,11 +1,8 @@
 #include "apps/striate/train_flags.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <thread>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -222,29 +219,6 @@ std::optional<at::ScalarType> parse_save_dtype(const std::string& text) {
                                 {{"fp32", at::kFloat}, {"fp16", at::kHalf}, {"bf16", at::kBFloat16}});
 }
 
-std::filesystem::path existing(const std::string& flag, const std::string& path) {
-  if (!path.empty() && !std::filesystem::exists(path)) {
-    throw invalid_input(cat(flag, " ", path, ": no such file or folder"), "check the path");
-  }
-  return path;
-}
-
-// Ranks of one machine share its cores, unless they were given a number of threads.
-void share_cores(const ComputeFlags& compute, const Ranks& ranks) {
-  if (compute.threads > 0 || ranks.local_size < 2) return;
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  at::set_num_threads(std::max(1, cores / ranks.local_size));
-}
-
-Placement placement_of(const ComputeFlags& compute, const Ranks& ranks) {
-  share_cores(compute, ranks);
-  Placement placement = compute.placement();
-  if (placement.device.is_cuda()) {
-    placement.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(ranks.local_rank));
-  }
-  return placement;
-}
-
 // The paper's recipe for tuning; LLaVA's for aligning.
 GroupRates rates_of(const TrainFlags& f, Stage stage, TuneKind kind) {
   GroupRates rates;
@@ -291,16 +265,16 @@ void TrainFlags::read_config(CLI::App& command) const {
 TrainingRequest TrainFlags::training_request(const CLI::App& command, const Ranks& ranks) const {
   TrainingRequest r = request;
   r.model = model.paths();
-  r.placement = placement_of(compute, ranks);
+  r.placement = compute.placement(ranks);
   r.tune.stage = one_of<Stage>("--stage", stage,
                                {{"align", Stage::kAlign}, {"tune", Stage::kTune}, {"pretrain", Stage::kPretrain}});
   r.tune.kind = one_of<TuneKind>("--tune", tune, {{"lora", TuneKind::kLora}, {"full", TuneKind::kFull}});
   r.tune.lora.targets = lora_targets;
   r.layers = layers;
-  if (!tokenizer.empty()) r.tokenizer = existing("--tokenizer", tokenizer);
+  if (!tokenizer.empty()) r.tokenizer = existing_path("--tokenizer", tokenizer);
   if (!conversation.empty()) r.conversation = parse_template(conversation);
-  r.data.data = existing("--data", data);
-  r.data.images = existing("--images", images);
+  r.data.data = existing_path("--data", data);
+  r.data.images = existing_path("--images", images);
   r.data.shuffle = !no_shuffle;
   r.data.on_bad_sample = one_of<OnBadSample>("--on-bad-sample", on_bad_sample,
                                              {{"stop", OnBadSample::kStop}, {"skip", OnBadSample::kSkip}});
@@ -321,8 +295,8 @@ TrainingRequest TrainFlags::training_request(const CLI::App& command, const Rank
       "--recompute", recompute,
       {{"auto", Recompute::kAuto}, {"keep", Recompute::kKeep}, {"mlp", Recompute::kMlp}, {"layer", Recompute::kLayer}});
   if (!memory_budget.empty()) r.memory_budget = parse_bytes(memory_budget, "--memory-budget");
-  if (!eval_data.empty()) r.held_out.data = existing("--eval-data", eval_data);
-  r.held_out.images = eval_images.empty() ? r.data.images : existing("--eval-images", eval_images);
+  if (!eval_data.empty()) r.held_out.data = existing_path("--eval-data", eval_data);
+  r.held_out.images = eval_images.empty() ? r.data.images : existing_path("--eval-images", eval_images);
   r.out = out;
   r.model_out.dtype = parse_save_dtype(save_dtype);
   r.model_out.max_shard_bytes = parse_bytes(max_shard_size, "--max-shard-size");

@@ -70,6 +70,31 @@ TEST_F(TrainRanks, LossesDoNotDependOnTheNumberOfRanks) {
   }
 }
 
+// A teacher's terms are means over the whole step as well.
+TEST_F(TrainRanks, HealingDoesNotDependOnTheNumberOfRanks) {
+  const CommandResult pruned = run_command({STRIATE_PROGRAM, "prune", "--model", model(), "--region", "none",
+                                            "--layers", "2", "--threads", "1", "--out", file("pruned")});
+  ASSERT_EQ(pruned.exit_code, 0) << pruned.err;
+  for (const int ranks : {1, 2}) {
+    std::vector<std::string> all =
+        command(cat("healed", ranks),
+                {"--model", file("pruned"), "--layers", "1-2", "--steps", "6", "--batch", "8", "--teacher", model()});
+    all[1] = "heal";
+    for (const auto& process : start(ranks, all)) {
+      const CommandResult result = process->wait();
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+    }
+  }
+  expect_same_losses("healed1", "healed2");
+  const auto one = metrics_of(file("healed1"));
+  const auto two = metrics_of(file("healed2"));
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    for (const char* term : {"ce", "hidden", "kl"}) {
+      EXPECT_NEAR(one[i][term].get<double>(), two[i][term].get<double>(), 2e-5) << term;
+    }
+  }
+}
+
 TEST_F(TrainRanks, ARunIsResumedOnAnotherNumberOfRanks) {
   run(1, "through", kTwelve);
   fs::copy(file("through"), file("half"), fs::copy_options::recursive);

@@ -9,6 +9,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/model/config.h"
 #include "striate/region/score_file.h"
 #include "tests/support/paths.h"
 
@@ -223,6 +224,28 @@ TEST_F(ScoredLayerSet, ScoresThatDoNotFitAreRefused) {
   EXPECT_THAT(refusal(cat("score:", file_.string(), ":bi_image:2"), 6), HasSubstr("no value of bi_image for layer 3"));
   EXPECT_THAT(refusal(cat("stratified:", file_.string(), ":bi:7"), 6), HasSubstr("7 layers of a decoder that has 6"));
   EXPECT_THAT(refusal(cat("score:", file_.string(), ":bi"), 6), HasSubstr("\"bi\" is no number of layers"));
+}
+
+TEST_F(ScoredLayerSet, ScoresOfAnotherModelAreRefusedWhereTheModelIsKnown) {
+  ScoreFile scores = read_score_file(file_);
+  scores.decoder = DecoderShape{32, 48, 4, 2};
+  write_score_file(scores, file_);
+  DecoderConfig decoder;
+  decoder.layers = 6;
+  decoder.hidden_size = 32;
+  decoder.mlp_size = 48;
+  decoder.heads = 4;
+  decoder.kv_heads = 2;
+  const std::string spec = cat("score:", file_.string(), ":bi:2");
+  EXPECT_THAT(parse_layer_set(spec, decoder), ElementsAre(1, 2));
+  decoder.hidden_size = 64;
+  try {
+    parse_layer_set(spec, decoder);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("scores another model (m)"));
+    EXPECT_EQ(error.exit_code(), 2);
+  }
 }
 
 }  // namespace

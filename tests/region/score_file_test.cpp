@@ -39,14 +39,24 @@ TEST_F(ScoreFiles, WhatIsWrittenIsRead) {
   ScoreFile scores{.model = "llava", .layers = 3, .samples = 500};
   scores.settings = {{"seed", 7}, {"after_final_norm", false}};
   scores.metrics["bi"] = {.mean = {0.5, std::numeric_limits<double>::quiet_NaN(), 0.125},
-                          .standard_error = {0.1, 0, 0.2}};
+                          .standard_error = {0.1, 0, 0.2},
+                          .samples = {500, 0, 499}};
   scores.metrics["param_change"] = {.mean = {1, 2, 3}};
   scores.angular[1] = {.mean = {1, 2, 3}};
   scores.angular[3] = {.mean = {0.25}, .standard_error = {0.5}};
   scores.image_attention_heads = {{.mean = {1, 2}}, {.mean = {3, 4}}, {.mean = {5, 6}}};
+  scores.param_change_linears["mlp.up_proj"] = {.mean = {0.1, 0.2, 0.3}};
+  scores.tokens = TokenCounts{.total = 9, .zero_norm = {1, 0, 0}, .not_finite = {0, 2, 0}};
+  scores.decoder = DecoderShape{32, 48, 4, 2};
   write_score_file(scores, path_);
 
   const ScoreFile read = read_score_file(path_);
+  EXPECT_EQ(read.metrics.at("bi").samples, (std::vector<std::int64_t>{500, 0, 499}));
+  EXPECT_EQ(read.param_change_linears.at("mlp.up_proj").mean, (std::vector<double>{0.1, 0.2, 0.3}));
+  EXPECT_EQ(read.tokens->total, 9);
+  EXPECT_EQ(read.tokens->not_finite, (std::vector<std::int64_t>{0, 2, 0}));
+  EXPECT_TRUE(read.tokens->attention_not_finite.empty());
+  EXPECT_EQ(read.decoder, scores.decoder);
   EXPECT_EQ(read.model, "llava");
   EXPECT_EQ(read.layers, 3);
   EXPECT_EQ(read.samples, 500);
@@ -98,6 +108,12 @@ TEST_F(ScoreFiles, DamagedFilesAreRefusedByKey) {
       {file(R"("metrics": {}, "angular": {"x": {"mean": [1]}})"), "block length \"x\""},
       {file(R"("metrics": {}, "angular": {"2": {"mean": [1, 2]}})"), "\"angular.2\" has 2 values"},
       {file(R"("metrics": {}, "image_attention_heads": [])"), "has 0 layers, expected 2"},
+      {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1]}})"), "1 values in \"samples\""},
+      {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1, -1]}})"), "value 1 in \"samples\" is no count: -1"},
+      {file(R"("metrics": {}, "tokens": {})"), "has no \"total\""},
+      {file(R"("metrics": {}, "tokens": {"total": 5, "zero_norm": [1]})"), "1 values in \"zero_norm\""},
+      {file(R"("metrics": {}, "decoder": {"hidden": 0})"), "\"hidden\" is 0"},
+      {file(R"("metrics": {}, "param_change_linears": [])"), "\"param_change_linears\" is no object"},
       {file(R"("metrics": {}, "settings": 3)"), "\"settings\" is no object"},
   };
   for (const auto& [text, words] : cases) EXPECT_THAT(refusal(text), HasSubstr(words)) << text;

@@ -70,6 +70,26 @@ TEST_P(Kernels, SkinnyProductsEqualTheReferenceAtOddSizesAndAddresses) {
   }
 }
 
+TEST_P(Kernels, RowProductsEqualTheReferenceAtOddSizesAndStrides) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t columns : {1, 7, 16, 31, 513, 1031, 4096}) {
+      constexpr std::int64_t kRows = 3;
+      const at::Tensor a = (at::randn({kRows, columns + 2}) * 100).to(dtype);
+      const at::Tensor b = at::randn({kRows, columns + 5}).to(dtype);
+      at::Tensor got = at::zeros({kRows, 3}, at::kDouble);
+      GetParam()->row_products({a.const_data_ptr(), b.const_data_ptr(), got.data_ptr<double>(), storage_of(a), columns,
+                                a.stride(0), b.stride(0), 0, kRows});
+      const at::Tensor x = a.slice(1, 0, columns).to(at::kDouble);
+      const at::Tensor y = b.slice(1, 0, columns).to(at::kDouble);
+      const at::Tensor want = at::stack({(x * y).sum(1), x.square().sum(1), y.square().sum(1)}, 1);
+      // A dot product may cancel; its rounding follows the norms.
+      const at::Tensor scale =
+          at::stack({(want.select(1, 1) * want.select(1, 2)).sqrt(), want.select(1, 1), want.select(1, 2)}, 1);
+      EXPECT_LE(((got - want).abs() / scale).max().item<double>(), 1e-6) << dtype << " " << columns;
+    }
+  }
+}
+
 TEST_P(Kernels, WideningIsExactForEveryBitPattern) {
   at::Tensor bits = at::arange(65536, at::kInt).to(at::kShort);
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {

@@ -1,6 +1,7 @@
 #include "striate/data/evaluation_set.h"
 
 #include <algorithm>
+#include <future>
 #include <optional>
 
 #include "striate/base/strings.h"
@@ -8,6 +9,7 @@
 #include "striate/data/picture_features.h"
 #include "striate/data/sample_check.h"
 #include "striate/data/sample_encoder.h"
+#include "striate/data/sample_order.h"
 
 namespace striate {
 namespace {
@@ -30,6 +32,16 @@ std::vector<std::string> reference_answers(const Record& record) {
     if (i > 0 && turn.from == "gpt" && !turn.value.empty()) answers.emplace_back(trim(turn.value));
   }
   return answers;
+}
+
+// Places in the file, ascending.
+std::vector<std::int64_t> chosen_samples(const EvaluationOptions& options, std::int64_t size) {
+  const std::int64_t count = options.most_items > 0 ? std::min(options.most_items, size) : size;
+  const std::vector<std::uint32_t> order =
+      epoch_order(size, options.draw_seed.value_or(0), 0, options.draw_seed.has_value());
+  std::vector<std::int64_t> chosen(order.begin(), order.begin() + count);
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
 }
 
 Sample prompt_of(const Sample& sample, std::size_t end) {
@@ -56,9 +68,9 @@ struct EvaluationSet::State {
                   .cache_folder = options.feature_cache_folder},
                  pool) {
     check_images_folder(options.images);
-    const std::int64_t count = options.most_items > 0 ? std::min(options.most_items, data.size()) : data.size();
+    const std::vector<std::int64_t> chosen = chosen_samples(options, data.size());
     std::optional<SkippedSample> first;
-    check_samples(data, encoder, pictures.checker(), pool, 0, count, [&](const CheckedSample& checked) {
+    check_samples(data, encoder, pictures.checker(), pool, chosen, [&](const CheckedSample& checked) {
       if (!checked.bad) return good.push_back(checked.index);
       if (!first) first = checked.bad;
       if (options.on_bad_sample == OnBadSample::kStop) {
@@ -69,7 +81,7 @@ struct EvaluationSet::State {
       throw invalid_input(cat(options.data.string(), ": no good sample in it, the first: ", first->message),
                           "striate data check lists what is wrong");
     }
-    skipped = count - static_cast<std::int64_t>(good.size());
+    skipped = static_cast<std::int64_t>(chosen.size()) - static_cast<std::int64_t>(good.size());
   }
   ~State() { pool.stop(); }
 
@@ -99,6 +111,33 @@ std::int64_t EvaluationSet::skipped() const {
 void EvaluationSet::forget_features() {
   if (!state_->options.feature_cache_folder.empty()) throw internal_error("features on disk of a tower that changes");
   state_->pictures.forget();
+}
+
+std::vector<Sample> EvaluationSet::samples(std::span<const std::int64_t> indices) {
+  State& s = *state_;
+  std::vector<Sample> samples;
+  std::vector<std::size_t> images;
+  std::vector<std::future<LoadedPicture>> loading;
+  for (const std::int64_t index : indices) {
+    const std::int64_t number = s.good.at(static_cast<std::size_t>(index));
+    EncodedSample encoded = s.encoder.encode(s.data.read(number), s.data.place(number));
+    Sample& sample = samples.emplace_back();
+    sample.input_ids = std::move(encoded.input_ids);
+    sample.labels = std::move(encoded.labels);
+    images.push_back(encoded.images.size());
+    for (const std::string& image : encoded.images) {
+      loading.push_back(s.pool.submit(Urgency::kSoon, [&s, image] { return s.pictures.load(image); }));
+    }
+  }
+  // Every picture is awaited before an exception leaves.
+  for (const auto& picture : loading) picture.wait();
+  std::size_t next = 0;
+  const std::vector<at::Tensor> features = s.pictures.features(loading.size(), [&] { return loading[next++].get(); });
+  auto feature = features.begin();
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    for (std::size_t k = 0; k < images[i]; ++k) samples[i].images.push_back((feature++)->to(s.device));
+  }
+  return samples;
 }
 
 EvaluationItem EvaluationSet::item(std::int64_t index) {

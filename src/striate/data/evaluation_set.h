@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,15 +37,17 @@ struct EvaluationOptions {
   std::optional<PreprocessConfig> preprocess;  // as in StepSourceOptions
   TemplateKind conversation = TemplateKind::kVicunaV1;
   std::int64_t max_tokens = 2048;
-  std::int64_t most_items = 0;  // the first so many samples; 0: all
+  std::int64_t most_items = 0;  // so many samples; 0: all
+  // Which ones: the first, or drawn over the whole file by this seed.
+  std::optional<std::uint64_t> draw_seed;
   OnBadSample on_bad_sample = OnBadSample::kStop;
   std::int64_t feature_cache_bytes = 1 << 28;
   std::filesystem::path feature_cache_folder;
   int threads = 2;
 };
 
-// The samples of a file in the file's order. All are checked when it is opened, on `threads` threads; tokens are made
-// anew at each visit, features come through the caches. Model and tokenizer must outlive it.
+// Samples of a file in the file's order. All that are used are checked when it is opened, on `threads` threads; tokens
+// are made anew at each visit, features come through the caches. Model and tokenizer must outlive it.
 class EvaluationSet {
  public:
   // Throws BadSample for the first bad one (kStop), InvalidInput when none is good.
@@ -56,6 +60,8 @@ class EvaluationSet {
   std::int64_t skipped() const;
   // Item `index` of size(). Runs the vision tower for features not cached; not for several threads at once.
   EvaluationItem item(std::int64_t index);
+  // The samples of these items alone, in their order; their pictures are read together.
+  std::vector<Sample> samples(std::span<const std::int64_t> indices);
   // The tower changed (it is being trained): features in memory no longer hold. Throws Internal with a cache folder.
   void forget_features();
 

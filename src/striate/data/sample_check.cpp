@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <future>
+#include <numeric>
 
 #include "striate/base/strings.h"
 
 namespace striate {
 namespace {
 
-constexpr std::size_t kChunk = 16;    // samples one thread takes at a time
-constexpr std::int64_t kRound = 512;  // samples in memory of a long visit
+constexpr std::size_t kChunk = 16;   // samples one thread takes at a time
+constexpr std::size_t kRound = 512;  // samples in memory of a long visit
 
 }  // namespace
 
@@ -58,12 +59,19 @@ std::vector<CheckedSample> check_samples(const Dataset& data, const SampleEncode
 }
 
 void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
-                   std::int64_t begin, std::int64_t end, const std::function<void(const CheckedSample&)>& visit) {
-  for (std::int64_t at = begin; at < end; at += kRound) {
-    std::vector<std::int64_t> indices;
-    for (std::int64_t index = at; index < std::min(at + kRound, end); ++index) indices.push_back(index);
-    for (const CheckedSample& checked : check_samples(data, encoder, pictures, pool, indices)) visit(checked);
+                   const std::vector<std::int64_t>& indices, const std::function<void(const CheckedSample&)>& visit) {
+  for (std::size_t at = 0; at < indices.size(); at += kRound) {
+    const auto first = indices.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto last = indices.begin() + static_cast<std::ptrdiff_t>(std::min(at + kRound, indices.size()));
+    for (const CheckedSample& checked : check_samples(data, encoder, pictures, pool, {first, last})) visit(checked);
   }
+}
+
+void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
+                   std::int64_t begin, std::int64_t end, const std::function<void(const CheckedSample&)>& visit) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  check_samples(data, encoder, pictures, pool, indices, visit);
 }
 
 std::string sample_name(const Dataset& data, std::int64_t index, const std::string& id) {

@@ -39,8 +39,11 @@ CheckedSample check_sample(const Dataset& data, const SampleEncoder& encoder, Pi
 std::vector<CheckedSample> check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
                                          WorkerPool& pool, const std::vector<std::int64_t>& indices);
 
-// The same for samples [begin, end), a few at a time: `visit` sees one after another, in order, on the calling thread.
-// What it throws ends the visit.
+// The same a few at a time, so that memory does not grow with their number: `visit` sees one after another, in order,
+// on the calling thread. What it throws ends the visit.
+void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
+                   const std::vector<std::int64_t>& indices, const std::function<void(const CheckedSample&)>& visit);
+// The same for samples [begin, end).
 void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
                    std::int64_t begin, std::int64_t end, const std::function<void(const CheckedSample&)>& visit);
 

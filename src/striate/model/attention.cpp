@@ -81,17 +81,19 @@ at::Tensor ImageAttentionMass::attend(std::int64_t layer, const at::Tensor& q, c
   for (std::size_t s = 0; s + 1 < bounds().size(); ++s) {
     const std::int64_t begin = bounds()[s];
     const std::int64_t end = bounds()[s + 1];
+    if (!is_image_.slice(0, begin, end).any().item<bool>()) continue;  // nothing to look at: zero
     const at::Tensor image = is_image_.slice(0, begin, end).to(q.device(), at::kFloat);
     const at::Tensor keys =
         k.slice(0, begin, end).to(at::kFloat).repeat_interleave(group, 1).permute({1, 2, 0});  // [heads, d, keys]
     for (std::int64_t first = begin; first < end; first += kQueryBlock) {
       const std::int64_t last = std::min(end, first + kQueryBlock);
       const at::Tensor queries = q.slice(0, first, last).to(at::kFloat).transpose(0, 1);
-      const at::Tensor visible = visible_keys(first - begin, last - first, end - begin, window(), q.device());
-      const at::Tensor scores = at::matmul(queries, keys)
+      const std::int64_t seen = last - begin;  // no query of the block sees a later key
+      const at::Tensor visible = visible_keys(first - begin, last - first, seen, window(), q.device());
+      const at::Tensor scores = at::matmul(queries, keys.slice(2, 0, seen))
                                     .mul_(scale)
                                     .masked_fill_(visible.logical_not(), -std::numeric_limits<float>::infinity());
-      mass.slice(1, first, last).copy_(at::matmul(at::softmax(scores, -1), image));
+      mass.slice(1, first, last).copy_(at::matmul(at::softmax(scores, -1), image.slice(0, 0, seen)));
     }
   }
   mass_.push_back(mass);

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "striate/base/error.h"
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
+#include "striate/model/config.h"
 #include "striate/region/score_file.h"
 
 namespace striate {
@@ -31,7 +33,8 @@ Layers range(std::int64_t first, std::int64_t count) {
 // One spec being read: `word` up to the first ':', `rest` behind it.
 class Spec {
  public:
-  Spec(std::string_view text, std::int64_t layers) : text_(trim(text)), layers_(layers) {
+  Spec(std::string_view text, std::int64_t layers, std::optional<DecoderShape> decoder = std::nullopt)
+      : text_(trim(text)), layers_(layers), decoder_(decoder) {
     const std::size_t colon = text_.find_first_of(":@");
     word_ = text_.substr(0, colon);
     if (colon != std::string::npos) rest_ = text_.substr(colon);
@@ -119,6 +122,7 @@ class Spec {
 
   std::string text_, word_, rest_;
   std::int64_t layers_;
+  std::optional<DecoderShape> decoder_;  // of the model the layers are for, where it is known
 };
 
 Layers Spec::uniform() const {
@@ -206,6 +210,10 @@ Spec::Scored Spec::scored() const {
     throw bad(cat(file, " scores a decoder of ", scores.layers, " layers, this one has ", layers_),
               cat("score this model: striate score --model DIR ... --out ", file));
   }
+  if (decoder_ && scores.decoder && *decoder_ != *scores.decoder) {
+    throw bad(cat(file, " scores another model (", scores.model, "), with a decoder of another shape"),
+              cat("score this model: striate score --model DIR ... --out ", file));
+  }
   Scored out{.values = scores.metric(metric).mean, .k = k};
   for (std::size_t layer = 0; layer < out.values.size(); ++layer) {
     if (std::isnan(out.values[layer])) {
@@ -288,6 +296,10 @@ Layers Spec::parse() const {
 Layers parse_layer_set(std::string_view spec, std::int64_t layers) {
   if (layers < 1) throw internal_error("a layer set of a decoder without layers");
   return Spec(spec, layers).parse();
+}
+
+Layers parse_layer_set(std::string_view spec, const DecoderConfig& decoder) {
+  return Spec(spec, decoder.layers, decoder_shape(decoder)).parse();
 }
 
 Layers uniform_bins(std::int64_t layers, std::int64_t k) {

@@ -23,11 +23,16 @@
 
 namespace striate {
 
+struct DecoderConfig;
+
 // The layers that `spec` names in a decoder of `layers` layers: ascending, each once, never empty.
 // Throws InvalidInput for a spec that is malformed, names nothing or reaches outside the decoder, for `paper` and
 // `authors-script` at depths that have no published list, and for a score file of another depth or without the metric;
 // what read_score_file() throws for the file itself.
 std::vector<std::int64_t> parse_layer_set(std::string_view spec, std::int64_t layers);
+
+// The same for the decoder of a model: a score file that tells the shape of another decoder is refused as well.
+std::vector<std::int64_t> parse_layer_set(std::string_view spec, const DecoderConfig& decoder);
 
 // The bins of uniform:k: where each begins, and L at the end. [k + 1]
 std::vector<std::int64_t> uniform_bins(std::int64_t layers, std::int64_t k);

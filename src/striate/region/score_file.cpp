@@ -6,6 +6,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/model/config.h"
 
 namespace striate {
 namespace {
@@ -16,7 +17,7 @@ constexpr const char* kFormat = "striate-scores";
 constexpr std::int64_t kVersion = 1;
 constexpr std::int64_t kMostLayers = 100'000;
 constexpr std::uint64_t kMostBytes = 256'000'000;
-constexpr const char* kHint = "make it again with 'striate score', or see docs/regions.md for the format";
+constexpr const char* kHint = "make it again with 'striate score', or see docs/scores.md for the format";
 
 // Reads the parts of one file; every error names the file and the key.
 class Reader {
@@ -61,14 +62,51 @@ class Reader {
     return out;
   }
 
+  std::vector<std::int64_t> counts(const json& object, const std::string& key, const std::string& where,
+                                   std::size_t length) const {
+    const json& list = at(object, key, json::value_t::array, "list");
+    if (list.size() != length) {
+      throw damaged(cat("\"", where, "\" has ", list.size(), " values in \"", key, "\", expected ", length));
+    }
+    std::vector<std::int64_t> out;
+    for (const json& item : list) {
+      if (!item.is_number_unsigned()) {
+        throw damaged(cat("\"", where, "\" value ", out.size(), " in \"", key, "\" is no count: ", item.dump()));
+      }
+      out.push_back(item.get<std::int64_t>());
+    }
+    return out;
+  }
+
   Score score(const json& object, const std::string& where, std::size_t length) const {
     if (!object.is_object()) throw damaged(cat("\"", where, "\" is no object with a \"mean\""));
     if (!object.contains("mean")) throw damaged(cat("\"", where, "\" has no \"mean\""));
-    Score out{.mean = values(object, "mean", where, length), .standard_error = {}};
+    Score out;
+    out.mean = values(object, "mean", where, length);
     if (object.contains("standard_error")) {
       out.standard_error = values(object, "standard_error", where, out.mean.size());
     }
+    if (object.contains("samples")) out.samples = counts(object, "samples", where, out.mean.size());
     return out;
+  }
+
+  TokenCounts token_counts(const json& object, std::size_t layers) const {
+    TokenCounts out;
+    out.total = count(object, "total", 0, std::numeric_limits<std::int64_t>::max());
+    const std::pair<const char*, std::vector<std::int64_t>*> lists[] = {
+        {"zero_norm", &out.zero_norm},
+        {"not_finite", &out.not_finite},
+        {"attention_not_finite", &out.attention_not_finite}};
+    for (const auto& [key, list] : lists) {
+      if (object.contains(key)) *list = counts(object, key, "tokens", layers);
+    }
+    return out;
+  }
+
+  DecoderShape decoder_shape(const json& object) const {
+    constexpr std::int64_t kMost = 1 << 30;
+    return {count(object, "hidden", 1, kMost), count(object, "mlp", 1, kMost), count(object, "heads", 1, kMost),
+            count(object, "kv_heads", 1, kMost)};
   }
 
   std::int64_t block_length(const std::string& key, std::int64_t layers) const {
@@ -99,14 +137,34 @@ json list_json(const std::vector<double>& values) {
 }
 
 json score_json(const Score& score, std::size_t length) {
-  const bool errors_fit = score.standard_error.empty() || score.standard_error.size() == score.mean.size();
-  if (score.mean.size() != length || !errors_fit) throw internal_error("a score has not one value per place");
+  const auto fits = [&](const auto& list) { return list.empty() || list.size() == length; };
+  if (score.mean.size() != length || !fits(score.standard_error) || !fits(score.samples))
+    throw internal_error("a score has not one value per place");
   json out = {{"mean", list_json(score.mean)}};
   if (!score.standard_error.empty()) out["standard_error"] = list_json(score.standard_error);
+  if (!score.samples.empty()) out["samples"] = score.samples;
+  return out;
+}
+
+json token_counts_json(const TokenCounts& tokens, std::size_t layers) {
+  json out = {{"total", tokens.total}};
+  const std::pair<const char*, const std::vector<std::int64_t>*> lists[] = {
+      {"zero_norm", &tokens.zero_norm},
+      {"not_finite", &tokens.not_finite},
+      {"attention_not_finite", &tokens.attention_not_finite}};
+  for (const auto& [key, list] : lists) {
+    if (list->empty()) continue;
+    if (list->size() != layers) throw internal_error("counts of tokens are not one per layer");
+    out[key] = *list;
+  }
   return out;
 }
 
 }  // namespace
+
+DecoderShape decoder_shape(const DecoderConfig& config) {
+  return {config.hidden_size, config.mlp_size, config.heads, config.kv_heads};
+}
 
 const Score& ScoreFile::metric(const std::string& name) const {
   if (name == "angular" && angular.contains(1)) return angular.at(1);
@@ -157,10 +215,21 @@ ScoreFile read_score_file(const std::filesystem::path& path) {
     for (const json& layer : heads)
       out.image_attention_heads.push_back(reader.score(layer, "image_attention_heads", 0));
   }
+  if (file.contains("param_change_linears")) {
+    const json linears = reader.at(file, "param_change_linears", json::value_t::object, "object");
+    for (const auto& [name, score] : linears.items())
+      out.param_change_linears[name] = reader.score(score, name, layers);
+  }
+  if (file.contains("tokens")) {
+    out.tokens = reader.token_counts(reader.at(file, "tokens", json::value_t::object, "object"), layers);
+  }
+  if (file.contains("decoder")) {
+    out.decoder = reader.decoder_shape(reader.at(file, "decoder", json::value_t::object, "object"));
+  }
   return out;
 }
 
-void write_score_file(const ScoreFile& scores, const std::filesystem::path& path) {
+nlohmann::json score_file_json(const ScoreFile& scores) {
   const auto layers = static_cast<std::size_t>(scores.layers);
   json out = {{"format", kFormat},        {"version", kVersion},       {"model", scores.model},
               {"layers", scores.layers},  {"samples", scores.samples}, {"settings", scores.settings},
@@ -177,7 +246,19 @@ void write_score_file(const ScoreFile& scores, const std::filesystem::path& path
       out["image_attention_heads"].push_back(score_json(layer, layer.mean.size()));
     }
   }
-  write_file(path, out.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  for (const auto& [name, score] : scores.param_change_linears) {
+    out["param_change_linears"][name] = score_json(score, layers);
+  }
+  if (scores.tokens) out["tokens"] = token_counts_json(*scores.tokens, layers);
+  if (scores.decoder) {
+    const DecoderShape& d = *scores.decoder;
+    out["decoder"] = {{"hidden", d.hidden}, {"mlp", d.mlp}, {"heads", d.heads}, {"kv_heads", d.kv_heads}};
+  }
+  return out;
+}
+
+void write_score_file(const ScoreFile& scores, const std::filesystem::path& path) {
+  write_file(path, score_file_json(scores).dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace striate

@@ -4,9 +4,12 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sum.h>
 
 #include <algorithm>
 #include <vector>
@@ -94,6 +97,30 @@ at::Tensor quick_gelu(const at::Tensor& x) {
     cpu_kernels().quick_gelu(dense.const_data_ptr(), y.data_ptr(), storage_of(x), begin, end);
   });
   return y;
+}
+
+at::Tensor row_products(const at::Tensor& a, const at::Tensor& b) {
+  if (!has_cpu_loop(a)) {
+    // One wide copy of a; products with b widen in the multiplication itself.
+    const at::Tensor wide = a.to(at::kFloat);
+    return at::stack(
+        {at::sum(wide * b, -1, false, at::kDouble), at::linalg_vector_norm(wide, 2, -1).to(at::kDouble).square(),
+         at::linalg_vector_norm(b, 2, -1, false, at::kFloat).to(at::kDouble).square()},
+        1);
+  }
+  const at::Tensor a_rows = dense_rows(a);
+  const at::Tensor b_rows = dense_rows(b);
+  at::Tensor sums = at::empty({a.size(0), 3}, a.options().dtype(at::kDouble));
+  RowProductRows job{};
+  job.a = a_rows.const_data_ptr();
+  job.b = b_rows.const_data_ptr();
+  job.sums = sums.mutable_data_ptr<double>();
+  job.storage = storage_of(a);
+  job.columns = a.size(1);
+  job.a_stride = a_rows.stride(0);
+  job.b_stride = b_rows.stride(0);
+  parallel_rows(job, a.size(0), job.columns, cpu_kernels().row_products);
+  return sums;
 }
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,

@@ -24,6 +24,10 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
 // x * sigmoid(1.702 x), CLIP's activation.
 at::Tensor quick_gelu(const at::Tensor& x);
 
+// a and b [rows, columns] of one dtype -> [rows, 3] double: the dot product of each row of a with that of b, and the
+// squares of their norms. Sums are fp32 over at most 512 columns and double beyond. NaN and infinities go through.
+at::Tensor row_products(const at::Tensor& a, const at::Tensor& b);
+
 // One query against a key-value cache: q [heads, head_dim], keys and values [kv_heads, capacity, head_dim] of which the
 // first `length` tokens count -> [heads, head_dim]. Head h reads key-value head h / (heads / kv_heads).
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,

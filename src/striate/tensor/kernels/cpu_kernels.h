@@ -76,6 +76,16 @@ struct AddNormRows {
   float eps;
 };
 
+// sums[3 r ..] = a.b, a.a and b.b of row r: fp32 products, summed in fp32 over blocks of columns and in double over the
+// blocks.
+struct RowProductRows {
+  const void* a;
+  const void* b;
+  double* sums;  // [rows, 3]
+  Storage storage;
+  std::int64_t columns, a_stride, b_stride, row_begin, row_end;
+};
+
 // dx += the gradient of x / sqrt(mean(x^2) + eps) * weight, given that of the result.
 struct NormBackwardRows {
   const void* dy;
@@ -168,6 +178,7 @@ struct CpuKernels {
   // The nearest bf16 of `count` stored values, ties to even.
   void (*narrow)(const void* x, Storage storage, std::uint16_t* y, std::int64_t count);
   void (*add_norm)(const AddNormRows&);
+  void (*row_products)(const RowProductRows&);
   void (*norm_backward)(const NormBackwardRows&);
   void (*gate_backward)(const GateBackwardRows&);
   void (*cross_entropy)(const CrossEntropyRows&);

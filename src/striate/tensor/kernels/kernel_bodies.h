@@ -208,6 +208,42 @@ void norm_rows(const NormRows& job) {
 }
 
 template <typename V, typename S>
+void row_product_rows(const RowProductRows& job) {
+  using T = typename S::Type;
+  constexpr std::int64_t kBlock = 512;
+  for (std::int64_t r = job.row_begin; r < job.row_end; ++r) {
+    const T* a = static_cast<const T*>(job.a) + r * job.a_stride;
+    const T* b = static_cast<const T*>(job.b) + r * job.b_stride;
+    double* sums = job.sums + 3 * r;
+    sums[0] = sums[1] = sums[2] = 0.0;
+    for (std::int64_t first = 0; first < job.columns; first += kBlock) {
+      const std::int64_t end = first + kBlock < job.columns ? first + kBlock : job.columns;
+      V products = V::set(0.0F);
+      V a_squares = V::set(0.0F);
+      V b_squares = V::set(0.0F);
+      std::int64_t i = first;
+      for (; i + V::kWidth <= end; i += V::kWidth) {
+        const V x = S::template load<V>(a + i);
+        const V y = S::template load<V>(b + i);
+        products = V::fma(x, y, products);
+        a_squares = V::fma(x, x, a_squares);
+        b_squares = V::fma(y, y, b_squares);
+      }
+      sums[0] += static_cast<double>(products.sum());
+      sums[1] += static_cast<double>(a_squares.sum());
+      sums[2] += static_cast<double>(b_squares.sum());
+      for (; i < end; ++i) {
+        const double x = S::template load<ScalarVector>(a + i).v;
+        const double y = S::template load<ScalarVector>(b + i).v;
+        sums[0] += x * y;
+        sums[1] += x * x;
+        sums[2] += y * y;
+      }
+    }
+  }
+}
+
+template <typename V, typename S>
 void gate_rows(const GateRows& job) {
   using T = typename S::Type;
   for (std::int64_t r = job.row_begin; r < job.row_end; ++r) {

@@ -55,6 +55,9 @@ struct Table {
   static void add_norm(const AddNormRows& job) {
     by_storage(job, add_norm_rows<V, Float32>, add_norm_rows<V, BFloat16>);
   }
+  static void row_products(const RowProductRows& job) {
+    by_storage(job, row_product_rows<V, Float32>, row_product_rows<V, BFloat16>);
+  }
   static void norm_backward(const NormBackwardRows& job) {
     by_storage(job, norm_backward_rows<V, Float32>, norm_backward_rows<V, BFloat16>);
   }
@@ -72,9 +75,10 @@ struct Table {
     by_storage(job, attention_backward<V, Float32>, attention_backward<V, BFloat16>);
   }
   static constexpr CpuKernels make(CpuIsa isa, const char* name) {
-    return {
-        isa,    name,     skinny_product<V>, rms_norm,      silu_multiply, rotate,  quick_gelu, decode_head,    widen,
-        narrow, add_norm, norm_backward,     gate_backward, cross_entropy, dropout, attend,     attend_backward};
+    return {isa,      name,         skinny_product<V>, rms_norm,      silu_multiply,
+            rotate,   quick_gelu,   decode_head,       widen,         narrow,
+            add_norm, row_products, norm_backward,     gate_backward, cross_entropy,
+            dropout,  attend,       attend_backward};
   }
 };
 

@@ -1,0 +1,160 @@
+#include "apps/striate/train_report.h"
+
+#include <array>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/region/layer_set.h"
+
+namespace striate::app {
+namespace {
+
+constexpr int kSignalExit = 128;  // + the signal, as shells count it
+
+std::string number(const char* format, double value) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), format, value);
+  return text.data();
+}
+
+std::string policy_name(ActivationPolicy policy) {
+  switch (policy) {
+    case ActivationPolicy::kKeep:
+      return "kept";
+    case ActivationPolicy::kRecomputeMlp:
+      return "kept but for the MLP's, which are computed again";
+    case ActivationPolicy::kRecomputeLayer:
+      return "computed again, layer by layer";
+  }
+  throw internal_error("unknown activation policy");
+}
+
+// "loss 1.2345  lr 2.0e-04  1.52 k tokens/s  3.21 GB".
+std::string step_note(const StepMetrics& m) {
+  double rate = 0;
+  for (const auto& [group, value] : m.rates) rate = std::max(rate, value);
+  const double speed = m.seconds > 0 ? static_cast<double>(m.tokens) / m.seconds : 0;
+  std::string terms;
+  if (m.terms) {
+    terms = cat(" (ce ", number("%.4f", m.terms->ce), ", hidden ", number("%.4f", m.terms->hidden), ", kl ",
+                number("%.4f", m.terms->kl), ")");
+  }
+  return cat("loss ", number("%.4f", m.loss), terms, m.skipped ? " (skipped)" : "", "  lr ", number("%.1e", rate), "  ",
+             human_count(static_cast<std::uint64_t>(speed)), " tokens/s  ", human_bytes(m.memory_bytes));
+}
+
+void evaluation(const EvaluationMetrics& m) {
+  std::cerr << "\nheld out after step " << m.step << ": loss " << number("%.4f", m.loss);
+  if (m.questions > 0) {
+    std::cerr << ", " << m.exact << " of " << m.questions << " answers exact ("
+              << number("%.1f", 100.0 * static_cast<double>(m.exact) / static_cast<double>(m.questions)) << "%)";
+  }
+  std::cerr << '\n';
+}
+
+void print_text(const TrainFlags& flags, const TrainingRequest& request, const TrainingResult& result,
+                const NextStep& next) {
+  constexpr std::size_t kColumn = 19;  // where values begin
+  const TrainerOutcome& outcome = result.outcome;
+  const RunState& state = outcome.state;
+  if (outcome.signal != 0) {
+    std::cout << "stopped after step " << state.step << " of " << result.plan.steps << "; saved "
+              << result.checkpoint.string() << "\ngo on with the same command and --resume\n";
+    return;
+  }
+  std::cout << "trained " << state.step << " steps, " << state.samples << " samples, "
+            << human_count(static_cast<std::uint64_t>(state.tokens)) << " tokens in " << human_duration(outcome.seconds)
+            << "; last loss " << number("%.4f", outcome.loss) << '\n';
+  if (state.skipped_steps > 0) std::cout << "skipped steps      " << state.skipped_steps << '\n';
+  if (state.data.bad_samples > 0) {
+    std::cout << "bad samples        " << state.data.bad_samples << ", listed in "
+              << (request.out / "bad_samples.jsonl").string() << '\n';
+  }
+  if (state.data.truncated_samples > 0) std::cout << "samples cut short  " << state.data.truncated_samples << '\n';
+  std::cout << "result             " << flags.out << '\n'
+            << "losses             " << (request.out / "metrics.jsonl").string() << '\n'
+            << next.what << std::string(next.what.size() < kColumn ? kColumn - next.what.size() : 1, ' ')
+            << next.command << '\n';
+}
+
+void print_json(const TrainFlags& flags, const TrainingResult& result) {
+  const TrainerOutcome& outcome = result.outcome;
+  nlohmann::json out = {{"out", flags.out},
+                        {"done", outcome.signal == 0},
+                        {"steps", outcome.state.step},
+                        {"first_step", result.plan.first_step},
+                        {"layers", result.plan.layers},
+                        {"trained_parameters", result.plan.parameters},
+                        {"samples", outcome.state.samples},
+                        {"tokens", outcome.state.tokens},
+                        {"loss", outcome.loss},
+                        {"skipped_steps", outcome.state.skipped_steps},
+                        {"bad_samples", outcome.state.data.bad_samples},
+                        {"checkpoint", result.checkpoint.string()},
+                        {"seconds", outcome.seconds}};
+  if (outcome.signal != 0) out["signal"] = outcome.signal;
+  if (outcome.evaluation) {
+    out["eval_loss"] = outcome.evaluation->loss;
+    out["eval_questions"] = outcome.evaluation->questions;
+    out["eval_exact"] = outcome.evaluation->exact;
+  }
+  std::cout << out.dump(2) << std::endl;
+}
+
+}  // namespace
+
+TrainingObserver TrainDisplay::observer() {
+  if (!shown_) return {};
+  return {.on_begin = [this](const TrainingPlan& plan) { begin(plan); },
+          .on_step = [this](const StepMetrics& m) { step(m); },
+          .on_evaluation = [](const EvaluationMetrics& m) { evaluation(m); },
+          .on_save = [](const std::filesystem::path&) {}};
+}
+
+void TrainDisplay::finish() {
+  if (bar_) bar_->finish();
+  bar_.reset();
+}
+
+void TrainDisplay::begin(const TrainingPlan& plan) {
+  std::cerr << "model       " << plan.model << '\n';
+  if (!plan.layers.empty()) {
+    std::cerr << "region      " << stripes(plan.layers, plan.total_layers) << "  layers "
+              << layer_list_text(plan.layers) << " of " << plan.total_layers << '\n';
+  }
+  if (plan.teacher_bytes > 0) {
+    std::cerr << "teacher     " << human_bytes(static_cast<std::uint64_t>(plan.teacher_bytes))
+              << ": its weights, and its states of a stream\n";
+  }
+  std::cerr << "trained     " << human_count(static_cast<std::uint64_t>(plan.parameters)) << " parameters\n"
+            << "activations " << policy_name(plan.policy) << '\n'
+            << "data        " << plan.samples << " samples, " << plan.steps << " steps";
+  if (plan.ranks > 1) std::cerr << ", " << plan.ranks << " ranks";
+  std::cerr << '\n';
+  if (!plan.resumed_from.empty()) std::cerr << "resumed     from " << plan.resumed_from.string() << '\n';
+  bar_.emplace("Training", static_cast<std::uint64_t>(plan.steps), ProgressOptions::standard_error("steps"));
+  bar_->start_at(static_cast<std::uint64_t>(plan.first_step));
+}
+
+void TrainDisplay::step(const StepMetrics& m) {
+  bar_->set_note(step_note(m));
+  bar_->advance();
+}
+
+int train_and_report(const TrainFlags& flags, const TrainingRequest& request, const Ranks& ranks,
+                     const NextStep& next) {
+  TrainDisplay display(!flags.json);
+  const TrainingResult result = run_training(request, ranks, display.observer());
+  if (result.outcome.signal == 0) {
+    display.finish();
+  } else {
+    display.close();
+  }
+  if (ranks.rank == 0) flags.json ? print_json(flags, result) : print_text(flags, request, result, next);
+  return result.outcome.signal == 0 ? 0 : kSignalExit + result.outcome.signal;
+}
+
+}  // namespace striate::app

@@ -1,0 +1,23 @@
+// A score file as a page to look at.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "striate/region/score_file.h"
+
+namespace striate {
+
+// What a metric is, in a few words; "" for one this program does not know.
+std::string metric_meaning(const std::string& metric);
+
+// The metrics of a file in the order people read them: Block Influence, angular, attention, change; then the others.
+std::vector<std::string> metrics_in_order(const ScoreFile& scores);
+
+// What a reader must know before trusting the numbers: tokens that were left out, scores that few samples gave.
+std::vector<std::string> score_warnings(const ScoreFile& scores);
+
+// The HTML page: layers by metrics, angular distance by block length, attention by head, change by linear.
+std::string score_report(const ScoreFile& scores);
+
+}  // namespace striate

@@ -1,0 +1,107 @@
+#include "striate/region/param_change.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/matmul.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+
+namespace striate {
+namespace {
+
+constexpr const char* kHint = "give the model that this one was tuned from";
+
+// ||W' - W||^2 and ||W||^2.
+struct Squares {
+  double change = 0, weight = 0;
+  double ratio() const { return std::sqrt(change / weight); }
+};
+
+double squared_norm(const at::Tensor& x) {
+  const double norm = at::linalg_vector_norm(x, 2, std::nullopt, false, at::kDouble).item<double>();
+  return norm * norm;
+}
+
+Squares compare(const Linear& tuned, const at::Tensor& base) {
+  constexpr std::int64_t kBlockElements = 1 << 20;
+  const at::Tensor weight = tuned.matrix().weight();
+  const auto* lora = dynamic_cast<const LoraLinear*>(&tuned);
+  const std::int64_t block = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, weight.size(1)));
+  Squares squares;
+  for (std::int64_t first = 0; first < weight.size(0); first += block) {
+    const std::int64_t end = std::min(first + block, weight.size(0));
+    const at::Tensor before = base.slice(0, first, end).to(at::kFloat);
+    at::Tensor after = weight.slice(0, first, end).to(at::kCPU, at::kFloat);
+    if (lora != nullptr) {
+      after = after + at::matmul(lora->b().slice(0, first, end).cpu(), lora->a().cpu()) * lora->scale();
+    }
+    squares.change += squared_norm(after - before);
+    squares.weight += squared_norm(before);
+  }
+  return squares;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
+  return cat("[", join(sizes, ", "), "]");
+}
+
+// The base's weight, checked against the shape it must have.
+at::Tensor base_weight(const Checkpoint& base, const std::string& name, const std::vector<std::int64_t>& shape) {
+  const WeightSource::Entry* entry = base.weights.find(name);
+  if (entry == nullptr) {
+    throw invalid_input(cat("--base ", base.folder.string(), ": has no tensor ", name, ", which the model has"), kHint);
+  }
+  if (entry->info->shape != shape) {
+    throw invalid_input(cat("--base ", base.folder.string(), ": tensor ", name, " is ", shape_text(entry->info->shape),
+                            ", the model's is ", shape_text(shape)),
+                        kHint);
+  }
+  return base.weights.load(name, shape);
+}
+
+}  // namespace
+
+ParamChange param_change(const Lvlm& tuned, const Checkpoint& base) {
+  const at::NoGradGuard no_grad;
+  const std::vector<DecoderLayer>& layers = tuned.decoder().layers();
+  const std::int64_t depth = base.config.decoder.layers;
+  if (depth != static_cast<std::int64_t>(layers.size())) {
+    throw invalid_input(cat("--base ", base.folder.string(), ": has ", depth, depth == 1 ? " layer" : " layers",
+                            ", the model has ", layers.size()),
+                        kHint);
+  }
+  ParamChange out;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    Squares whole;
+    double sum = 0;
+    for (const auto& [name, linear] : layers[i].linears()) {
+      const std::vector<std::int64_t> shape = {linear->out_features(), linear->in_features()};
+      const Squares squares = compare(*linear, base_weight(base, cat("model.layers.", i, ".", name, ".weight"), shape));
+      whole.change += squares.change;
+      whole.weight += squares.weight;
+      sum += squares.ratio();
+      out.linears[name].push_back(squares.ratio());
+    }
+    out.joint.push_back(whole.ratio());
+    out.sum.push_back(sum);
+    out.mean.push_back(sum / static_cast<double>(layers[i].linears().size()));
+  }
+  return out;
+}
+
+void report(const ParamChange& change, ScoreFile& file) {
+  file.layers = static_cast<std::int64_t>(change.joint.size());
+  file.metrics["param_change"].mean = change.joint;
+  file.metrics["param_change_mean"].mean = change.mean;
+  file.metrics["param_change_sum"].mean = change.sum;
+  for (const auto& [name, ratios] : change.linears) file.param_change_linears[name].mean = ratios;
+}
+
+}  // namespace striate

@@ -1,0 +1,54 @@
+#include "striate/region/sample_moments.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "striate/base/error.h"
+
+namespace striate {
+
+void sum_over_ranks(std::vector<double>& values, const SumOverRanks& sum) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions(at::kDouble));
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<double>());
+  sum(tensor);
+  std::copy_n(tensor.const_data_ptr<double>(), values.size(), values.begin());
+}
+
+void SampleMoments::add(std::size_t place, double value) {
+  if (!std::isfinite(value)) throw internal_error("a score that is no finite number was about to be averaged");
+  counts_[place] += 1;
+  const double before = value - means_[place];
+  means_[place] += before / counts_[place];
+  deviations_[place] += before * (value - means_[place]);
+}
+
+void SampleMoments::combine(const SumOverRanks& sum) {
+  const std::vector<double> own_counts = counts_;
+  const std::vector<double> own_means = means_;
+  sum_over_ranks(counts_, sum);
+  for (std::size_t i = 0; i < means_.size(); ++i) means_[i] *= own_counts[i];
+  sum_over_ranks(means_, sum);
+  for (std::size_t i = 0; i < means_.size(); ++i) {
+    if (counts_[i] > 0) means_[i] /= counts_[i];
+    const double apart = own_means[i] - means_[i];
+    deviations_[i] += own_counts[i] * apart * apart;
+  }
+  sum_over_ranks(deviations_, sum);
+}
+
+Score SampleMoments::score(std::size_t first, std::size_t count) const {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  Score score;
+  for (std::size_t i = first; i < first + count; ++i) {
+    const double n = counts_[i];
+    score.mean.push_back(n > 0 ? means_[i] : kNone);
+    score.standard_error.push_back(n > 1 ? std::sqrt(deviations_[i] / (n - 1) / n) : kNone);
+    score.samples.push_back(static_cast<std::int64_t>(n));
+  }
+  return score;
+}
+
+}  // namespace striate

@@ -1,0 +1,232 @@
+// striate prune from outside: what it removes, what it leaves behind, what it refuses.
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "tests/cli/train_world.h"
+
+namespace striate::test {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::AnyOf;
+using testing::HasSubstr;
+
+class Prune : public TrainCommand {
+ protected:
+  static void SetUpTestSuite() {
+    TrainCommand::SetUpTestSuite();
+    const CommandResult tuned = train("tuned", {"--steps", "12"});  // the region is 1,3 of 4 layers
+    ASSERT_EQ(tuned.exit_code, 0) << tuned.err;
+    const CommandResult scored = run_command({STRIATE_PROGRAM, "score", "--model", model(), "--adapter", file("tuned"),
+                                              "--data", data(), "--images", file("images"), "--samples", "30",
+                                              "--threads", "1", "--precision", "fp32", "--out", file("scores.json")});
+    ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  }
+  static CommandResult prune(const std::vector<std::string>& more) {
+    std::vector<std::string> all = {STRIATE_PROGRAM, "prune", "--model", model(), "--threads", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_command(all);
+  }
+  static CommandResult prune_tuned(const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--adapter", file("tuned"), "--out", file(out)};
+    all.insert(all.end(), more.begin(), more.end());
+    return prune(all);
+  }
+  static json answer(const std::vector<std::string>& which) {
+    std::vector<std::string> all = {STRIATE_PROGRAM, "chat", "--json",  "--precision",         "fp32",
+                                    "--max-tokens",  "8",    "--image", file("images/p0.bmp"), "--prompt",
+                                    "What is it?"};
+    all.insert(all.end(), which.begin(), which.end());
+    const CommandResult result = run_command(all);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? json::parse(result.out)["ids"] : json();
+  }
+  static void refused(const std::vector<std::string>& more, const std::string& what) {
+    expect_refusal(prune_tuned("no", more), what);
+    EXPECT_FALSE(fs::exists(file("no")));
+  }
+};
+
+TEST_F(Prune, RemovesALayerOutsideTheRegionAndChecksWhatItWrote) {
+  const CommandResult result =
+      prune_tuned("pruned", {"--remove", "1", "--metric", "angular", "--scores", file("scores.json")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("before   ████  4 layers"), HasSubstr("region   ·█·█  1,3"),
+                    AnyOf(HasSubstr("after    ·███  3 layers"), HasSubstr("after    ██·█  3 layers")),
+                    HasSubstr("saved "), HasSubstr("logits: largest difference"), HasSubstr("striate chat --model")));
+  const json config = json::parse(read_file(file("pruned/config.json")));
+  EXPECT_EQ(config["text_config"]["num_hidden_layers"], 3);
+  const json history = json::parse(read_file(file("pruned/striate.json")));
+  EXPECT_EQ(history["layers"]["of"], 4);
+  EXPECT_EQ(history["pruning"]["region"]["layers"], json({1, 3}));
+  const auto removed = history["pruning"]["removed"][0]["layer"].get<std::int64_t>();
+  EXPECT_TRUE(removed == 0 || removed == 2);
+  EXPECT_EQ(answer({"--model", file("pruned")}).size(), 8U);
+  const CommandResult inspected = run_command({STRIATE_PROGRAM, "inspect", "--model", file("pruned")});
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+}
+
+TEST_F(Prune, TheAdapterMergedOrCarriedOverIsTheSameModel) {
+  const std::vector<std::string> flags = {"--layers", "2"};
+  ASSERT_EQ(prune_tuned("merged", flags).exit_code, 0);
+  std::vector<std::string> keep = flags;
+  keep.insert(keep.end(), {"--keep-adapter", "--json"});
+  const CommandResult kept = prune_tuned("kept", keep);
+  ASSERT_EQ(kept.exit_code, 0) << kept.err;
+  const json told = json::parse(kept.out);
+  EXPECT_EQ(told["original"], json({0, 1, 3}));
+  EXPECT_LT(told["check"]["relative"].get<double>(), 1e-5);
+  EXPECT_LT(told["bytes"]["after"].get<double>(), told["bytes"]["before"].get<double>());
+  EXPECT_EQ(answer({"--model", file("merged")}), answer({"--model", file("kept"), "--adapter", file("kept/adapter")}));
+}
+
+TEST_F(Prune, AnywhereAndAsABlockAndByAnotherMetric) {
+  const auto removed = [](const std::string& out, std::vector<std::string> more) {
+    more.insert(more.end(), {"--json", "--no-verify", "--scores", file("scores.json")});
+    const CommandResult result = prune_tuned(out, more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::vector<std::int64_t> layers;
+    if (result.exit_code != 0) return layers;
+    for (const json& layer : json::parse(result.out)["removed"]) layers.push_back(layer["layer"]);
+    return layers;
+  };
+  const json scores = json::parse(read_file(file("scores.json")));
+  const auto bi = scores["metrics"]["bi_multimodal"]["mean"].get<std::vector<double>>();
+  const auto lowest = std::min_element(bi.begin(), bi.end()) - bi.begin();
+  EXPECT_EQ(removed("any", {"--region", "none", "--remove", "1", "--metric", "bi_multimodal"}),
+            std::vector<std::int64_t>{lowest});
+  const auto blocks = scores["angular"]["2"]["mean"].get<std::vector<double>>();
+  const auto best = std::min_element(blocks.begin(), blocks.end()) - blocks.begin();
+  EXPECT_EQ(removed("block", {"--region", "none", "--remove", "2", "--contiguous"}),
+            (std::vector<std::int64_t>{best, best + 1}));
+}
+
+TEST_F(Prune, IterativelyItScoresTheDataAnew) {
+  const CommandResult result =
+      prune_tuned("steps", {"--remove", "2", "--iterative", "--data", data(), "--images", file("images"), "--samples",
+                            "10", "--precision", "fp32", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json told = json::parse(result.out);
+  EXPECT_EQ(told["original"], json({1, 3}));
+  EXPECT_THAT(told["scores"].get<std::string>(), HasSubstr("anew after each removal"));
+  // And what is pruned is pruned again, by its own numbers.
+  const CommandResult again = run_command({STRIATE_PROGRAM, "prune", "--model", file("steps"), "--layers", "0",
+                                           "--region", "none", "--out", file("again"), "--threads", "1"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(json::parse(read_file(file("again/striate.json")))["layers"]["original"], json({3}));
+}
+
+TEST_F(Prune, ASweepMeasuresInsideAndOutsideTheRegionAndWritesNothingUnasked) {
+  const std::vector<std::string> flags = {"--adapter",         file("tuned"),
+                                          "--sweep",           "0..2",
+                                          "--scores",          file("scores.json"),
+                                          "--eval-data",       data(),
+                                          "--images",          file("images"),
+                                          "--eval-samples",    "6",
+                                          "--precision",       "fp32",
+                                          "--eval-max-tokens", "4"};
+  const auto before = std::distance(fs::directory_iterator(file("")), {});
+  std::vector<std::string> as_json = flags;
+  as_json.emplace_back("--json");
+  const CommandResult result = prune(as_json);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(std::distance(fs::directory_iterator(file("")), {}), before);
+  const json sweep = json::parse(result.out);
+  ASSERT_EQ(sweep["curves"].size(), 2U);
+  EXPECT_EQ(sweep["curves"][0]["region"], json({1, 3}));
+  for (const json& curve : sweep["curves"]) {
+    ASSERT_EQ(curve["points"].size(), 3U);
+    EXPECT_EQ(curve["points"][0]["loss"], sweep["curves"][0]["points"][0]["loss"]);
+    EXPECT_EQ(curve["points"][2]["layers"].size(), 2U);
+    EXPECT_EQ(curve["points"][0]["questions"], 6);
+  }
+  std::vector<std::string> to_folder = flags;
+  to_folder.insert(to_folder.end(), {"--out", file("sweep")});
+  const CommandResult written = prune(to_folder);
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  EXPECT_THAT(written.out, AllOf(HasSubstr("outside the region  ·█·█  1,3 stay"), HasSubstr("anywhere")));
+  EXPECT_EQ(json::parse(read_file(file("sweep/sweep.json"))), sweep);
+  EXPECT_THAT(read_file(file("sweep/report.html")), HasSubstr("<svg"));
+}
+
+TEST_F(Prune, ASweepComparesWithABaseline) {
+  const CommandResult result = prune(
+      {"--adapter",         file("tuned"), "--sweep",    "0..1",        "--data",      data(),           "--images",
+       file("images"),      "--samples",   "5",          "--eval-data", data(),        "--eval-samples", "3",
+       "--eval-max-tokens", "2",           "--baseline", model(),       "--precision", "fp32",           "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json sweep = json::parse(result.out);
+  ASSERT_EQ(sweep["curves"].size(), 3U);
+  EXPECT_EQ(sweep["curves"][2]["name"], "baseline, anywhere");
+  EXPECT_NE(sweep["curves"][2]["points"][0]["loss"], sweep["curves"][0]["points"][0]["loss"]);
+}
+
+TEST_F(Prune, RefusesToRemoveWhatIsNotThere) {
+  const std::vector<std::string> scores = {"--scores", file("scores.json")};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), scores.begin(), scores.end());
+    return more;
+  };
+  refused(with({"--remove", "3"}), "only 2 layers of 4 lie outside the region 1,3");
+  refused(with({"--remove", "4", "--region", "none"}), "one must stay");
+  refused(with({"--remove", "0"}), "--remove 0");
+  refused(with({"--remove", "1", "--region", "0,7"}), "7");
+  refused(with({"--remove", "2", "--contiguous"}), "no 2 neighbouring layers lie outside the region 1,3");
+  refused(with({"--remove", "1", "--metric", "angulr"}), "no metric \"angulr\"");
+  refused({"--layers", "3"}, "layer 3 is in the region");
+  refused({"--layers", "0-3", "--region", "none"}, "no layer would be left");
+  refused({"--layers", "9"}, "9");
+}
+
+TEST_F(Prune, RefusesScoresOfAnotherModel) {
+  json other = json::parse(read_file(file("scores.json")));
+  other["decoder"]["hidden"] = 64;
+  write_file(file("wider.json"), other.dump());
+  refused({"--remove", "1", "--scores", file("wider.json")}, "scores a decoder of width 64");
+  write_file(file("deeper.json"), json({{"format", "striate-scores"},
+                                        {"version", 1},
+                                        {"model", "m"},
+                                        {"layers", 5},
+                                        {"samples", 1},
+                                        {"metrics", {{"bi", {{"mean", {1, 2, 3, 4, 5}}}}}}})
+                                      .dump());
+  refused({"--remove", "1", "--metric", "bi", "--scores", file("deeper.json")}, "of 5 layers, this one has 4");
+  refused({"--remove", "1", "--scores", file("absent.json")}, "absent.json");
+}
+
+TEST_F(Prune, RefusesWhatMakesNoSense) {
+  refused({}, "nothing to remove was named");
+  refused({"--remove", "1", "--layers", "2"}, "--remove and --layers");
+  refused({"--remove", "1"}, "no scores to choose layers by");
+  refused({"--remove", "1", "--metric", "list"}, "--metric list");
+  refused({"--layers", "2", "--contiguous"}, "--layers lists what goes");
+  refused({"--remove", "1", "--iterative", "--scores", file("scores.json")}, "--iterative with --scores");
+  refused({"--remove", "1", "--metric", "param_change", "--data", data()}, "cannot be measured on data alone");
+  refused({"--layers", "2", "--dtype", "int3"}, "--dtype int3");
+  expect_refusal(prune({"--layers", "2", "--out", file("no")}), "no region is recorded");
+  expect_refusal(prune({"--layers", "2", "--region", "none", "--keep-adapter", "--out", file("no")}),
+                 "--keep-adapter without an adapter");
+  expect_refusal(prune({"--layers", "2", "--region", "none"}), "no --out folder");
+  fs::create_directories(file("used"));
+  write_file(file("used/thesis.txt"), "years of work");
+  expect_refusal(prune({"--layers", "2", "--region", "none", "--out", file("used")}), "used");
+  EXPECT_EQ(read_file(file("used/thesis.txt")), "years of work");
+  expect_refusal(prune({"--sweep", "0..2"}), "nothing to measure on");
+  for (const char* bad : {"2", "a..b", "3..1", "0..99"}) {
+    expect_refusal(prune({"--region", "none", "--sweep", bad, "--eval-data", data(), "--scores", file("scores.json")}),
+                   cat("--sweep ", bad));
+  }
+  expect_refusal(prune({"--sweep", "0..2", "--remove", "1", "--eval-data", data()}), "--sweep with --remove");
+}
+
+TEST_F(Prune, HelpHasAnExample) {
+  const CommandResult result = run_command({STRIATE_PROGRAM, "prune", "--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("Example:"), HasSubstr("--region SPEC"), HasSubstr("--sweep A..B")));
+}
+
+}  // namespace
+}  // namespace striate::test

@@ -1,0 +1,56 @@
+#include "striate/eval/score_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace striate {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+ScoreFile scores() {
+  ScoreFile file{.model = "a <b> & \"c\"", .layers = 2, .samples = 4};
+  file.metrics["bi"] = {.mean = {0.25, 0.5}, .standard_error = {0.01, 0.02}, .samples = {4, 4}};
+  file.metrics["bi_image"] = {.mean = {0.1, 0.2}, .standard_error = {0.01, 0.02}, .samples = {3, 3}};
+  file.metrics["mine"] = {.mean = {1, 2}};
+  file.angular[1] = {.mean = {0.3, 0.1}, .standard_error = {0.01, 0.02}, .samples = {4, 4}};
+  file.angular[2] = {.mean = {0.35}, .standard_error = {0.01}, .samples = {4}};
+  file.tokens = TokenCounts{.total = 99, .zero_norm = {0, 7}, .not_finite = {0, 0}};
+  file.settings = {{"model", "/models/<script>"}, {"seed", 234}};
+  return file;
+}
+
+TEST(ScoreReport, MetricsComeInTheOrderPeopleReadThem) {
+  EXPECT_THAT(metrics_in_order(scores()), ElementsAre("bi", "bi_image", "angular", "mine"));
+}
+
+TEST(ScoreReport, TokensLeftOutAndMissingValuesAreWarnings) {
+  EXPECT_THAT(score_warnings(scores()), ElementsAre("tokens whose state is zero, left out of the means: layer 1 (7)",
+                                                    "bi_image is over 3 of the 4 samples"));
+}
+
+TEST(ScoreReport, ThePageHoldsEveryNumberAndIsEscaped) {
+  const std::string page = score_report(scores());
+  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010",
+                           "layer 1 (7)", "Angular distance by block", "bi_image is over 3"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("http")));
+}
+
+TEST(ScoreReport, WeightsAloneMakeAPageToo) {
+  ScoreFile file{.model = "m", .layers = 1};
+  file.metrics["param_change"] = {.mean = {0.5}};
+  file.param_change_linears["mlp.up_proj"] = {.mean = {std::numeric_limits<double>::quiet_NaN()}};
+  const std::string page = score_report(file);
+  EXPECT_THAT(page, HasSubstr("From the weights alone"));
+  EXPECT_THAT(page, HasSubstr("mlp.up_proj"));
+}
+
+}  // namespace
+}  // namespace striate
