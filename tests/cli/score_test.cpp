@@ -39,6 +39,16 @@ class ScoreCommand : public TrainCommand {
     }
     return file("tuned");
   }
+  // A language model alone, of three layers, made once.
+  static std::string text_model() {
+    if (!fs::exists(file("text"))) {
+      const CommandResult made =
+          program({"init", "--arch", "llama-2-7b", "--layers", "3", "--hidden", "32", "--heads", "4", "--mlp", "48",
+                   "--tokenizer", (fs::path(STRIATE_SOURCE) / "demo/tokenizer.model").string(), "--out", file("text")});
+      EXPECT_EQ(made.exit_code, 0) << made.err;
+    }
+    return file("text");
+  }
 };
 
 TEST_F(ScoreCommand, WritesAFileATableAndAPage) {
@@ -181,7 +191,7 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
     all.insert(all.end(), more.begin(), more.end());
     return program(all);
   };
-  expect_refusal(score("never.json", {"--samples", "0"}), "--samples");
+  expect_refusal(without_data({"--data", data(), "--samples", "0"}), "--samples 0");
   expect_refusal(without_data({}), "neither --data nor --base was given");
   expect_refusal(without_data({"--data", "/nonexistent"}), "--data /nonexistent: no such file");
   expect_refusal(without_data({"--base", "/nonexistent"}), "--base /nonexistent: no such file");
@@ -189,27 +199,15 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
   expect_refusal(score("never.json", {"--metrics", "ba"}), "--metrics ba: unknown");
   expect_refusal(program({"score", "--model", model(), "--data", data()}), "no --out file");
   expect_refusal(program({"score", "--data", data(), "--out", out}), "no model was given");
-  ASSERT_EQ(
-      program({"init", "--arch", "llama-2-7b", "--layers", "3", "--hidden", "32", "--heads", "4", "--mlp", "48",
-               "--tokenizer", (fs::path(STRIATE_SOURCE) / "demo/tokenizer.model").string(), "--out", file("text")})
-          .exit_code,
-      0);
-  expect_refusal(without_data({"--base", file("text")}), "has 3 layers, the model has 4");
+  expect_refusal(without_data({"--base", text_model()}), "has 3 layers, the model has 4");
   expect_refusal(
-      program({"score", "--model", file("text"), "--data", data(), "--images", file("images"), "--out", out}),
+      program({"score", "--model", text_model(), "--data", data(), "--images", file("images"), "--out", out}),
       "the model has no vision tower");
   EXPECT_FALSE(fs::exists(out));
 }
 
 TEST_F(ScoreCommand, AModelWithoutVisionIsScoredOnText) {
-  if (!fs::exists(file("text"))) {
-    ASSERT_EQ(
-        program({"init", "--arch", "llama-2-7b", "--layers", "3", "--hidden", "32", "--heads", "4", "--mlp", "48",
-                 "--tokenizer", (fs::path(STRIATE_SOURCE) / "demo/tokenizer.model").string(), "--out", file("text")})
-            .exit_code,
-        0);
-  }
-  const CommandResult result = program({"score", "--model", file("text"), "--data", data(), "--images", file("images"),
+  const CommandResult result = program({"score", "--model", text_model(), "--data", data(), "--images", file("images"),
                                         "--out", file("text.json"), "--on-bad-sample", "skip", "--samples", "30"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const json text = scores("text.json");

@@ -35,8 +35,8 @@ TEST(ScoreReport, TokensLeftOutAndMissingValuesAreWarnings) {
 
 TEST(ScoreReport, ThePageHoldsEveryNumberAndIsEscaped) {
   const std::string page = score_report(scores());
-  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010",
-                           "layer 1 (7)", "Angular distance by block", "bi_image is over 3"}) {
+  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010", "layer 1 (7)",
+                           "Angular distance by block", "bi_image is over 3"}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
   EXPECT_THAT(page, Not(HasSubstr("<script")));
@@ -49,7 +49,7 @@ TEST(ScoreReport, WeightsAloneMakeAPageToo) {
   file.param_change_linears["mlp.up_proj"] = {.mean = {std::numeric_limits<double>::quiet_NaN()}};
   const std::string page = score_report(file);
   EXPECT_THAT(page, HasSubstr("From the weights alone"));
-  EXPECT_THAT(page, HasSubstr("mlp.up_proj"));
+  EXPECT_THAT(page, HasSubstr("mlp.up_<wbr>proj"));
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ std::string fixed(double value, const char* format) {
 
 std::string cell(const HeatColumn& column, std::size_t row, const Range& range, bool mark, bool dense) {
   const double value = column.values[row];
-  if (!std::isfinite(value)) return "<td class=\"n\" title=\"no sample gave a value\">\u2013</td>";
+  if (!std::isfinite(value)) return "<td class=\"n\" title=\"no value\">\u2013</td>";
   const double place = range.place(value);
   const bool top = mark && value == range.high && range.high > range.low;
   const double error = column.errors.empty() ? std::numeric_limits<double>::quiet_NaN() : column.errors[row];
