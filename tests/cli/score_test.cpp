@@ -69,7 +69,7 @@ TEST_F(ScoreCommand, WritesAFileATableAndAPage) {
   EXPECT_EQ(file_json["decoder"]["hidden"], 32);
   const int pictures = file_json["metrics"]["bi_image"]["samples"][0];
   EXPECT_LT(pictures, 12);
-  EXPECT_THAT(result.err, HasSubstr(cat("bi_image is over ", pictures, " of the 12 samples")));
+  EXPECT_THAT(result.err, HasSubstr(cat("over ", pictures, " of the 12 samples: bi_image, bi_multimodal")));
   const std::string page = read_file(file("scores.html"));
   EXPECT_THAT(page, StartsWith("<!doctype html>"));
   EXPECT_THAT(page, HasSubstr("bi_multimodal"));
@@ -214,7 +214,7 @@ TEST_F(ScoreCommand, AModelWithoutVisionIsScoredOnText) {
   EXPECT_EQ(text["samples"], 10);
   EXPECT_EQ(text["settings"]["samples_bad"], 20);
   EXPECT_TRUE(text["metrics"]["bi_image"]["mean"][0].is_null());
-  EXPECT_THAT(result.err, HasSubstr("bi_image: no sample of 10 gave a value"));
+  EXPECT_THAT(result.err, HasSubstr("no sample of 10 gave a value somewhere: bi_image"));
   expect_refusal(program({"region", "--layers-total", "3", "--layers", "score:" + file("text.json") + ":bi_image:1"}),
                  "no value of bi_image");
 }
