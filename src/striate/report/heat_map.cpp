@@ -27,7 +27,7 @@ td.c { min-width: 4.2rem; padding: .22rem .5rem; text-align: right; border-radiu
   color: var(--on-low); }
 td.c.d { color: var(--on-high); }
 td.n { text-align: right; padding: .22rem .5rem; color: var(--quiet); }
-td.c small { display: block; font-size: .72rem; opacity: .85; }
+td.c small { display: block; font-size: .72rem; }
 td.top { outline: 2px solid var(--mark); outline-offset: -1px; font-weight: 700; }
 td.top::before { content: "\25B2\00A0"; font-size: .7em; }
 table.dense { border-spacing: 1px; font-size: .74rem; }
