@@ -146,6 +146,7 @@ void run_score(const ScoreFlags& flags) {
   write_score_file(scores, flags.out);
   if (!flags.report.empty()) write_file(flags.report, score_report(scores));
   for (const std::string& warning : score_warnings(scores)) log_warn(warning);
+  for (const std::string& note : score_notes(scores)) log_info(note);
   if (flags.json) {
     std::cout << score_file_json(scores).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   } else {

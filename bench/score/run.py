@@ -22,8 +22,8 @@ SMALL_TOWER = ["--vision-layers", 2, "--vision-hidden", 64, "--vision-heads", 2,
 SHAPES = {
     "miniature": (["--layers", 16, "--hidden", 256, "--heads", 8, "--mlp", 688, "--image-size", 112, *SMALL_TOWER],
                   ["--samples", 16, "--text-tokens", 96]),
-    "wide": (["--layers", 8, "--hidden", 1024, "--heads", 16, "--mlp", 2752, "--image-size", 336, *SMALL_TOWER],
-             ["--samples", 3, "--text-tokens", 96]),
+    "wide": (["--layers", 4, "--hidden", 1024, "--heads", 16, "--mlp", 2752, "--image-size", 336, *SMALL_TOWER],
+             ["--samples", 2, "--text-tokens", 96]),
 }
 TINY = ["--layers", 4, "--hidden", 64, "--heads", 4, "--mlp", 128, "--image-size", 56, *SMALL_TOWER]
 PICTURES = 40
@@ -35,7 +35,7 @@ def parse_args():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="the build folder")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="fp32,bf16", help="what to compute in, by commas: auto, fp32, bf16")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--few", type=int, default=100, help="samples of the first run whose memory is measured")
     parser.add_argument("--many", type=int, default=10000, help="samples of the second")
     parser.add_argument("--json", action="store_true", help="JSON lines only")
