@@ -95,7 +95,7 @@ TEST(AdapterFolder, NothingLeftIsRefused) {
   EXPECT_THROW(adapter_reversion(adapter, {2}), Error);
   EXPECT_THROW(adapter_reversion(adapter, {0, 1}), Error);
   AdapterOutOptions options;
-  options.layers = {{0, 0}};
+  options.layers = std::map<std::int64_t, std::int64_t>{{0, 0}};
   EXPECT_THROW(write_adapter_folder(home.path() / "out", adapter, Family::kLlavaHf, "base", options), Error);
   EXPECT_FALSE(fs::exists(home.path() / "out"));
 }

@@ -12,6 +12,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/model/adapter_file.h"
 #include "striate/region/history.h"
 #include "striate/region/logits_check.h"
 #include "striate/tensor/weight_file.h"
