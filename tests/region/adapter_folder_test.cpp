@@ -43,7 +43,7 @@ TEST_P(AdapterFolders, TheAuthorsNamingBecomesPeftsAndGivesTheSameLogits) {
   EXPECT_EQ(written.settings().rank, 3);
   EXPECT_EQ(written.settings().alpha, 6);
   EXPECT_EQ(written.layers(), adapter.layers());
-  EXPECT_EQ(difference(probe_logits(source, probe_inputs(source.config)), open_small(path("base"), path("out"))), 0);
+  EXPECT_LE(difference(probe_logits(source, probe_inputs(source.config)), open_small(path("base"), path("out"))), 1e-6);
   const bool llava = source.config.family == Family::kLlavaHf;
   const std::string first = open_safetensors(path("out") / "adapter_model.safetensors")->tensors().front().name;
   EXPECT_TRUE(
