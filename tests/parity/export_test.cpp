@@ -37,7 +37,8 @@ void compare_outcome(const Golden& golden, const Lvlm& model, const std::string&
 
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> names;
-  for (const TensorInfo& info : open_weight_directory(folder)->tensors()) names.insert(info.name);
+  const auto opened = open_weight_directory(folder);
+  for (const TensorInfo& info : opened->tensors()) names.insert(info.name);
   return names;
 }
 

@@ -104,7 +104,8 @@ TEST_P(Folders, ShardsAreTheSizesTheirHeadersSay) {
     std::uint64_t header = 0;
     file.read(reinterpret_cast<char*>(&header), sizeof header);
     std::uint64_t bytes = 0;
-    for (const TensorInfo& info : open_safetensors(entry.path())->tensors()) bytes += info.bytes;
+    const auto opened = open_safetensors(entry.path());
+    for (const TensorInfo& info : opened->tensors()) bytes += info.bytes;
     EXPECT_EQ(entry.file_size(), sizeof header + header + bytes) << entry.path();
     data += bytes;
   }
@@ -123,7 +124,8 @@ TEST_P(Folders, OtherTypesStayWithinWhatTheirRoundingExplains) {
     const fs::path out = path(c10::toString(dtype));
     const FolderResult result = write_model_folder(out, base, {}, options);
     EXPECT_EQ(result.rounding, rounding_of(dtype));
-    for (const TensorInfo& info : open_weight_directory(out)->tensors()) EXPECT_EQ(info.dtype, dtype);
+    const auto opened = open_weight_directory(out);
+    for (const TensorInfo& info : opened->tensors()) EXPECT_EQ(info.dtype, dtype);
     const double found = difference(live, open_small(out));
     EXPECT_GT(found, kSameWeights);
     EXPECT_LE(found, logits_tolerance(result.rounding, base.config.decoder.layers));
@@ -208,7 +210,8 @@ TEST_F(Folder, ATowerInAFolderOfItsOwnStaysThere) {
   const Checkpoint whole = open_small(path("base"));
   const fs::path tower = path("base") / whole.config.vision_tower_name;
   std::vector<std::pair<std::string, at::Tensor>> own, rest;
-  for (const TensorInfo& info : open_weight_directory(path("base"))->tensors()) {
+  const auto opened = open_weight_directory(path("base"));
+  for (const TensorInfo& info : opened->tensors()) {
     const bool vision = info.name.find("vision_model.") != std::string::npos;
     const at::Tensor value = open_weight_directory(path("base"))->load(info.name).clone();
     if (vision) own.emplace_back(info.name.substr(info.name.find("vision_model.")), value);
