@@ -37,6 +37,33 @@ fs::path hidden_folder(const fs::path& destination) {
 
 }  // namespace
 
+// `out` without a trailing slash; refuses what is in use.
+fs::path free_destination(const fs::path& out) {
+  fs::path path = out.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.empty() || path == "." || path == "..") {
+    throw invalid_input(cat("--out ", out.string(), ": not a folder to make"), "give the name of a new folder");
+  }
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(path, ignored))) return path;
+  if (!fs::is_directory(path, ignored)) {
+    throw invalid_input(path.string() + ": exists and is not a folder", "give the name of a new folder");
+  }
+  if (!fs::is_empty(path, ignored)) {
+    throw invalid_input(path.string() + ": exists and is not empty", "give a new name, or remove the folder first");
+  }
+  return path;
+}
+
+void require_space(const fs::path& folder, std::uint64_t bytes) {
+  std::error_code failed;
+  const fs::space_info space = fs::space(folder, failed);
+  if (failed || space.available >= bytes) return;
+  throw resource_error(cat(folder.parent_path().string(), ": ", human_bytes(space.available), " free, the model needs ",
+                           human_bytes(bytes)),
+                       "free some room on the disk, or choose a smaller model");
+}
+
 void sync_folder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;

@@ -1,6 +1,7 @@
 // Folders that appear whole or not at all.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 namespace striate {
@@ -28,6 +29,13 @@ class AtomicFolder {
   std::filesystem::path destination_;
   std::filesystem::path path_;
 };
+
+// `out` as the name of a folder that can be made, for AtomicFolder. Throws InvalidInput when it names none ("", "."),
+// or something is there already, other than an empty folder.
+std::filesystem::path free_destination(const std::filesystem::path& out);
+
+// Throws Resource when the file system of `folder`, which is built for its parent, has less than `bytes` free.
+void require_space(const std::filesystem::path& folder, std::uint64_t bytes);
 
 // Makes a folder's list of names durable. Does nothing where the file system cannot.
 void sync_folder(const std::filesystem::path& folder);

@@ -24,24 +24,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kVocabularyStep = 64;
 
-// `out` without a trailing slash; refuses what is in use.
-fs::path free_destination(const fs::path& out) {
-  fs::path path = out.lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-  if (path.empty() || path == "." || path == "..") {
-    throw invalid_input(cat("--out ", out.string(), ": not a folder to make"), "give the name of a new folder");
-  }
-  std::error_code ignored;
-  if (!fs::exists(fs::symlink_status(path, ignored))) return path;
-  if (!fs::is_directory(path, ignored)) {
-    throw invalid_input(path.string() + ": exists and is not a folder", "give the name of a new folder");
-  }
-  if (!fs::is_empty(path, ignored)) {
-    throw invalid_input(path.string() + ": exists and is not empty", "give a new name, or remove the folder first");
-  }
-  return path;
-}
-
 // Special ids of a model without a tokenizer: the architecture's own where the vocabulary holds them.
 void fit_ids(ModelConfig& config, const ModelConfig& published) {
   DecoderConfig& c = config.decoder;
@@ -78,15 +60,6 @@ std::int64_t fit_tokenizer(ModelConfig& config, const TokenizerFit& fit, std::op
 
 std::uint64_t bytes_of(const TensorSpec& spec, at::ScalarType dtype) {
   return static_cast<std::uint64_t>(spec.numel()) * c10::elementSize(dtype);
-}
-
-void check_room(const fs::path& folder, std::uint64_t bytes) {
-  std::error_code failed;
-  const fs::space_info space = fs::space(folder, failed);
-  if (failed || space.available >= bytes) return;
-  throw resource_error(cat(folder.parent_path().string(), ": ", human_bytes(space.available), " free, the model needs ",
-                           human_bytes(bytes)),
-                       "free some room on the disk, or choose a smaller model");
 }
 
 Naming naming_of(Family family) {
@@ -154,7 +127,7 @@ InitResult init_model(const InitRequest& request, const InitProgress& progress) 
     result.parameters += static_cast<std::uint64_t>(spec.numel());
     result.bytes += bytes_of(spec, request.dtype);
   }
-  check_room(folder.path(), result.bytes);
+  require_space(folder.path(), result.bytes);
   const Naming naming = naming_of(config.family);
   std::vector<SafetensorsWriter::Entry> entries;
   for (const TensorSpec& spec : tensors) entries.push_back({file_name(spec.name, naming), request.dtype, spec.shape});

@@ -75,14 +75,14 @@ void compare(Inspection& report, const WeightSource& weights) {
   for (const auto& [name, entry] : weights.entries()) {
     if (!expected.contains(name)) report.unexpected.push_back(entry.info->name);
   }
-  for (const TensorInfo* info : weights.unknown()) report.unused.push_back(info->name);
+  for (const WeightSource::Entry& entry : weights.unknown()) report.unused.push_back(entry.info->name);
   std::sort(report.unused.begin(), report.unused.end());
 }
 
 void list_files(Inspection& report, const WeightSource& weights) {
   std::map<fs::path, std::uint64_t> tensors;
   for (const auto& [name, entry] : weights.entries()) ++tensors[entry.info->file];
-  for (const TensorInfo* info : weights.unknown()) ++tensors[info->file];
+  for (const WeightSource::Entry& entry : weights.unknown()) ++tensors[entry.info->file];
   for (const auto& [path, number] : tensors) {
     std::error_code failed;
     const std::uint64_t bytes = fs::file_size(path, failed);

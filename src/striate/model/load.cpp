@@ -5,6 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/model/adapter_file.h"
 
 namespace striate {
 namespace {
@@ -19,14 +20,6 @@ fs::path find_projector(const fs::path& path) {
     if (fs::exists(path / name)) return path / name;
   }
   throw invalid_input(path.string() + ": no projector in it", "give the file itself, e.g. mm_projector.bin");
-}
-
-// The weights that were trained beside an adapter (projector, perhaps the vision tower), if there are any.
-std::optional<fs::path> find_non_lora(const fs::path& adapter) {
-  for (const char* name : {"non_lora_trainables.safetensors", "non_lora_trainables.bin"}) {
-    if (fs::exists(adapter / name)) return adapter / name;
-  }
-  return std::nullopt;
 }
 
 bool has_vision(const WeightSource& weights) {

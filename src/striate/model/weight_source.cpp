@@ -31,7 +31,7 @@ void WeightSource::add(std::shared_ptr<const WeightFile> file) {
   for (const TensorInfo& info : file->tensors()) {
     const auto canonical = canonical_name(info.name);
     if (!canonical) {
-      unknown_.push_back(&info);
+      unknown_.push_back({&info, file});
       continue;
     }
     if (!naming_) naming_ = naming_of(info.name);

@@ -31,7 +31,7 @@ class WeightSource {
   const Entry* find(const std::string& canonical) const;
   const std::map<std::string, Entry>& entries() const { return entries_; }
   // Tensors in the files that are no part of an LVLM.
-  const std::vector<const TensorInfo*>& unknown() const { return unknown_; }
+  const std::vector<Entry>& unknown() const { return unknown_; }
   // The scheme of the first file that told one.
   std::optional<Naming> naming() const { return naming_; }
 
@@ -43,7 +43,7 @@ class WeightSource {
 
  private:
   std::map<std::string, Entry> entries_;
-  std::vector<const TensorInfo*> unknown_;
+  std::vector<Entry> unknown_;
   std::vector<std::shared_ptr<const WeightFile>> files_;
   std::optional<Naming> naming_;
 };

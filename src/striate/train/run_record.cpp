@@ -6,8 +6,6 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/model/config.h"
-#include "striate/region/layer_set.h"
 #include "striate/tensor/matrix.h"
 
 namespace striate {
@@ -37,16 +35,6 @@ nlohmann::json hardware_description(const std::string& device, const std::string
           {"cpu", cpu_description()},     {"threads", at::get_num_threads()},
           {"memory_bytes", pages * page}, {"device", device},
           {"compute", compute},           {"ranks", ranks}};
-}
-
-nlohmann::json region_json(const std::string& spec, const std::vector<std::int64_t>& layers, std::int64_t total) {
-  return {{"spec", spec}, {"layers", layers}, {"of", total}, {"list", layer_list_text(layers)}};
-}
-
-nlohmann::json earlier_history(const fs::path& folder) {
-  const fs::path file = folder / "striate.json";
-  std::error_code ignored;
-  return fs::is_regular_file(file, ignored) ? read_json_file(file) : nlohmann::json(nullptr);
 }
 
 }  // namespace striate

@@ -14,6 +14,7 @@
 #include "striate/base/log.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
+#include "striate/region/history.h"
 #include "striate/region/layer_set.h"
 #include "striate/text/tokenizer.h"
 #include "striate/train/checkpoint.h"

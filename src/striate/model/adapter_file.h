@@ -1,0 +1,76 @@
+// A LoRA adapter's files: which matrices they hold, for which linears of the decoder, and at what scale.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "striate/tensor/weight_file.h"
+
+namespace striate {
+
+// How an adapter was made, from adapter_config.json (https://huggingface.co/docs/peft, checkpoint format).
+struct AdapterSettings {
+  std::int64_t rank = 8;
+  double alpha = 8;
+  double dropout = 0;
+  bool rank_stabilised = false;  // the scale is alpha / sqrt(rank) in place of alpha / rank
+
+  double scale(std::int64_t rank_of_pair) const;
+};
+
+// The two matrices beside one linear: its weight W becomes W + scale B A.
+struct AdapterPair {
+  std::int64_t layer;
+  std::string linear;   // as decoder_linears() gives it: self_attn.q_proj
+  const TensorInfo* a;  // [rank, in]
+  const TensorInfo* b;  // [out, rank]
+};
+
+// An adapter's folder, opened: PEFT's naming or the authors'. Matrices stay in the mapped file until they are asked
+// for.
+class AdapterFile {
+ public:
+  // Throws InvalidInput (no such folder, no adapter in it), Unsupported (DoRA, other PEFT kinds, per-layer patterns,
+  // matrices outside the decoder), CorruptData (half a pair, shapes that make no product, a name without a layer).
+  explicit AdapterFile(std::filesystem::path folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const AdapterSettings& settings() const { return settings_; }
+  // By layer, then by name.
+  const std::vector<AdapterPair>& pairs() const { return pairs_; }
+  // nullptr where the adapter leaves a linear alone.
+  const AdapterPair* find(std::int64_t layer, const std::string& linear) const;
+  // The layers that have a matrix, ascending.
+  std::vector<std::int64_t> layers() const;
+  double scale(const AdapterPair& pair) const { return settings_.scale(pair.a->shape.front()); }
+  // A matrix in its own dtype, a view of the file.
+  at::Tensor load(const TensorInfo& matrix) const { return file_->load(matrix.name); }
+  // non_lora_trainables: what was trained beside the adapter (the projector); nullptr when nothing was.
+  const std::shared_ptr<const WeightFile>& beside() const { return beside_; }
+  // The file of the matrices, for messages.
+  std::string where() const;
+
+ private:
+  std::filesystem::path folder_;
+  AdapterSettings settings_;
+  std::shared_ptr<const WeightFile> file_;
+  std::shared_ptr<const WeightFile> beside_;
+  std::vector<AdapterPair> pairs_;
+};
+
+// non_lora_trainables.safetensors or .bin in a folder, if there is one.
+std::optional<std::filesystem::path> find_non_lora(const std::filesystem::path& adapter);
+
+// "model.layers.3.self_attn.q_proj.weight" -> {3, "self_attn.q_proj.weight"}; nullopt for names outside the decoder's
+// layers.
+std::optional<std::pair<std::int64_t, std::string>> split_layer_name(const std::string& canonical);
+
+}  // namespace striate
