@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "apps/striate/command.h"
+#include "apps/striate/export_flags.h"
 #include "striate/base/error.h"
-#include "striate/base/progress.h"
 #include "striate/base/strings.h"
 #include "striate/model/init_model.h"
 
@@ -40,23 +40,6 @@ std::optional<Layout> parse_layout(const std::string& text) {
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// Shows how far the writing is; small models need no bar.
-class WritingProgress {
- public:
-  void operator()(std::uint64_t done, std::uint64_t total) {
-    constexpr std::uint64_t kWorthShowing = 1'000'000'000;
-    if (total < kWorthShowing) return;
-    if (!bar_) bar_.emplace("Writing", total, ProgressOptions::standard_error("B"));
-    bar_->advance(done - shown_);
-    shown_ = done;
-    if (done == total) bar_->finish();
-  }
-
- private:
-  std::optional<Progress> bar_;
-  std::uint64_t shown_ = 0;
-};
 
 void print_result(const InitFlags& flags, const InitResult& result, double seconds) {
   const std::string rate = human_bytes(static_cast<std::uint64_t>(static_cast<double>(result.bytes) / seconds));
