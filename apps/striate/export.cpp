@@ -5,6 +5,7 @@
 
 #include "apps/striate/command.h"
 #include "apps/striate/export_flags.h"
+#include "apps/striate/export_gguf.h"
 #include "apps/striate/model_flags.h"
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 struct ExportFlags {
   ModelFlags model;
   OutputFlags output;
+  GgufFlags gguf;
   std::string format = "hf";
   bool json = false;
 };
@@ -91,7 +93,8 @@ void export_model(const ExportFlags& flags) {
 
 void run_export(const ExportFlags& flags) {
   if (flags.format == "hf") return export_model(flags);
-  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf");
+  if (flags.format == "gguf") return export_gguf(flags.model, flags.output, flags.gguf, flags.json);
+  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, gguf");
 }
 
 }  // namespace
@@ -101,7 +104,11 @@ void add_export(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("export", "Write a model for other software, and check it");
   flags->model.add_to(*command);
   flags->output.add_to(*command);
-  command->add_option("--format", flags->format, "hf: a Hugging Face folder, adapters merged")->capture_default_str();
+  command
+      ->add_option("--format", flags->format,
+                   "hf: a Hugging Face folder; gguf: files for llama.cpp. Adapters are merged")
+      ->capture_default_str();
+  flags->gguf.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate export --model llava-1.5-7b-hf --adapter runs/tuned --out merged"));
   command->callback([flags, &run] {

@@ -2,8 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/sin.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -19,7 +17,6 @@
 #include "striate/tensor/gguf_reader.h"
 #include "striate/tensor/mapped_tensor.h"
 #include "striate/tensor/missing_tensor.h"
-#include "striate/text/conversation.h"
 
 namespace striate {
 namespace {
@@ -62,19 +59,6 @@ at::ScalarType loaded_dtype(GgufType type) {
       return at::kFloat;
   }
   throw internal_error("unknown GGUF type");
-}
-
-std::shared_ptr<const WeightFile> planned_weights(const std::vector<PlannedTensor>& planned) {
-  const auto table = std::make_shared<TensorTable>();
-  for (const PlannedTensor& tensor : planned) {
-    table->add({file_name(tensor.name, Naming::kOriginal),
-                tensor.dtype,
-                tensor.shape,
-                bytes_of(tensor.shape, tensor.dtype),
-                {}},
-               tensor.load);
-  }
-  return table;
 }
 
 // The largest difference of `stored` from `source`, both flat, in half steps of `type`.
@@ -132,93 +116,8 @@ OpenFiles open_files(const fs::path& text, const std::optional<fs::path>& vision
   return {GgufFile::open(text), vision ? GgufFile::open(*vision) : nullptr};
 }
 
-void compare_tensors(const OpenFiles& files, const std::vector<PlannedTensor>& planned, const ModelConfig& config,
-                     GgufCheck& check) {
-  for (const PlannedTensor& tensor : planned) {
-    const auto named = gguf_name(tensor.name, config);
-    if (!named || files.of(named->part) == nullptr) continue;
-    const GgufFile& file = *files.of(named->part);
-    const GgufTensor* stored = file.find(named->name);
-    if (stored == nullptr)
-      throw internal_error(cat(file.path().string(), ": tensor ", named->name, " was not written"));
-    const at::Tensor rows = separate_heads(file.load(*stored), named->interleaved_heads);
-    const double steps = largest_step_of(tensor.load(), rows, stored->type);
-    if (!(steps <= check.tensor_steps)) {
-      check.tensor_steps = steps;
-      check.tensor = named->name;
-    }
-  }
-}
-
-// A prompt that every model understands: tokens from all over the vocabulary, with a picture's first rows among them.
-struct Prompt {
-  std::vector<std::int64_t> ids;
-  at::Tensor pixels;  // undefined for a language model alone
-};
-
-Prompt fixed_prompt(const ModelConfig& config) {
-  constexpr std::int64_t kTokens = 16;
-  constexpr std::int64_t kStride = 7919;  // a prime: ids from all over
-  Prompt prompt;
-  for (std::int64_t i = 0; i < kTokens; ++i) prompt.ids.push_back((i * kStride + 1) % config.decoder.vocab_size);
-  if (!config.vision) return prompt;
-  prompt.ids[1] = kImageToken;
-  const std::int64_t size = config.vision->image_size;
-  const at::Tensor ramp = at::arange(config.vision->channels * size * size, at::TensorOptions(at::kFloat));
-  prompt.pixels = at::sin(ramp * 0.37).view({1, config.vision->channels, size, size});
-  return prompt;
-}
-
-// Logits of the prompt's last tokens, [rows, vocab] fp32. One layer is in memory at a time.
-at::Tensor logits_of(const ModelConfig& config, std::shared_ptr<const WeightFile> weights, const Prompt& prompt) {
-  constexpr std::int64_t kPictureRows = 32;  // enough to meet every weight
-  constexpr std::int64_t kLastRows = 8;
-  const at::NoGradGuard no_grad;
-  WeightSource source;
-  source.add(std::move(weights));
-  ModelConfig without_layers = config;
-  without_layers.decoder.layers = 0;
-  const Placement placement;  // fp32 on the CPU
-  const Lvlm shell(without_layers, source, placement);
-  Sample sample;
-  sample.input_ids = prompt.ids;
-  if (prompt.pixels.defined()) {
-    const at::Tensor rows = shell.vision_features(prompt.pixels)[0];
-    sample.images.push_back(rows.narrow(0, 0, std::min(kPictureRows, rows.size(0))));
-  }
-  const PackedBatch batch = pack({&sample, 1});
-  StreamAttention attention(batch.cu_seqlens, config.decoder.sliding_window);
-  const RotaryAngles angles = shell.decoder().angles(batch.positions);
-  at::Tensor x = shell.embed(batch);
-  for (std::int64_t i = 0; i < config.decoder.layers; ++i) {
-    x = DecoderLayer(source, config.decoder, i, placement).forward(x, angles, attention);
-  }
-  return shell.logits(x.narrow(0, x.size(0) - kLastRows, kLastRows));
-}
-
-// What rounding every weight once may move a logit by, over the largest logit. Measured: docs/gguf.md.
-double logits_tolerance(GgufType type) {
-  switch (type) {
-    case GgufType::kFloat32:
-      return 1e-5;
-    case GgufType::kFloat16:
-      return 5e-3;
-    case GgufType::kBFloat16:
-      return 3e-2;
-    case GgufType::kQ8_0:
-      return 5e-2;
-  }
-  throw internal_error("unknown GGUF type");
-}
-
-// Of the coarsest type that a matrix is stored in.
-double coarsest_tolerance(const OpenFiles& files) {
-  double tolerance = 0;
-  for (const auto& file : {files.text, files.vision}) {
-    if (file == nullptr) continue;
-    for (const GgufTensor& tensor : file->tensors()) tolerance = std::max(tolerance, logits_tolerance(tensor.type));
-  }
-  return tolerance;
+OpenFiles open_files(const GgufExport& exported) {
+  return open_files(exported.text.path, exported.vision ? std::optional(exported.vision->path) : std::nullopt);
 }
 
 std::shared_ptr<const WeightFile> weights_of(const OpenFiles& files, const ModelConfig& config) {
@@ -237,6 +136,41 @@ std::shared_ptr<const WeightFile> weights_of(const OpenFiles& files, const Model
   return table;
 }
 
+// The model that the files hold.
+ModelConfig config_of(const GgufExport& exported, ModelConfig config) {
+  if (!exported.vision) {
+    config.vision.reset();
+    config.projector.reset();
+  }
+  return config;
+}
+
+double rounding_of(GgufType type) {
+  switch (type) {
+    case GgufType::kFloat32:
+      return 0x1p-24;
+    case GgufType::kFloat16:
+      return 0x1p-11;
+    case GgufType::kBFloat16:
+      return 0x1p-8;
+    case GgufType::kQ8_0:
+      return 0x1p-7;  // 1 / 127 of a block's largest, which is about twice the root mean square
+  }
+  throw internal_error("unknown GGUF type");
+}
+
+// Every input as one sample of one stream.
+PackedBatch packed(const Lvlm& model, const std::vector<ProbeInput>& inputs) {
+  std::vector<Sample> samples;
+  for (const ProbeInput& input : inputs) {
+    Sample sample;
+    sample.input_ids = input.token_ids;
+    if (input.pixels.defined()) sample.images = {model.vision_features(input.pixels).squeeze(0)};
+    samples.push_back(std::move(sample));
+  }
+  return pack(samples);
+}
+
 }  // namespace
 
 std::shared_ptr<const WeightFile> open_gguf_weights(const fs::path& text, const std::optional<fs::path>& vision,
@@ -244,24 +178,70 @@ std::shared_ptr<const WeightFile> open_gguf_weights(const fs::path& text, const 
   return weights_of(open_files(text, vision), config);
 }
 
-GgufCheck check_gguf(const GgufExport& exported, const Checkpoint& source, const ModelChange& change) {
-  ModelConfig config = changed_config(source, change);
-  const OpenFiles files =
-      open_files(exported.text.path, exported.vision ? std::optional(exported.vision->path) : std::nullopt);
-  if (files.vision == nullptr) {
-    config.vision.reset();
-    config.projector.reset();
+GgufTensorCheck check_gguf_tensors(const GgufExport& exported, const Checkpoint& source, const ModelChange& change) {
+  const ModelConfig config = changed_config(source, change);
+  const OpenFiles files = open_files(exported);
+  GgufTensorCheck check;
+  for (const PlannedTensor& tensor : planned_tensors(source, change)) {
+    const auto named = gguf_name(tensor.name, config);
+    if (!named || files.of(named->part) == nullptr) continue;
+    const GgufFile& file = *files.of(named->part);
+    const GgufTensor* stored = file.find(named->name);
+    if (stored == nullptr) throw internal_error(cat(file.path().string(), ": ", named->name, " was not written"));
+    const at::Tensor rows = separate_heads(file.load(*stored), named->interleaved_heads);
+    const double steps = largest_step_of(tensor.load(), rows, stored->type);
+    ++check.tensors;
+    if (steps <= check.half_steps) continue;
+    check.half_steps = steps;
+    check.tensor = named->name;
   }
-  const std::vector<PlannedTensor> planned = planned_tensors(source, change);
-  GgufCheck check;
-  check.tolerance = coarsest_tolerance(files);
-  compare_tensors(files, planned, config, check);
-  const Prompt prompt = fixed_prompt(config);
-  const at::Tensor wanted = logits_of(config, planned_weights(planned), prompt);
-  const at::Tensor got = logits_of(config, weights_of(files, config), prompt);
-  const double largest = std::max(wanted.abs().max().item<double>(), 1e-30);
-  check.logits = (wanted - got).abs().max().item<double>() / largest;
   return check;
+}
+
+void require_same_tensors(const GgufTensorCheck& check, const std::string& what) {
+  if (check.half_steps <= 1) return;
+  throw resource_error(cat(what, ": tensor ", check.tensor, " differs from its source by ", check.half_steps,
+                           " half steps of its type; 1 is allowed"),
+                       "nothing was kept; is the disk sound?");
+}
+
+std::vector<ProbeInput> gguf_inputs(const GgufExport& exported, const ModelConfig& config) {
+  return probe_inputs(config_of(exported, config));
+}
+
+std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfig& config,
+                                    const std::vector<ProbeInput>& inputs) {
+  const at::NoGradGuard no_grad;
+  WeightSource source;
+  source.add(weights_of(open_files(exported), config));
+  ModelConfig without_layers = config_of(exported, config);
+  without_layers.decoder.layers = 0;
+  const Placement placement;  // fp32 on the CPU
+  const Lvlm shell(without_layers, source, placement);
+  const PackedBatch batch = packed(shell, inputs);
+  StreamAttention attention(batch.cu_seqlens, config.decoder.sliding_window);
+  const RotaryAngles angles = shell.decoder().angles(batch.positions);
+  at::Tensor x = shell.embed(batch);
+  for (std::int64_t i = 0; i < config.decoder.layers; ++i) {
+    x = DecoderLayer(source, config.decoder, i, placement).forward(x, angles, attention);
+  }
+  std::vector<at::Tensor> logits;
+  for (std::int64_t i = 0; i < batch.samples(); ++i) {
+    const auto begin = batch.cu_seqlens[i].item<std::int64_t>();
+    logits.push_back(shell.logits(x.slice(0, begin, batch.cu_seqlens[i + 1].item<std::int64_t>())));
+  }
+  return logits;
+}
+
+double gguf_rounding(const GgufExport& exported, const GgufTensorCheck& check) {
+  if (check.half_steps == 0) return 0;
+  const OpenFiles files = open_files(exported);
+  double rounding = 0;
+  for (const auto& file : {files.text, files.vision}) {
+    if (file == nullptr) continue;
+    for (const GgufTensor& tensor : file->tensors()) rounding = std::max(rounding, rounding_of(tensor.type));
+  }
+  return rounding;
 }
 
 }  // namespace striate

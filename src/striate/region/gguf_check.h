@@ -1,13 +1,17 @@
 // Exported GGUF files, opened again and compared with the model they were made from.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "striate/region/gguf_export.h"
+#include "striate/region/logits_check.h"
 #include "striate/tensor/weight_file.h"
 
 namespace striate {
@@ -19,19 +23,29 @@ std::shared_ptr<const WeightFile> open_gguf_weights(const std::filesystem::path&
                                                     const std::optional<std::filesystem::path>& vision,
                                                     const ModelConfig& config);
 
-struct GgufCheck {
-  // The largest difference of one number, in half steps of its type there: up to 1 is rounding, 0 is none.
-  double tensor_steps = 0.0;
+struct GgufTensorCheck {
+  std::uint64_t tensors = 0;
+  // The largest difference of one number from its source, in half steps of its type there: up to 1 is rounding.
+  double half_steps = 0.0;
   std::string tensor;  // the name in the file of the tensor that has it; "" when all are equal
-  // Logits of a fixed prompt (and picture): the largest difference, over the largest logit.
-  double logits = 0.0;
-  double tolerance = 0.0;
-  bool passed() const { return tensor_steps <= 1.0 && logits <= tolerance; }
 };
 
-// Compares every tensor with its source, then the logits of both models on a fixed prompt (with a picture, where
-// `exported` has a vision tower), computed in fp32 one layer at a time: two layers are in memory, and the embeddings.
-// Throws as open_gguf_weights().
-GgufCheck check_gguf(const GgufExport& exported, const Checkpoint& source, const ModelChange& change);
+// Every tensor of the files against its source.
+GgufTensorCheck check_gguf_tensors(const GgufExport& exported, const Checkpoint& source, const ModelChange& change);
+
+// Throws Resource when a tensor differs by more than rounding.
+void require_same_tensors(const GgufTensorCheck& check, const std::string& what);
+
+// The inputs that the files can compute: without `mmproj`, those without a picture.
+std::vector<ProbeInput> gguf_inputs(const GgufExport& exported, const ModelConfig& config);
+
+// Logits of every position of every input (logits_check.h), computed from the files in fp32 with one layer in memory at
+// a time (and the embeddings). `config` is the exported model's.
+std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfig& config,
+                                    const std::vector<ProbeInput>& inputs);
+
+// The relative error of one rounding in the files' coarsest type, as logits_tolerance() takes it; 0 where no number was
+// rounded.
+double gguf_rounding(const GgufExport& exported, const GgufTensorCheck& check);
 
 }  // namespace striate
