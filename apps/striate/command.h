@@ -24,6 +24,7 @@ void add_data(CLI::App& app, Run& run);
 void add_plan(CLI::App& app, Run& run);
 void add_region(CLI::App& app, Run& run);
 void add_export(CLI::App& app, Run& run);
+void add_revert(CLI::App& app, Run& run);
 void add_mini(CLI::App& app, Run& run);
 
 // The help text's closing lines: an example a reader can paste.

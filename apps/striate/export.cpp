@@ -10,7 +10,9 @@
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/region/adapter_folder.h"
 #include "striate/region/history.h"
+#include "striate/region/layer_set.h"
 
 namespace striate::app {
 namespace {
@@ -25,76 +27,88 @@ struct ExportFlags {
   bool json = false;
 };
 
-// fp32 sums on the CPU: the check is about weights, not about the machine's best type.
-const Placement kReference{at::kCPU, Compute::kFloat32};
-
-std::vector<at::Tensor> logits_of(const Checkpoint& checkpoint, const std::vector<ProbeInput>& inputs) {
-  return probe_logits(*load_model(checkpoint, kReference), inputs);
+void print_json(const ExportFlags& flags, const Checkpoint& source, nlohmann::json more,
+                const std::optional<ExportCheck>& check) {
+  more["out"] = flags.output.out;
+  more["format"] = flags.format;
+  more["family"] = family_name(source.config.family);
+  more["check"] = check ? check->json() : nlohmann::json(nullptr);
+  std::cout << more.dump(2) << std::endl;
 }
 
-struct Check {
-  LogitsDifference difference;
-  double tolerance;
-};
-
-// The result at `paths` against the source. Throws when they differ by more than rounding explains.
-Check verify(const Checkpoint& source, const ModelPaths& paths, double rounding, const std::string& out) {
+// Logits of the result at `paths` against the source's, unless that was not asked for.
+std::optional<ExportCheck> verify(const ExportFlags& flags, const Checkpoint& source, const ModelPaths& paths,
+                                  double rounding) {
+  if (flags.output.no_verify) return std::nullopt;
   const std::vector<ProbeInput> inputs = probe_inputs(source.config);
-  const std::vector<at::Tensor> reference = logits_of(source, inputs);
-  const std::vector<at::Tensor> written = logits_of(open_checkpoint(paths), inputs);
-  const Check check{compare_logits(inputs, reference, written),
-                    logits_tolerance(rounding, source.config.decoder.layers)};
-  require_same_logits(check.difference, check.tolerance, out);
-  return check;
+  return check_export(inputs, probe_logits(source, inputs), paths, rounding, flags.output.out);
 }
 
-void print_model(const ExportFlags& flags, const Checkpoint& source, const FolderResult& result,
-                 const std::optional<Check>& check) {
-  if (flags.json) {
-    nlohmann::json out = {{"out", flags.output.out},
-                          {"format", flags.format},
-                          {"family", family_name(source.config.family)},
-                          {"layers", source.config.decoder.layers},
-                          {"tensors", result.tensors},
-                          {"bytes", result.bytes},
-                          {"weight_files", result.weight_files},
-                          {"change_kept", result.change_kept ? nlohmann::json(*result.change_kept) : nullptr},
-                          {"check", check ? difference_json(check->difference, check->tolerance) : nullptr}};
-    std::cout << out.dump(2) << std::endl;
-    return;
-  }
-  std::cout << "wrote " << flags.output.out << ": " << family_name(source.config.family) << ", " << result.tensors
-            << " tensors, " << human_bytes(result.bytes) << " in " << result.weight_files
-            << (result.weight_files == 1 ? " file\n" : " files\n");
-  constexpr double kWorthSaying = 0.98;
-  if (result.change_kept && *result.change_kept < kWorthSaying) {
-    std::cout << "note: rounding left " << static_cast<int>(100 * *result.change_kept)
-              << "% of the adapter's change of weights; --dtype fp32 keeps all of it\n";
-  }
-  if (check) std::cout << "logits: " << difference_text(check->difference, check->tolerance) << '\n';
+void print_check(const std::optional<ExportCheck>& check) {
+  if (check) std::cout << "logits: " << check->text() << '\n';
   std::cout.flush();
 }
 
 void export_model(const ExportFlags& flags) {
+  const fs::path out = free_destination(flags.output.out);
   const Checkpoint source = open_checkpoint(flags.model.paths());
   FolderOptions options = flags.output.options();
   options.history = model_history("striate export", STRIATE_VERSION, source, {});
-  AtomicFolder folder(free_destination(flags.output.out));
+  AtomicFolder folder(out);
   const FolderResult result = write_model_folder(folder.path(), source, {}, options);
-  std::optional<Check> check;
-  if (!flags.output.no_verify) {
-    ModelPaths paths;
-    paths.model = folder.path();
-    check = verify(source, paths, result.rounding, flags.output.out);
-  }
+  ModelPaths written;
+  written.model = folder.path();
+  const std::optional<ExportCheck> check = verify(flags, source, written, result.rounding);
   folder.commit();
-  print_model(flags, source, result, check);
+  if (flags.json) {
+    return print_json(flags, source,
+                      {{"layers", source.config.decoder.layers},
+                       {"tensors", result.tensors},
+                       {"bytes", result.bytes},
+                       {"weight_files", result.weight_files},
+                       {"change_kept", result.change_kept ? nlohmann::json(*result.change_kept) : nullptr}},
+                      check);
+  }
+  print_written(flags.output.out, source, result);
+  print_check(check);
+}
+
+void export_adapter(const ExportFlags& flags) {
+  const fs::path out = free_destination(flags.output.out);
+  ModelPaths paths = flags.model.paths();
+  if (!paths.adapter) {
+    throw invalid_input("--format peft writes an adapter, and none was given",
+                        "give one with --adapter DIR, or write the model: --format hf");
+  }
+  const Checkpoint source = open_checkpoint(paths);
+  const AdapterFile adapter(*paths.adapter);
+  AdapterOutOptions options;
+  options.dtype = flags.output.options().dtype;
+  options.history = model_history("striate export", STRIATE_VERSION, source, {});
+  AtomicFolder folder(out);
+  write_adapter_folder(folder.path(), adapter, source.config.family, source.folder, options);
+  paths.adapter = folder.path();
+  const double rounding = options.dtype ? rounding_of(*options.dtype) : 0;
+  const std::optional<ExportCheck> check = verify(flags, source, paths, rounding);
+  folder.commit();
+  if (flags.json) {
+    return print_json(flags, source, {{"layers", adapter.layers()}, {"matrices", 2 * adapter.pairs().size()}}, check);
+  }
+  std::cout << "wrote " << flags.output.out << ": an adapter of rank " << adapter.settings().rank << " on layers "
+            << layer_list_text(adapter.layers()) << ", " << 2 * adapter.pairs().size() << " matrices"
+            << (adapter.beside() ? ", and what was trained beside it\n" : "\n");
+  print_check(check);
 }
 
 void run_export(const ExportFlags& flags) {
   if (flags.format == "hf") return export_model(flags);
+<<<<<<< HEAD
   if (flags.format == "gguf") return export_gguf(flags.model, flags.output, flags.gguf, flags.json);
   throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, gguf");
+=======
+  if (flags.format == "peft") return export_adapter(flags);
+  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, peft");
+>>>>>>> d5d9e6fb0dae5d0db1e1a1b2cbbb6b6dd2dabc0d
 }
 
 }  // namespace
@@ -104,11 +118,16 @@ void add_export(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("export", "Write a model for other software, and check it");
   flags->model.add_to(*command);
   flags->output.add_to(*command);
+<<<<<<< HEAD
   command
       ->add_option("--format", flags->format,
                    "hf: a Hugging Face folder; gguf: files for llama.cpp. Adapters are merged")
       ->capture_default_str();
   flags->gguf.add_to(*command);
+=======
+  command->add_option("--format", flags->format, "hf: a Hugging Face folder, adapters merged; peft: the adapter alone")
+      ->capture_default_str();
+>>>>>>> d5d9e6fb0dae5d0db1e1a1b2cbbb6b6dd2dabc0d
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate export --model llava-1.5-7b-hf --adapter runs/tuned --out merged"));
   command->callback([flags, &run] {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <iomanip>
+#include <iostream>
 #include <memory>
 #include <sstream>
 
@@ -51,18 +52,42 @@ void WritingProgress::operator()(std::uint64_t done, std::uint64_t total) {
   if (done == total) bar_->finish();
 }
 
-std::string difference_text(const LogitsDifference& d, double tolerance) {
+std::string ExportCheck::text() const {
   std::ostringstream text;
-  text << std::setprecision(3) << "largest difference " << d.largest << " (" << d.relative()
-       << " of the largest logit, " << tolerance << " allowed), same token at " << d.same_token << " of " << d.positions
-       << " positions";
+  text << std::setprecision(3) << "largest difference " << difference.largest << " (" << difference.relative()
+       << " of the largest logit, " << tolerance << " allowed), same token at " << difference.same_token << " of "
+       << difference.positions << " positions";
   return text.str();
 }
 
-nlohmann::json difference_json(const LogitsDifference& d, double tolerance) {
-  return {{"largest", d.largest},      {"relative", d.relative()}, {"largest_logit", d.largest_logit},
-          {"tolerance", tolerance},    {"input", d.input},         {"positions", d.positions},
-          {"same_token", d.same_token}};
+nlohmann::json ExportCheck::json() const {
+  return {{"largest", difference.largest},
+          {"relative", difference.relative()},
+          {"largest_logit", difference.largest_logit},
+          {"tolerance", tolerance},
+          {"input", difference.input},
+          {"positions", difference.positions},
+          {"same_token", difference.same_token}};
+}
+
+ExportCheck check_export(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
+                         const ModelPaths& written, double rounding, const std::string& out) {
+  const Checkpoint checkpoint = open_checkpoint(written);
+  const ExportCheck check{compare_logits(inputs, reference, probe_logits(checkpoint, inputs)),
+                          logits_tolerance(rounding, checkpoint.config.decoder.layers)};
+  require_same_logits(check.difference, check.tolerance, out);
+  return check;
+}
+
+void print_written(const std::string& out, const Checkpoint& source, const FolderResult& result) {
+  std::cout << "wrote " << out << ": " << family_name(source.config.family) << ", " << result.tensors << " tensors, "
+            << human_bytes(result.bytes) << " in " << result.weight_files
+            << (result.weight_files == 1 ? " file\n" : " files\n");
+  constexpr double kWorthSaying = 0.98;
+  if (result.change_kept && *result.change_kept < kWorthSaying) {
+    std::cout << "note: rounding left " << static_cast<int>(100 * *result.change_kept)
+              << "% of the adapter's change of weights; --dtype fp32 keeps all of it\n";
+  }
 }
 
 }  // namespace striate::app

@@ -35,8 +35,22 @@ class WritingProgress {
   std::uint64_t shown_ = 0;
 };
 
-// "largest difference 1.2e-06 of 9.8 (1.2e-07 of the largest logit, 1e-05 allowed), same token at 60 of 60 positions".
-std::string difference_text(const LogitsDifference& difference, double tolerance);
-nlohmann::json difference_json(const LogitsDifference& difference, double tolerance);
+// How near a written model came to the one it was made from.
+struct ExportCheck {
+  LogitsDifference difference;
+  double tolerance;
+
+  // "largest difference 1.2e-06 (1.2e-07 of the largest logit, 1e-05 allowed), same token at 60 of 60 positions".
+  std::string text() const;
+  nlohmann::json json() const;
+};
+
+// The model that opens at `written` against the logits that its source gave for `inputs`; `rounding` as
+// write_model_folder told it. Throws (exit status 1) when they differ by more than that explains.
+ExportCheck check_export(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
+                         const ModelPaths& written, double rounding, const std::string& out);
+
+// What was written, for people.
+void print_written(const std::string& out, const Checkpoint& source, const FolderResult& result);
 
 }  // namespace striate::app

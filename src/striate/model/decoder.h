@@ -44,6 +44,10 @@ class Decoder {
   // The rotary angles of positions [N].
   RotaryAngles angles(const at::Tensor& positions) const { return rotary_.at(positions); }
 
+  // Takes layers out: the others move down, and attention sees them by their new numbers. Throws Internal for layers
+  // there are not, or when none would be left.
+  void remove_layers(const std::vector<std::int64_t>& removed);
+
   const DecoderConfig& config() const { return config_; }
   std::vector<DecoderLayer>& layers() { return layers_; }
   const std::vector<DecoderLayer>& layers() const { return layers_; }

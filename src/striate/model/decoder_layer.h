@@ -92,6 +92,8 @@ class DecoderLayer {
   const std::vector<std::pair<std::string, std::shared_ptr<const Linear>>>& linears() const { return linears_; }
   // Puts another linear (an adapter around the same matrix) in the place of `name`. Throws Internal for other names.
   void replace_linear(const std::string& name, std::shared_ptr<const Linear> linear);
+  // The layer's place in the decoder, as attention (a key-value cache) is told it.
+  void renumber(std::int64_t index) { index_ = index; }
   // input_layernorm and post_attention_layernorm, [hidden] fp32.
   Weight& input_norm() { return input_norm_; }
   Weight& post_attention_norm() { return post_attention_norm_; }

@@ -15,6 +15,13 @@ Lvlm::Lvlm(ModelConfig config, const WeightSource& weights, const Placement& pla
   if (config_.projector) projector_.emplace(weights, *config_.projector, placement);
 }
 
+Lvlm Lvlm::without_layers(const std::vector<std::int64_t>& removed) const {
+  Lvlm pruned = *this;
+  pruned.decoder_.remove_layers(removed);
+  pruned.config_.decoder.layers = pruned.decoder_.config().layers;
+  return pruned;
+}
+
 at::Tensor Lvlm::vision_features(const at::Tensor& pixels) const {
   const at::NoGradGuard no_grad;
   if (!tower_) throw invalid_input("this model has no vision tower: it cannot look at images", "leave out --image");

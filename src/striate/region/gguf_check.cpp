@@ -150,11 +150,11 @@ double rounding_of(GgufType type) {
     case GgufType::kFloat32:
       return 0x1p-24;
     case GgufType::kFloat16:
-      return 0x1p-11;
+      return 0x1p-10;
     case GgufType::kBFloat16:
-      return 0x1p-8;
+      return 0x1p-7;
     case GgufType::kQ8_0:
-      return 0x1p-7;  // 1 / 127 of a block's largest, which is about twice the root mean square
+      return 0x1p-6;  // a step is 1 / 127 of a block's largest, which is about twice the root mean square
   }
   throw internal_error("unknown GGUF type");
 }
@@ -233,15 +233,16 @@ std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfi
   return logits;
 }
 
-double gguf_rounding(const GgufExport& exported, const GgufTensorCheck& check) {
-  if (check.half_steps == 0) return 0;
+double gguf_tolerance(const GgufExport& exported, const ModelConfig& config, const GgufTensorCheck& check) {
+  if (check.half_steps == 0) return logits_tolerance(0, 0);
   const OpenFiles files = open_files(exported);
   double rounding = 0;
   for (const auto& file : {files.text, files.vision}) {
     if (file == nullptr) continue;
     for (const GgufTensor& tensor : file->tensors()) rounding = std::max(rounding, rounding_of(tensor.type));
   }
-  return rounding;
+  const std::int64_t vision_layers = files.vision != nullptr ? config.vision->layers_run() : 0;
+  return logits_tolerance(rounding, config.decoder.layers + vision_layers);
 }
 
 }  // namespace striate

@@ -44,8 +44,10 @@ std::vector<ProbeInput> gguf_inputs(const GgufExport& exported, const ModelConfi
 std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfig& config,
                                     const std::vector<ProbeInput>& inputs);
 
-// The relative error of one rounding in the files' coarsest type, as logits_tolerance() takes it; 0 where no number was
-// rounded.
-double gguf_rounding(const GgufExport& exported, const GgufTensorCheck& check);
+// How far the logits may differ, as a share of the largest (logits_check.h): equal weights, 1e-5; else by one step of
+// the files' coarsest type (2^-10 of f16, 2^-7 of bf16, 2^-6 of q8_0) through the layers of decoder and tower. That is
+// wide for one rounding: a tensor in the wrong place or order differs by half of the largest logit and more, and each
+// number is checked by itself.
+double gguf_tolerance(const GgufExport& exported, const ModelConfig& config, const GgufTensorCheck& check);
 
 }  // namespace striate

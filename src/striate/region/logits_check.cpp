@@ -76,6 +76,10 @@ std::vector<at::Tensor> probe_logits(const Lvlm& model, const std::vector<ProbeI
   return logits;
 }
 
+std::vector<at::Tensor> probe_logits(const Checkpoint& checkpoint, const std::vector<ProbeInput>& inputs) {
+  return probe_logits(*load_model(checkpoint, Placement{at::kCPU, Compute::kFloat32}), inputs);
+}
+
 LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
                                 const std::vector<at::Tensor>& other) {
   LogitsDifference result;
@@ -102,7 +106,8 @@ LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std
 double logits_tolerance(double rounding, std::int64_t layers) {
   constexpr double kSameWeights = 1e-5;
   constexpr double kSafety = 4;
-  return kSameWeights + kSafety * rounding / std::sqrt(3.0) * std::sqrt(static_cast<double>(layers));
+  const auto products = static_cast<double>(4 * layers + 8);
+  return kSameWeights + kSafety * rounding / std::sqrt(3.0) * std::sqrt(products);
 }
 
 void require_same_logits(const LogitsDifference& difference, double tolerance, const std::string& what) {

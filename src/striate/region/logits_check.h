@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "striate/model/lvlm.h"
+#include "striate/model/load.h"
 
 namespace striate {
 
@@ -28,6 +28,9 @@ std::vector<ProbeInput> probe_inputs(const ModelConfig& config);
 // Logits of every position of every input, [positions, vocab] fp32 on the CPU.
 std::vector<at::Tensor> probe_logits(const Lvlm& model, const std::vector<ProbeInput>& inputs);
 
+// The same of a checkpoint, loaded for it and let go: on the CPU, computed in fp32.
+std::vector<at::Tensor> probe_logits(const Checkpoint& checkpoint, const std::vector<ProbeInput>& inputs);
+
 struct LogitsDifference {
   double largest = 0;           // the largest |a - b|
   double largest_logit = 0;     // the largest |a|
@@ -44,12 +47,13 @@ struct LogitsDifference {
 LogitsDifference compare_logits(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
                                 const std::vector<at::Tensor>& other);
 
-// How far relative() may go: 1e-5 between equal weights in fp32, which is the order of sums. Weights of `layers`
-// decoder layers rounded by up to `rounding` each (FolderResult::rounding) differ by about rounding / sqrt(3) in a
-// product, and layers add such differences like a random walk; the tolerance is 4 times that.
+// How far relative() may go. Equal weights in fp32: 1e-5, which the order of sums explains. Weights rounded by up to
+// `rounding` each (FolderResult::rounding; an error of rounding / sqrt(3) at the mean) add an error of that share to
+// every product, and the products that stand one behind another, four in a decoder layer and eight more around them,
+// add up like a random walk; the tolerance is 4 times that.
 double logits_tolerance(double rounding, std::int64_t layers);
 
-// Throws Resource ("the export differs from its source by ...") when `difference` is beyond `tolerance`.
+// Throws Resource (exit status 1) when `difference` is beyond `tolerance`; `what` is the result, for the message.
 void require_same_logits(const LogitsDifference& difference, double tolerance, const std::string& what);
 
 }  // namespace striate

@@ -1,7 +1,5 @@
 #include "striate/region/model_change.h"
 
-#include <ATen/ops/addmm.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -19,13 +17,6 @@ namespace fs = std::filesystem;
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 
-// {layer of the source: its new number}, of those that stay.
-std::map<std::int64_t, std::int64_t> new_numbers(const std::vector<std::int64_t>& kept) {
-  std::map<std::int64_t, std::int64_t> numbers;
-  for (const std::int64_t layer : kept) numbers.emplace(layer, static_cast<std::int64_t>(numbers.size()));
-  return numbers;
-}
-
 std::string layer_name(std::int64_t layer, const std::string& rest) {
   return cat("model.layers.", layer, ".", rest);
 }
@@ -33,7 +24,7 @@ std::string layer_name(std::int64_t layer, const std::string& rest) {
 class Planner {
  public:
   Planner(const Checkpoint& source, const ModelChange& change)
-      : source_(source), change_(change), numbers_(new_numbers(kept_layers(source, change))) {
+      : source_(source), change_(change), numbers_(new_layer_numbers(kept_layers(source, change))) {
     const bool llava = source.config.family == Family::kLlavaHf;
     naming_ = source.weights.naming().value_or(llava ? Naming::kLlavaHf : Naming::kOriginal);
     const WeightSource::Entry* embedding = source.weights.find(kEmbedding);
@@ -230,6 +221,12 @@ std::vector<std::int64_t> kept_layers(const Checkpoint& source, const ModelChang
     before = layer;
   }
   return change.keep;
+}
+
+std::map<std::int64_t, std::int64_t> new_layer_numbers(const std::vector<std::int64_t>& kept) {
+  std::map<std::int64_t, std::int64_t> numbers;
+  for (const std::int64_t layer : kept) numbers.emplace(layer, static_cast<std::int64_t>(numbers.size()));
+  return numbers;
 }
 
 ModelConfig changed_config(const Checkpoint& source, const ModelChange& change) {

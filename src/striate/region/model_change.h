@@ -46,6 +46,9 @@ struct PlannedTensor {
 // that are not ascending, or that are given twice.
 std::vector<std::int64_t> kept_layers(const Checkpoint& source, const ModelChange& change);
 
+// {layer of the source: its number in the changed model}, of the layers that stay.
+std::map<std::int64_t, std::int64_t> new_layer_numbers(const std::vector<std::int64_t>& kept);
+
 // The configuration of the changed model. `raw` stays the source's.
 ModelConfig changed_config(const Checkpoint& source, const ModelChange& change);
 

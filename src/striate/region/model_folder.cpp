@@ -126,11 +126,6 @@ std::vector<Output> outputs_of(const Checkpoint& source, const ModelChange& chan
   return outputs;
 }
 
-double rounding_of(at::ScalarType dtype) {
-  if (dtype == at::kBFloat16) return 1.0 / (1 << 8);
-  return dtype == at::kHalf ? 1.0 / (1 << 11) : 0.0;
-}
-
 // Sums of products over all merged matrices: of the change with itself, and with what is left of it.
 struct ChangeKept {
   double wanted = 0;
@@ -202,6 +197,11 @@ FolderResult write_weights(const fs::path& folder, const std::vector<Output>& ou
 }
 
 }  // namespace
+
+double rounding_of(at::ScalarType dtype) {
+  if (dtype == at::kBFloat16) return 1.0 / (1 << 8);
+  return dtype == at::kHalf ? 1.0 / (1 << 11) : 0.0;
+}
 
 FolderResult write_model_folder(const fs::path& folder, const Checkpoint& source, const ModelChange& change,
                                 const FolderOptions& options) {

@@ -18,12 +18,15 @@ struct FolderOptions {
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  // bytes of weights
 };
 
+// The largest relative error of rounding to a type: 2^-8 of bf16, 2^-11 of fp16, 0 of fp32 (taken as exact).
+double rounding_of(at::ScalarType dtype);
+
 struct FolderResult {
   std::uint64_t tensors = 0;
   std::uint64_t bytes = 0;  // of weights
   std::size_t weight_files = 0;
-  // Weights were rounded: merged or trained in fp32 and kept in less, or stored in a smaller type than the source's.
-  // fp32: 0; else the largest relative error of one rounding (2^-8 of bf16, 2^-11 of fp16).
+  // Whether weights were rounded (merged or trained in fp32 and kept in less, or written in a smaller type than the
+  // source's), and by how much: the largest rounding_of() of them, else 0.
   double rounding = 0;
   // How much of the merged adapter's change of weights W' - W was left after rounding: its projection on the change
   // itself. 1 in fp32; far less than 1 when most changes are smaller than half a step of the type.

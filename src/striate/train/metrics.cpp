@@ -50,6 +50,11 @@ std::string to_json_line(const StepMetrics& m) {
   line["step"] = m.step;
   line["epoch"] = m.epoch;
   line["loss"] = number(m.loss);
+  if (m.terms) {
+    line["ce"] = number(m.terms->ce);
+    line["hidden"] = number(m.terms->hidden);
+    line["kl"] = number(m.terms->kl);
+  }
   line["grad_norm"] = number(m.gradient_norm);
   for (const auto& [group, value] : m.rates) line["lr"][group] = value;
   line["tokens"] = m.tokens;

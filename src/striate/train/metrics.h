@@ -10,12 +10,21 @@
 
 namespace striate {
 
+// What a loss is made of where a teacher adds to it (train/distillation.h): each before its weight.
+struct LossTerms {
+  double ce = 0;
+  double hidden = 0;
+  double kl = 0;
+};
+
 // What one optimiser step was like.
 struct StepMetrics {
-  std::int64_t step = 0;                              // counted from 1: the number of steps taken once this one is
-  double epoch = 0;                                   // passes over the data, this step included
-  double loss = 0;                                    // mean over the step's targets, all ranks
-  double gradient_norm = 0;                           // before clipping
+  std::int64_t step = 0;           // counted from 1: the number of steps taken once this one is
+  double epoch = 0;                // passes over the data, this step included
+  double loss = 0;                 // mean over the step's targets, all ranks; with a teacher the sum of
+                                   // the weighted terms
+  std::optional<LossTerms> terms;  // with a teacher
+  double gradient_norm = 0;        // before clipping
   std::vector<std::pair<std::string, double>> rates;  // learning rate of every group that is trained
   std::int64_t tokens = 0;                            // of this step, all ranks, image rows counted
   std::int64_t targets = 0;

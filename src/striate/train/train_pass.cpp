@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "striate/base/error.h"
@@ -173,13 +174,66 @@ RowChoice target_rows(const PackedBatch& batch, std::int64_t tokens, const Strea
   return choice;
 }
 
+// The distillation terms of one stream. Gradients are taken on the way forward, where a layer's output is at hand
+// whatever the activation policy keeps of it, and wait for the way back.
+class TeacherPass {
+ public:
+  TeacherPass(const Distillation& distillation, const PackedBatch& batch, std::int64_t tokens, std::int64_t lowest,
+              LossScale scale)
+      : distillation_(distillation), scale_(scale) {
+    states_ = distillation.observe(batch, tokens, lowest);
+    const auto compared = static_cast<double>(distillation.compared(lowest).size());
+    share_ = compared > 0 ? 1.0 / compared : 0.0;
+  }
+
+  bool compares(std::size_t layer) const { return states_.outputs[layer].defined(); }
+  // `output` [N, hidden] of a layer, or [K, hidden] of the last one, spare rows at the end.
+  void compare(std::size_t layer, const at::Tensor& output) {
+    at::Tensor& state = states_.outputs[layer];
+    const bool last = layer + 1 == states_.outputs.size();
+    const double scale = share_ * (last ? scale_.per_target : scale_.per_token);
+    const LossTerm term =
+        relative_error(output.slice(0, 0, state.size(0)), state, distillation_.options().hidden_weight * scale);
+    add(hidden_, term.sum * scale);
+    state = term.gradient;  // the teacher's state has served
+  }
+  // Adds what was found to the gradient of the layer's output.
+  void add_gradient(std::size_t layer, const at::Tensor& dx) {
+    at::Tensor& gradient = states_.outputs[layer];
+    if (!gradient.defined()) return;
+    dx.slice(0, 0, gradient.size(0)).add_(gradient);
+    gradient.reset();
+  }
+  bool compares_logits() const { return states_.last.defined(); }
+  // The gradient of the logits [rows, vocab] of the targets from `first` on.
+  at::Tensor compare_logits(std::int64_t first, const at::Tensor& logits) {
+    const at::Tensor theirs = distillation_.teacher().logits(states_.last.slice(0, first, first + logits.size(0)));
+    const DistillationOptions& o = distillation_.options();
+    LossTerm term = softened_divergence(logits, theirs, o.temperature, o.kl_weight * scale_.per_target);
+    add(kl_, term.sum * scale_.per_target);
+    return term.gradient;
+  }
+  double hidden() const { return hidden_.defined() ? hidden_.item<double>() : 0.0; }
+  double kl() const { return kl_.defined() ? kl_.item<double>() : 0.0; }
+
+ private:
+  static void add(at::Tensor& sum, const at::Tensor& term) { sum = sum.defined() ? sum + term : term; }
+
+  const Distillation& distillation_;
+  LossScale scale_;
+  double share_ = 0;
+  TeacherStates states_;
+  at::Tensor hidden_, kl_;
+};
+
 // The head at the targets: losses, and the gradient of the chosen rows of the stream.
 struct HeadPass {
   at::Tensor nll;            // [K] fp32
   at::Tensor rows_gradient;  // [K and spare ones, hidden]
 };
 
-HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor& stream, double scale) {
+HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor& stream, double scale,
+                   TeacherPass* teacher) {
   const Decoder& decoder = model.decoder();
   const Linear& head = decoder.head_linear();
   const Compute compute = model.placement().compute;
@@ -188,7 +242,9 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
   HeadPass result;
   result.rows_gradient = at::zeros_like(stream);
   const std::int64_t row_bytes = head.out_features() * stream.element_size();
-  const std::int64_t chunk = std::max<std::int64_t>(16, kLogitBytes / row_bytes);
+  const bool softened = teacher != nullptr && teacher->compares_logits();
+  // A teacher's logits, their logarithms and the like are fp32 and as many again.
+  const std::int64_t chunk = std::max<std::int64_t>(16, kLogitBytes / row_bytes / (softened ? 4 : 1));
   const LinearTape none;
   const DropoutKeys no_dropout;
   std::vector<at::Tensor> nll;
@@ -197,7 +253,11 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
     const at::Tensor normed = rms_norm(rows, decoder.norm().value(), eps);
     const at::Tensor logits = head.forward(normed, compute);
     const at::Tensor wanted = targets.slice(0, std::min(first, targets.size(0)), first + chunk);
-    nll.push_back(cross_entropy_in_place(logits.slice(0, 0, wanted.size(0)), wanted, scale));
+    const at::Tensor of_targets = logits.slice(0, 0, wanted.size(0));
+    at::Tensor extra;
+    if (softened && wanted.size(0) > 0) extra = teacher->compare_logits(first, of_targets);
+    nll.push_back(cross_entropy_in_place(of_targets, wanted, scale));
+    if (extra.defined()) of_targets.add_(extra);
     logits.slice(0, wanted.size(0)).zero_();  // spare rows have no target
     const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true, {}});
     if (decoder.norm().parameter()) {
@@ -220,9 +280,10 @@ void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, co
 
 }  // namespace
 
-TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy) : tunable_(&tunable), policy_(policy) {}
+TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy, const Distillation* distillation)
+    : tunable_(&tunable), policy_(policy), distillation_(distillation) {}
 
-PassResult TrainPass::run(const PackedBatch& given, double gradient_scale, std::int64_t step) {
+PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
   const bool spare = wants_spare_tokens(tunable_->model().placement()) && given.targets.numel() > 0;
   const PackedBatch batch = spare ? with_spare_tokens(given) : given;
@@ -233,9 +294,13 @@ PassResult TrainPass::run(const PackedBatch& given, double gradient_scale, std::
   const Lvlm& model = tunable_->model();
   const std::vector<DecoderLayer>& layers = model.decoder().layers();
   const StreamContext context = make_context(*tunable_, batch, step);
-  const auto lowest = static_cast<std::size_t>(tunable_->lowest_backward_layer());
+  const std::int64_t lowest_backward = tunable_->lowest_backward_layer();
+  const auto lowest = static_cast<std::size_t>(lowest_backward);
 
   const RowChoice wanted = target_rows(batch, given.tokens(), context, model.placement().device);
+
+  std::optional<TeacherPass> teacher;
+  if (distillation_ != nullptr) teacher.emplace(*distillation_, batch, given.tokens(), lowest_backward, scale);
 
   Embedded embedded = embed(*tunable_, batch);
   LayerForward last;
@@ -245,12 +310,14 @@ PassResult TrainPass::run(const PackedBatch& given, double gradient_scale, std::
     last = layers[i].train_forward(last.middle, last.delta, context, i + 1 == layers.size() ? &wanted : nullptr);
     if (i >= lowest) tapes[i] = reduced(std::move(last.tape), policy_);
     last.tape = {};
+    if (teacher && teacher->compares(i)) teacher->compare(i, last.middle + last.delta);
   }
-  HeadPass head = head_pass(model, batch, last.middle + last.delta, gradient_scale);
+  HeadPass head = head_pass(model, batch, last.middle + last.delta, scale.per_target, teacher ? &*teacher : nullptr);
   last = {};
   const bool below = tunable_->trains_below_decoder();
   at::Tensor dx = std::move(head.rows_gradient);
   for (std::size_t i = layers.size(); i-- > lowest;) {
+    if (teacher) teacher->add_gradient(i, dx);
     LayerTape tape = completed(layers[i], std::move(tapes[i]), policy_, context);
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest || below);
   }
@@ -263,7 +330,7 @@ PassResult TrainPass::run(const PackedBatch& given, double gradient_scale, std::
       if (embedded.tower) embedded.tower->backward(dfeatures);
     }
   }
-  return {head.nll};
+  return {head.nll, teacher ? teacher->hidden() : 0.0, teacher ? teacher->kl() : 0.0};
 }
 
 }  // namespace striate

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "striate/model/packed_batch.h"
+#include "striate/train/distillation.h"
 #include "striate/train/tunable.h"
 
 namespace striate {
@@ -20,18 +21,35 @@ enum class ActivationPolicy {
 // What one stream gave.
 struct PassResult {
   at::Tensor nll;  // [K] fp32 on the CPU: negative log-likelihood of each target, in the order of the batch
+  // This stream's share of the step's distillation terms, not weighted: summed over the streams of a step on all ranks
+  // they are the terms themselves.
+  double hidden = 0;
+  double kl = 0;
+};
+
+// What sums over one stream are multiplied by, so that those of all streams of a step add up to means.
+struct LossScale {
+  double per_target = 0;
+  double per_token = 0;  // read with a distillation alone
 };
 
 class TrainPass {
  public:
-  TrainPass(Tunable& tunable, ActivationPolicy policy);
-  // Adds gradient_scale * d(sum of nll)/d(parameter) to every parameter's gradient. `step` keys the dropout masks,
-  // together with the seed and the batch's sample keys: a mask does not depend on packing or ranks.
-  PassResult run(const PackedBatch& batch, double gradient_scale, std::int64_t step);
+  // All that is given must outlive the pass; `distillation` may be null.
+  TrainPass(Tunable& tunable, ActivationPolicy policy, const Distillation* distillation = nullptr);
+  // Adds the gradient of scale.per_target * (sum of nll) to every parameter's gradient, and with a distillation that of
+  // its weighted terms. `step` keys the dropout masks, together with the seed and the batch's sample keys: a mask does
+  // not depend on packing or ranks.
+  PassResult run(const PackedBatch& batch, LossScale scale, std::int64_t step);
+  PassResult run(const PackedBatch& batch, double per_target, std::int64_t step) {
+    return run(batch, LossScale{per_target, 0}, step);
+  }
+  const Distillation* distillation() const { return distillation_; }
 
  private:
   Tunable* tunable_;
   ActivationPolicy policy_;
+  const Distillation* distillation_;
 };
 
 }  // namespace striate

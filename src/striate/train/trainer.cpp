@@ -71,6 +71,8 @@ std::uint64_t peak_memory(at::Device device) {
 // What a step's streams gave, summed over all ranks.
 struct Trainer::Sums {
   double nll = 0;
+  double hidden = 0;  // the distillation terms
+  double kl = 0;
   int signal = 0;                // of whichever rank was asked to stop
   std::vector<std::string> bad;  // this rank's samples whose loss is not finite
 };
@@ -89,22 +91,27 @@ Trainer::Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& o
 Trainer::Sums Trainer::take(const TrainingStep& step) {
   if (step.targets <= 0) throw internal_error("a step without targets");
   tunable_.parameters().zero_gradients();
-  const double scale = 1.0 / static_cast<double>(step.targets);
+  const LossScale scale{1.0 / static_cast<double>(step.targets), 1.0 / static_cast<double>(step.tokens)};
   Sums sums;
   for (std::size_t i = 0; i < step.streams.size(); ++i) {
     const PassResult result = pass_.run(step.streams[i], scale, state_.step);
     const double nll = result.nll.sum(at::kDouble).item<double>();
     sums.nll += nll;
+    sums.hidden += result.hidden;
+    sums.kl += result.kl;
     if (std::isfinite(nll) || i >= step.sample_names.size()) continue;
     const std::vector<std::string> bad = bad_samples(step.streams[i], result.nll, step.sample_names[i]);
     sums.bad.insert(sums.bad.end(), bad.begin(), bad.end());
   }
   const double signal = hooks_.stop_signal ? hooks_.stop_signal() : 0;
   // One sum for what is small: the loss, and of the signal how many ranks have one and which in all.
-  const at::Tensor small = at::tensor({sums.nll, signal > 0 ? 1.0 : 0.0, signal}, at::TensorOptions(at::kDouble));
+  const at::Tensor small =
+      at::tensor({sums.nll, signal > 0 ? 1.0 : 0.0, signal, sums.hidden, sums.kl}, at::TensorOptions(at::kDouble));
   ranks_.sum(small);
   ranks_.sum(tunable_.parameters().gradients());
   sums.nll = small[0].item<double>();
+  sums.hidden = small[3].item<double>();
+  sums.kl = small[4].item<double>();
   const double asked = small[1].item<double>();
   if (asked > 0) sums.signal = static_cast<int>(std::lround(small[2].item<double>() / asked));
   return sums;
@@ -112,7 +119,7 @@ Trainer::Sums Trainer::take(const TrainingStep& step) {
 
 // Whether the step must not be applied. Throws when no more of them may be skipped.
 bool Trainer::is_bad(const TrainingStep& step, const Sums& sums, double norm) {
-  const bool bad_loss = !std::isfinite(sums.nll);
+  const bool bad_loss = !std::isfinite(sums.nll + sums.hidden + sums.kl);
   if (!bad_loss && std::isfinite(norm)) return false;
   const std::vector<std::string> names = sums.bad.empty() ? all_samples(step) : sums.bad;
   const std::string what = cat("step ", state_.step + 1, ": the ", bad_loss ? "loss" : "gradient", " is not finite; ",
@@ -134,6 +141,11 @@ StepMetrics Trainer::step_once() {
   const Sums sums = take(step);
   metrics.gradient_norm = gradient_norm(tunable_.parameters());
   metrics.loss = sums.nll / static_cast<double>(step.targets);
+  if (const Distillation* distillation = pass_.distillation()) {
+    metrics.terms = LossTerms{metrics.loss, sums.hidden, sums.kl};
+    const DistillationOptions& o = distillation->options();
+    metrics.loss += o.hidden_weight * sums.hidden + o.kl_weight * sums.kl;
+  }
   metrics.skipped = is_bad(step, sums, metrics.gradient_norm);
   const GroupRates rates = options_.rates.scaled(options_.schedule.factor(state_.step));
   if (!metrics.skipped) {

@@ -60,7 +60,7 @@ std::string model_digest(const Checkpoint& checkpoint) {
 
 // Keys are flags where there is one, so that a difference is told in the user's own words.
 nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, const StepSourceOptions& data,
-                           const Schedule& schedule, const Checkpoint& checkpoint) {
+                           const Schedule& schedule, const Checkpoint& checkpoint, const Checkpoint* teacher) {
   nlohmann::json s = {
       {"model", model_digest(checkpoint)},
       {"precision", compute_name(r.placement.compute)},
@@ -88,6 +88,13 @@ nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, co
       {"beta2", r.adamw.beta2},
       {"adam-eps", r.adamw.epsilon},
       {"max-grad-norm", r.max_gradient_norm}};
+  if (teacher != nullptr) {
+    s["teacher"] = model_digest(*teacher);
+    s["hidden-weight"] = r.teacher->hidden_weight;
+    s["kl-weight"] = r.teacher->kl_weight;
+    s["temperature"] = r.teacher->temperature;
+    s["hidden-layers"] = r.teacher->hidden_layers;
+  }
   // A constant rate does not look ahead: such a run may be made longer.
   if (schedule.kind != ScheduleKind::kConstant) s["steps"] = schedule.total_steps;
   if (tune.stage == Stage::kTune) {
@@ -109,7 +116,7 @@ void check_request(const TrainingRequest& r) {
                         "merge the adapter into the model first, or train a new one from the base");
   }
   if (r.data.data.empty()) throw invalid_input("no data was given", "give the LLaVA JSON to train on: --data FILE");
-  if (r.tune.stage == Stage::kTune && r.layers.empty()) {
+  if (r.tune.stage == Stage::kTune && r.layers.empty() && !r.projector_alone) {
     throw invalid_input("--layers: which layers may training change?",
                         "the paper trains a quarter of them: --layers uniform:25%; every layer: --layers all");
   }
@@ -175,13 +182,30 @@ class Run {
     model_ = load_model(*checkpoint_, request_.placement);
     TuneOptions tune = request_.tune;
     plan_.total_layers = model_->config().decoder.layers;
-    if (tune.stage == Stage::kTune) tune.layers = parse_layer_set(request_.layers, plan_.total_layers);
+    if (tune.stage == Stage::kTune && !request_.projector_alone) {
+      tune.layers = parse_layer_set(request_.layers, plan_.total_layers);
+    }
     tunable_ = std::make_unique<Tunable>(*model_, tune);
     optimizer_ = std::make_unique<AdamW>(tunable_->parameters(), request_.adamw);
     plan_.model = family_name(checkpoint_->config.family);
     plan_.layers = tune.layers;
     plan_.parameters = tunable_->parameters().count();
     plan_.ranks = ranks_.size();
+    if (request_.teacher) open_teacher(*request_.teacher);
+  }
+
+  void open_teacher(const TeacherRequest& teacher) {
+    teacher_checkpoint_ = open_checkpoint(teacher.model);
+    teacher_ = load_model(*teacher_checkpoint_, request_.placement);
+    DistillationOptions options;
+    options.hidden_weight = teacher.hidden_weight;
+    options.kl_weight = teacher.kl_weight;
+    options.temperature = teacher.temperature;
+    options.original = teacher.original;
+    if (!teacher.hidden_layers.empty()) {
+      options.layers = parse_layer_set(teacher.hidden_layers, plan_.total_layers);
+    }
+    distillation_ = std::make_unique<Distillation>(*teacher_, model_->config(), std::move(options));
   }
 
   std::optional<FoundCheckpoint> find_checkpoint() {
@@ -222,7 +246,8 @@ class Run {
         request_.warmup_steps.value_or(warmup_steps_of(request_.warmup_ratio, schedule_.total_steps));
     plan_.samples = source_->samples_per_epoch();
     plan_.steps = schedule_.total_steps;
-    state_.settings = settings_of(request_, tunable_->options(), data, schedule_, *checkpoint_);
+    state_.settings = settings_of(request_, tunable_->options(), data, schedule_, *checkpoint_,
+                                  teacher_checkpoint_ ? &*teacher_checkpoint_ : nullptr);
   }
 
   void open_held_out(const StepSourceOptions& data) {
@@ -260,6 +285,9 @@ class Run {
   }
 
   void choose_policy() {
+    if (distillation_) {
+      plan_.teacher_bytes = distillation_->weight_bytes() + distillation_->state_bytes(largest_stream().tokens);
+    }
     switch (request_.recompute) {
       case Recompute::kAuto:
         plan_.policy = cheapest_policy();
@@ -289,8 +317,11 @@ class Run {
       return entry != nullptr ? entry->info->dtype : at::kBFloat16;
     };
     const MemoryPlan memory = plan_cost(request).memory;
-    const std::int64_t budget = request_.memory_budget ? static_cast<std::int64_t>(*request_.memory_budget)
-                                                       : free_for_run(memory, request_.placement.device);
+    // A teacher's weights are in memory already where they are on a GPU, and mapped files on the CPU.
+    const std::int64_t states = distillation_ ? distillation_->state_bytes(request.stream.tokens) : 0;
+    const std::int64_t budget = request_.memory_budget
+                                    ? static_cast<std::int64_t>(*request_.memory_budget) - plan_.teacher_bytes
+                                    : free_for_run(memory, request_.placement.device) - states;
     if (const auto policy = policy_within(memory, budget)) return *policy;
     const std::string what =
         cat("streams of ", request.stream.tokens, " tokens may need ",
@@ -328,7 +359,7 @@ class Run {
     if (request_.tensorboard) {
       events_ = std::make_unique<EventFile>(folder_ / "tensorboard", plan_.first_step > 0 ? plan_.first_step + 1 : 0);
     }
-    record_ = {{"command", "train"},
+    record_ = {{"command", request_.command},
                {"version", request_.version},
                {"arguments", request_.arguments},
                {"settings", state_.settings},
@@ -337,12 +368,21 @@ class Run {
                {"model", {{"family", plan_.model}, {"folder", fs::absolute(checkpoint_->folder).string()}}},
                {"region", region_json(request_.layers, plan_.layers, plan_.total_layers)},
                {"trained_parameters", plan_.parameters},
+               {"teacher", teacher_json()},
                {"steps", plan_.steps},
                {"started", now_text()},
                {"resumed_from_step", plan_.first_step},
                {"result", nullptr}};
     write_record();
     if (observer_.on_begin) observer_.on_begin(plan_);
+  }
+
+  std::string tune_name() const { return request_.projector_alone ? "projector" : kind_name(request_.tune.kind); }
+
+  nlohmann::json teacher_json() const {
+    if (!teacher_checkpoint_) return nullptr;
+    return {{"folder", fs::absolute(teacher_checkpoint_->folder).lexically_normal().string()},
+            {"bytes", plan_.teacher_bytes}};
   }
 
   void write_record() { write_file(folder_ / "run.json", record_.dump(2) + "\n"); }
@@ -352,6 +392,10 @@ class Run {
     if (events_) {
       std::vector<std::pair<std::string, double>> scalars = {
           {"train/loss", m.loss}, {"train/grad_norm", m.gradient_norm}, {"train/epoch", m.epoch}};
+      if (m.terms) {
+        scalars.insert(scalars.end(),
+                       {{"train/ce", m.terms->ce}, {"train/hidden", m.terms->hidden}, {"train/kl", m.terms->kl}});
+      }
       for (const auto& [group, rate] : m.rates) scalars.emplace_back("lr/" + group, rate);
       if (m.seconds > 0) {
         scalars.emplace_back("speed/tokens_per_s", static_cast<double>(m.tokens) / m.seconds);
@@ -397,7 +441,7 @@ class Run {
     hooks.on_evaluation = [this](const EvaluationMetrics& m) { on_evaluation(m); };
     hooks.save = [this](const RunState& state) { save(state); };
     hooks.stop_signal = [&stop] { return stop.signal(); };
-    TrainPass pass(*tunable_, plan_.policy);
+    TrainPass pass(*tunable_, plan_.policy, distillation_.get());
     Trainer trainer(*tunable_, pass, *source_, *optimizer_, ranks_, options, std::move(hooks), state_);
     return trainer.run();
   }
@@ -424,7 +468,7 @@ class Run {
 
   // What goes with the result wherever it is copied.
   nlohmann::json history(const TrainingResult& result) const {
-    nlohmann::json entry = {{"made_by", "striate train"},
+    nlohmann::json entry = {{"made_by", "striate " + request_.command},
                             {"version", request_.version},
                             {"stage", stage_name(request_.tune.stage)},
                             {"base", fs::absolute(checkpoint_->folder).lexically_normal().string()},
@@ -432,7 +476,8 @@ class Run {
                             {"seed", request_.tune.seed},
                             {"steps", result.outcome.state.step},
                             {"settings", state_.settings}};
-    if (request_.tune.stage == Stage::kTune) entry["tune"] = kind_name(request_.tune.kind);
+    if (request_.tune.stage == Stage::kTune) entry["tune"] = tune_name();
+    if (teacher_checkpoint_) entry["teacher"] = teacher_json()["folder"];
     const nlohmann::json before = earlier_history(checkpoint_->folder);
     if (!before.is_null()) entry["base_history"] = before;
     return entry;
@@ -459,6 +504,9 @@ class Run {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::unique_ptr<Lvlm> model_;
   std::unique_ptr<Tunable> tunable_;
+  std::optional<Checkpoint> teacher_checkpoint_;
+  std::unique_ptr<Lvlm> teacher_;
+  std::unique_ptr<Distillation> distillation_;
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<StepSource> source_;
   std::unique_ptr<EvaluationSet> held_out_;

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "striate/data/step_source.h"
 #include "striate/model/load.h"
@@ -35,7 +36,18 @@ struct HeldOut {
   std::int64_t max_tokens = 32;  // of an answer
 };
 
+// A teacher beside the run: docs/healing.md.
+struct TeacherRequest {
+  ModelPaths model;          // adapters allowed
+  double hidden_weight = 0;  // as DistillationOptions
+  double kl_weight = 0;
+  double temperature = 1;
+  std::string hidden_layers;           // a layer set of the student's layers; empty: all
+  std::vector<std::int64_t> original;  // the teacher's layer for each of the student's
+};
+
 struct TrainingRequest {
+  std::string command = "train";  // that was asked for, for run.json and striate.json
   ModelPaths model;
   Placement placement;
   std::optional<std::filesystem::path> tokenizer;  // default: the model's folder
@@ -44,6 +56,9 @@ struct TrainingRequest {
   std::string layers;                              // the region, as the grammar of layer_set.h writes it
   StepSourceOptions data;                          // ranks, template and preprocessing are filled in
   HeldOut held_out;
+  std::optional<TeacherRequest> teacher;
+  // Whether `layers` may be empty in a full tuning: the projector alone is trained, and a whole model written.
+  bool projector_alone = false;
   std::optional<std::int64_t> steps;  // else `epochs`
   double epochs = 1;
   GroupRates rates;
@@ -76,6 +91,7 @@ struct TrainingPlan {
   std::int64_t first_step = 0;         // taken already by the run that is resumed
   std::filesystem::path resumed_from;  // empty for a new run
   ActivationPolicy policy = ActivationPolicy::kKeep;
+  std::int64_t teacher_bytes = 0;  // what a teacher takes: weights, and states of the largest stream
   int ranks = 1;
 };
 

@@ -1,0 +1,30 @@
+// Reversion: layers of a tuned model get back what they were before tuning (the paper's pre-study: a visual region is
+// found by giving layers back and seeing what is lost).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "striate/model/adapter_file.h"
+#include "striate/model/load.h"
+#include "striate/region/model_change.h"
+
+namespace striate {
+
+// The change that gives `layers` of `tuned` the tensors of `base` bit for bit; `base` outlives it. `base` is the whole
+// model from before tuning or its language model alone. A pruned model takes each layer from where it was in a base
+// that still has all of them (striate.json).
+// Throws InvalidInput when the base is of another kind or depth, when one of its tensors is of another shape (naming
+// it), or when every one of the layers equals the base already.
+ModelChange reversion(const Checkpoint& tuned, const Checkpoint& base, const std::vector<std::int64_t>& layers);
+
+// The layers of `adapter` that are left, as numbers for write_adapter_folder(), when `layers` lose theirs. Throws
+// InvalidInput when none of `layers` has a matrix, or no layer is left.
+std::map<std::int64_t, std::int64_t> adapter_reversion(const AdapterFile& adapter,
+                                                       const std::vector<std::int64_t>& layers);
+
+// The same on a model in memory: what the written model is compared with.
+void revert_layers(Lvlm& tuned, const Checkpoint& base, const std::map<std::int64_t, std::int64_t>& from_base);
+void remove_adapters(Lvlm& model, const std::vector<std::int64_t>& layers);
+
+}  // namespace striate
