@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <random>
 
+#include "striate/tensor/gguf_reader.h"
+#include "striate/tensor/gguf_writer.h"
 #include "striate/tensor/weight_file.h"
 #include "tests/support/paths.h"
 #include "tests/tensor/weights_fixtures.h"
@@ -54,7 +56,23 @@ struct Outcome {
   int refused = 0;
 };
 
-Outcome fuzz(const std::string& seed_bytes, const std::string& name) {
+// Touches every byte; views that repeat bytes may be astronomically large.
+void touch(const at::Tensor& tensor) {
+  if (tensor.numel() <= 10'000 && tensor.is_contiguous()) (void)tensor.clone();
+}
+
+void open_weights(const std::filesystem::path& path) {
+  const auto file = open_weight_file(path);
+  for (const TensorInfo& info : file->tensors()) touch(file->load(info.name));
+}
+
+void open_gguf(const std::filesystem::path& path) {
+  const auto file = GgufFile::open(path);
+  for (const GgufTensor& tensor : file->tensors()) touch(file->load(tensor));
+}
+
+Outcome fuzz(const std::string& seed_bytes, const std::string& name,
+             void (*open)(const std::filesystem::path&) = open_weights) {
   const test::TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / name;
   std::mt19937_64 random(20260115);
@@ -62,12 +80,7 @@ Outcome fuzz(const std::string& seed_bytes, const std::string& name) {
   for (int round = 0; round < rounds(); ++round) {
     test::put_file(path, mutated(seed_bytes, random));
     try {
-      const auto file = open_weight_file(path);
-      for (const TensorInfo& info : file->tensors()) {
-        const at::Tensor tensor = file->load(info.name);
-        // Touches every byte; views that repeat bytes may be astronomically large.
-        if (tensor.numel() <= 10'000 && tensor.is_contiguous()) (void)tensor.clone();
-      }
+      open(path);
       ++outcome.opened;
     } catch (const Error& error) {
       EXPECT_NE(error.kind(), ErrorKind::kInternal) << error.what();
@@ -84,6 +97,24 @@ TEST(WeightsFuzz, MutatedSafetensorsLoadOrAreRefused) {
                            {"mask", at::arange(3).to(at::kBool)},
                            {"lm_head.weight", at::arange(12).to(at::kFloat).reshape({3, 4})}});
   const Outcome outcome = fuzz(read_file(path), "x.safetensors");
+  EXPECT_GT(outcome.opened, 0);
+  EXPECT_GT(outcome.refused, 0);
+}
+
+TEST(WeightsFuzz, MutatedGgufFilesLoadOrAreRefused) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "seed.gguf";
+  const at::Tensor matrix = at::arange(64).to(at::kFloat).reshape({2, 32});
+  GgufWriter writer(path,
+                    {{"general.architecture", std::string("llama")},
+                     {"llama.block_count", std::uint32_t{2}},
+                     {"tokenizer.ggml.tokens", GgufArray(std::vector<std::string>{"<s>", "a"})},
+                     {"tokenizer.ggml.scores", GgufArray(std::vector<float>{0.0F, -1.0F})}},
+                    {{"a", GgufType::kFloat16, {2, 32}}, {"b", GgufType::kQ8_0, {2, 32}}});
+  writer.append(matrix);
+  writer.append(matrix);
+  writer.commit();
+  const Outcome outcome = fuzz(read_file(path), "x.gguf", open_gguf);
   EXPECT_GT(outcome.opened, 0);
   EXPECT_GT(outcome.refused, 0);
 }

@@ -19,6 +19,8 @@ class RotaryTable {
   RotaryTable(const DecoderConfig& config, at::Device device);
   // positions [N] int64.
   RotaryAngles at(const at::Tensor& positions) const;
+  // Radians a position, [head_dim / 2] fp32, scaling included.
+  const at::Tensor& frequencies() const { return frequencies_; }
 
  private:
   at::Tensor frequencies_;  // [head_dim / 2] fp32

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdio>
 #include <queue>
+#include <tuple>
 
 #include "striate/text/utf8.h"
 
@@ -88,6 +89,23 @@ const BpeModel::PairTable::Entry* BpeModel::PairTable::find(std::int32_t left, s
     if (entries_[slot].key == key) return &entries_[slot];
   }
   return nullptr;
+}
+
+std::vector<BpeMerge> BpeModel::PairTable::list() const {
+  std::vector<BpeMerge> merges;
+  for (const Entry& entry : entries_) {
+    if (entry.key == kNoKey) continue;
+    merges.push_back({static_cast<std::int32_t>(entry.key >> 32), static_cast<std::int32_t>(entry.key & 0xFFFFFFFF),
+                      entry.merged, entry.rank});
+  }
+  std::sort(merges.begin(), merges.end(), [](const BpeMerge& a, const BpeMerge& b) {
+    return std::tie(a.rank, a.left, a.right) < std::tie(b.rank, b.left, b.right);
+  });
+  return merges;
+}
+
+std::vector<BpeMerge> BpeModel::merges() const {
+  return pairs_.list();
 }
 
 BpeModel::BpeModel(Vocabulary vocabulary, const std::vector<BpeMerge>& merges, const BpeOptions& options)

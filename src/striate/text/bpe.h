@@ -57,6 +57,8 @@ class BpeModel {
   void encode(std::string_view word, std::vector<BpeSymbol>& symbols) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
+  // Each pair once, best first; of equal ranks, by the ids of left and right.
+  std::vector<BpeMerge> merges() const;
 
  private:
   // (left, right) to (rank, merged), open addressing.
@@ -69,6 +71,7 @@ class BpeModel {
       std::int32_t merged;
     };
     const Entry* find(std::int32_t left, std::int32_t right) const;
+    std::vector<BpeMerge> list() const;
 
    private:
     std::vector<Entry> entries_;

@@ -4,6 +4,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/text/json_fields.h"
 #include "striate/text/utf8.h"
 
 namespace striate {
@@ -11,6 +12,13 @@ namespace {
 
 // Offsets inside one text are kept in 32 bits.
 constexpr std::size_t kLongestText = std::size_t{1} << 30;
+
+// "<0x0A>": how vocabularies with byte fallback write a byte.
+bool is_byte_name(std::string_view token) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>') &&
+         kDigits.find(token[3]) != std::string_view::npos && kDigits.find(token[4]) != std::string_view::npos;
+}
 
 class BpeTokenizer : public Tokenizer {
  public:
@@ -29,6 +37,7 @@ class BpeTokenizer : public Tokenizer {
   std::string description() const override {
     return cat(options_.byte_level ? "byte-level BPE, " : "BPE, ", vocab_size(), " tokens");
   }
+  VocabularyListing vocabulary() const override;
 
   struct Entry {
     std::string text;
@@ -136,6 +145,34 @@ const BpeTokenizer::Entry& BpeTokenizer::entry(std::int64_t id) const {
                         "was the text encoded with another tokenizer?");
   }
   return tokens_[static_cast<std::size_t>(id)];
+}
+
+VocabularyListing BpeTokenizer::vocabulary() const {
+  VocabularyListing listing;
+  listing.byte_level = options_.byte_level;
+  listing.split_patterns = pre_tokenizer_.split_patterns();
+  listing.unk_id = options_.unk;
+  listing.tokens.resize(tokens_.size());
+  for (std::size_t id = 0; id < tokens_.size(); ++id) {
+    if (!tokens_[id].present) continue;
+    listing.tokens[id] = {tokens_[id].text, PieceKind::kNormal, -static_cast<float>(kLargestTokenId)};
+    if (options_.byte_fallback && is_byte_name(tokens_[id].text)) listing.tokens[id].kind = PieceKind::kByte;
+  }
+  for (const AddedToken& token : added_) {
+    listing.tokens[static_cast<std::size_t>(token.id)].kind =
+        token.special ? PieceKind::kControl : PieceKind::kUserDefined;
+  }
+  if (options_.unk) listing.tokens[static_cast<std::size_t>(*options_.unk)].kind = PieceKind::kUnknown;
+  const std::vector<BpeMerge> merges = model_.merges();
+  for (auto merge = merges.rbegin(); merge != merges.rend(); ++merge) {
+    listing.tokens[static_cast<std::size_t>(merge->merged)].score = -static_cast<float>(merge->rank);
+  }
+  if (!listing.byte_level) return listing;
+  const auto text_of = [&](std::int32_t id) -> const std::string& {
+    return tokens_[static_cast<std::size_t>(id)].text;
+  };
+  for (const BpeMerge& merge : merges) listing.merges.push_back(cat(text_of(merge.left), ' ', text_of(merge.right)));
+  return listing;
 }
 
 std::optional<std::int64_t> BpeTokenizer::token_to_id(std::string_view token) const {

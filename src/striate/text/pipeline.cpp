@@ -126,7 +126,7 @@ PreTokenizer PreTokenizer::from_json(const Json& component, const std::string& w
 
 PreTokenizer PreTokenizer::byte_level_split(const std::string& pattern) {
   PreTokenizer made;
-  made.steps_.push_back(Split{std::make_shared<Regex>(pattern), Behavior::kIsolated, false});
+  made.steps_.push_back(Split{pattern, std::make_shared<Regex>(pattern), Behavior::kIsolated, false});
   made.byte_level_ = true;
   return made;
 }
@@ -167,7 +167,7 @@ void PreTokenizer::add_split(const Json& component, const std::string& where) {
   for (const auto& [known, behavior] : kBehaviors) {
     if (name != known) continue;
     steps_.push_back(
-        Split{std::make_shared<Regex>(expression), behavior, json_bool(component, "invert", false, where)});
+        Split{expression, std::make_shared<Regex>(expression), behavior, json_bool(component, "invert", false, where)});
     return;
   }
   throw not_implemented(where, cat("Split behavior '", name, "'"));
@@ -191,15 +191,23 @@ void PreTokenizer::add_metaspace(const Json& component, const std::string& where
     quoted += cat("\\x{", std::hex, static_cast<std::uint32_t>(next.code), "}");
     at += next.size;
   }
-  steps_.push_back(Split{std::make_shared<Regex>(quoted), Behavior::kMergedWithNext, false});
+  steps_.push_back(Split{quoted, std::make_shared<Regex>(quoted), Behavior::kMergedWithNext, false});
 }
 
 void PreTokenizer::add_byte_level(const Json& component, const std::string& where) {
   if (json_bool(component, "add_prefix_space", true, where)) steps_.push_back(Prefix{" ", false});
   if (json_bool(component, "use_regex", true, where)) {
-    steps_.push_back(Split{std::make_shared<Regex>(kGpt2Pattern), Behavior::kIsolated, false});
+    steps_.push_back(Split{kGpt2Pattern, std::make_shared<Regex>(kGpt2Pattern), Behavior::kIsolated, false});
   }
   byte_level_ = true;
+}
+
+std::vector<std::string> PreTokenizer::split_patterns() const {
+  std::vector<std::string> patterns;
+  for (const Step& step : steps_) {
+    if (const Split* split = std::get_if<Split>(&step)) patterns.push_back(split->expression);
+  }
+  return patterns;
 }
 
 PreTokenized PreTokenizer::split(NormalizedText text, bool at_start) const {

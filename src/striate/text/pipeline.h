@@ -68,10 +68,13 @@ class PreTokenizer {
   PreTokenized split(NormalizedText text, bool at_start) const;
   // Whether words are to be encoded as raw bytes.
   bool byte_level() const { return byte_level_; }
+  // The expressions of its Splits, in order.
+  std::vector<std::string> split_patterns() const;
 
  private:
   enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
   struct Split {
+    std::string expression;
     std::shared_ptr<const Regex> pattern;
     Behavior behavior;
     bool invert;

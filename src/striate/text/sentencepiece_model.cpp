@@ -95,9 +95,9 @@ SentencePieceEntry read_piece(std::string_view bytes, std::size_t id, const std:
       piece.text = field->bytes;
     } else if (field->number == 2) {
       expect_wire(*field, 5, message);
-      float score = 0;
-      std::memcpy(&score, field->bytes.data(), sizeof score);
-      if (!(score == score)) throw corrupt_data(cat(where, ": piece ", id, " has no number for a score"), kDamaged);
+      std::memcpy(&piece.score, field->bytes.data(), sizeof piece.score);
+      if (!(piece.score == piece.score))
+        throw corrupt_data(cat(where, ": piece ", id, " has no number for a score"), kDamaged);
     } else if (field->number == 3) {
       expect_wire(*field, 0, message);
       if (field->value < 1 || field->value > 6) {

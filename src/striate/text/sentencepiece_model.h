@@ -9,13 +9,14 @@
 #include <string_view>
 #include <vector>
 
-namespace striate {
+#include "striate/text/vocabulary.h"
 
-enum class PieceKind { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+namespace striate {
 
 struct SentencePieceEntry {
   std::string text;
   PieceKind kind = PieceKind::kNormal;
+  float score = 0.0F;
 };
 
 struct SentencePieceModel {

@@ -21,6 +21,8 @@ struct Token {
   std::string text;   // as the vocabulary writes it
   std::string bytes;  // what it decodes to inside a text
   bool special = false;
+  PieceKind kind = PieceKind::kUnused;
+  float score = 0.0F;
 };
 
 class SentencePieceTokenizer : public Tokenizer {
@@ -41,6 +43,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::string description() const override {
     return cat("sentencepiece BPE, ", vocab_size(), " tokens", legacy_ ? ", legacy" : "");
   }
+  VocabularyListing vocabulary() const override;
 
   const Token& token(std::int64_t id) const;
   bool legacy() const { return legacy_; }
@@ -87,7 +90,7 @@ void SentencePieceTokenizer::load(const SentencePieceModel& model, const std::st
   }
   tokens_.reserve(model.pieces.size());
   for (const SentencePieceEntry& piece : model.pieces) {
-    Token token{piece.text, {}, false};
+    Token token{piece.text, {}, false, piece.kind, piece.score};
     switch (piece.kind) {
       case PieceKind::kByte:
         token.bytes = std::string(1, static_cast<char>(std::stoi(piece.text.substr(3, 2), nullptr, 16)));
@@ -126,7 +129,11 @@ void SentencePieceTokenizer::add_token(const AddedToken& added, const std::strin
     ids_.emplace(token.content, static_cast<std::int32_t>(token.id));
   }
   Token& slot = tokens_[static_cast<std::size_t>(token.id)];
-  slot = {token.content, token.content, slot.special || token.special};
+  const bool special = slot.special || token.special;
+  const PieceKind kind = slot.kind == PieceKind::kUnknown ? slot.kind
+                         : special                        ? PieceKind::kControl
+                                                          : PieceKind::kUserDefined;
+  slot = {token.content, token.content, special, kind, slot.score};
   const auto again =
       std::find_if(added_.begin(), added_.end(), [&](const AddedToken& other) { return other.id == token.id; });
   if (again == added_.end()) added_.push_back(token);
@@ -166,6 +173,13 @@ const Token& SentencePieceTokenizer::token(std::int64_t id) const {
                         "was the text encoded with another tokenizer?");
   }
   return tokens_[static_cast<std::size_t>(id)];
+}
+
+VocabularyListing SentencePieceTokenizer::vocabulary() const {
+  VocabularyListing listing;
+  for (const Token& token : tokens_) listing.tokens.push_back({token.text, token.kind, token.score});
+  listing.unk_id = token_to_id(unk_text_);
+  return listing;
 }
 
 std::optional<std::int64_t> SentencePieceTokenizer::token_to_id(std::string_view token) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "striate/text/utf8.h"
+#include "striate/text/vocabulary.h"
 
 namespace striate {
 
@@ -70,6 +71,8 @@ class Tokenizer {
   virtual bool adds_bos() const = 0;
   // A line for `inspect`: "sentencepiece BPE, 32000 tokens", "byte-level BPE, 128256 tokens".
   virtual std::string description() const = 0;
+  // Everything another program needs to encode alike.
+  virtual VocabularyListing vocabulary() const = 0;
 };
 
 // Opens a tokenizer from a folder (tokenizer.model or tokenizer.json, with tokenizer_config.json, added_tokens.json,
