@@ -1,4 +1,6 @@
 // striate prune: removes the layers that matter least, outside the region that was taught to see.
+#include <c10/core/ScalarType.h>
+
 #include <cmath>
 #include <iomanip>
 #include <iostream>

@@ -1,6 +1,7 @@
 // striate prune --sweep: the cost of every layer that goes, inside and outside the region.
 #include "striate/eval/prune_sweep.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iomanip>
 #include <iostream>
