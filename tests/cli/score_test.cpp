@@ -198,6 +198,9 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
   expect_refusal(without_data({"--data", data(), "--images", "/nonexistent"}), "--images /nonexistent");
   expect_refusal(score("never.json", {"--metrics", "ba"}), "--metrics ba: unknown");
   expect_refusal(program({"score", "--model", model(), "--data", data()}), "no --out file");
+  expect_refusal(program({"score", "--model", model(), "--data", data(), "--out", file("none/scores.json")}),
+                 "there is no folder");
+  expect_refusal(score("never.json", {"--report", file("images")}), "images: is a folder");
   expect_refusal(program({"score", "--data", data(), "--out", out}), "no model was given");
   expect_refusal(without_data({"--base", text_model()}), "has 3 layers, the model has 4");
   expect_refusal(
