@@ -65,7 +65,6 @@ TEST_F(Export, AnAdapterIsWrittenForPeft) {
       {"export", "--model", model(), "--adapter", file("tuned"), "--format", "peft", "--out", file("peft"), "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_LE(json::parse(result.out)["check"]["relative"], 1e-6);
-  EXPECT_TRUE(read_file(file("peft/adapter_model.safetensors")) == read_file(file("tuned/adapter_model.safetensors")));
   EXPECT_EQ(read_file(file("peft/adapter_config.json")), read_file(file("tuned/adapter_config.json")));
 }
 

@@ -213,7 +213,7 @@ TEST_F(Folder, ATowerInAFolderOfItsOwnStaysThere) {
   const auto opened = open_weight_directory(path("base"));
   for (const TensorInfo& info : opened->tensors()) {
     const bool vision = info.name.find("vision_model.") != std::string::npos;
-    const at::Tensor value = open_weight_directory(path("base"))->load(info.name).clone();
+    const at::Tensor value = opened->load(info.name).clone();
     if (vision) own.emplace_back(info.name.substr(info.name.find("vision_model.")), value);
     if (!vision) rest.emplace_back(info.name, value);
   }
