@@ -24,6 +24,9 @@ install_peers() {
     site=$("$deps/torch/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     say "$site" >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/striate-torch.pth"
   fi
+  if grep -q ^llama-cpp-python "$requirements"; then
+    say "      llama-cpp-python is built from source the first time: about ten minutes on two cores"
+  fi
   [ -z "${STRIATE_TORCH_INDEX:-}" ] || index=(--extra-index-url "$STRIATE_TORCH_INDEX")
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -q "${index[@]}" -r "$requirements" ||
     fail "pip could not install $requirements" "run again to go on"

@@ -102,13 +102,9 @@ void export_adapter(const ExportFlags& flags) {
 
 void run_export(const ExportFlags& flags) {
   if (flags.format == "hf") return export_model(flags);
-<<<<<<< HEAD
-  if (flags.format == "gguf") return export_gguf(flags.model, flags.output, flags.gguf, flags.json);
-  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, gguf");
-=======
   if (flags.format == "peft") return export_adapter(flags);
-  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, peft");
->>>>>>> d5d9e6fb0dae5d0db1e1a1b2cbbb6b6dd2dabc0d
+  if (flags.format == "gguf") return export_gguf(flags.model, flags.output, flags.gguf, flags.json);
+  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, peft, gguf");
 }
 
 }  // namespace
@@ -118,16 +114,11 @@ void add_export(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("export", "Write a model for other software, and check it");
   flags->model.add_to(*command);
   flags->output.add_to(*command);
-<<<<<<< HEAD
   command
       ->add_option("--format", flags->format,
-                   "hf: a Hugging Face folder; gguf: files for llama.cpp. Adapters are merged")
+                   "hf: a Hugging Face folder, adapters merged; peft: the adapter alone; gguf: files for llama.cpp")
       ->capture_default_str();
   flags->gguf.add_to(*command);
-=======
-  command->add_option("--format", flags->format, "hf: a Hugging Face folder, adapters merged; peft: the adapter alone")
-      ->capture_default_str();
->>>>>>> d5d9e6fb0dae5d0db1e1a1b2cbbb6b6dd2dabc0d
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate export --model llava-1.5-7b-hf --adapter runs/tuned --out merged"));
   command->callback([flags, &run] {

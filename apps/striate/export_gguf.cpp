@@ -19,8 +19,7 @@ namespace fs = std::filesystem;
 
 struct Check {
   GgufTensorCheck tensors;
-  LogitsDifference logits;
-  double tolerance;
+  ExportCheck logits;
 };
 
 GgufOptions options_of(const OutputFlags& output, const GgufFlags& flags, const Checkpoint& source,
@@ -49,11 +48,10 @@ Check check_files(const GgufExport& exported, const Checkpoint& source, const st
   check.tensors = check_gguf_tensors(exported, source, {});
   require_same_tensors(check.tensors, out);
   const std::vector<ProbeInput> inputs = gguf_inputs(exported, source.config);
-  const Placement reference{at::kCPU, Compute::kFloat32};
-  const std::vector<at::Tensor> wanted = probe_logits(*load_model(source, reference), inputs);
-  check.logits = compare_logits(inputs, wanted, gguf_logits(exported, source.config, inputs));
-  check.tolerance = gguf_tolerance(exported, source.config, check.tensors);
-  require_same_logits(check.logits, check.tolerance, out);
+  check.logits.difference =
+      compare_logits(inputs, probe_logits(source, inputs), gguf_logits(exported, source.config, inputs));
+  check.logits.tolerance = gguf_tolerance(exported, source.config, check.tensors);
+  require_same_logits(check.logits.difference, check.logits.tolerance, out);
   return check;
 }
 
@@ -71,7 +69,7 @@ void print_json(const GgufExport& exported, const Checkpoint& source, const fs::
                            {"mmproj", exported.vision ? file_json(*exported.vision, out) : nlohmann::json()},
                            {"check", nullptr}};
   if (check) {
-    report["check"] = difference_json(check->logits, check->tolerance);
+    report["check"] = check->logits.json();
     report["check"]["tensors"] = check->tensors.tensors;
     report["check"]["half_steps"] = check->tensors.half_steps;
     report["check"]["tensor"] = check->tensors.tensor;
@@ -94,7 +92,7 @@ void print_text(const GgufExport& exported, const fs::path& out, const std::opti
     std::cout << "largest difference " << check->tensors.half_steps << " of what rounding allows ("
               << check->tensors.tensor << ")\n";
   }
-  std::cout << "logits: " << difference_text(check->logits, check->tolerance) << std::endl;
+  std::cout << "logits: " << check->logits.text() << std::endl;
 }
 
 }  // namespace

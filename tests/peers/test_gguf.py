@@ -222,11 +222,7 @@ def chat(folder, prompt, tmp_path, *more):
     logits = tmp_path / "logits.safetensors"
     arguments = ["chat", "--model", folder, "--prompt", prompt, "--raw", "--json", "--max-tokens", TOKENS]
     answer = json.loads(striate(*arguments, "--precision", "fp32", "--logits", logits, *more))
-    rows = load_file(logits)
-    steps = torch.cat([rows["prompt"].reshape(1, -1), rows["steps"].reshape(-1, rows["prompt"].numel())])
-    if torch.equal(steps[0], steps[1]):
-        steps = steps[1:]
-    return answer, steps.float().numpy()
+    return answer, load_file(logits)["steps"].float().numpy()
 
 
 def greedy(llama, ids):

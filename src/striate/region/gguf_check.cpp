@@ -150,11 +150,11 @@ double rounding_of(GgufType type) {
     case GgufType::kFloat32:
       return 0x1p-24;
     case GgufType::kFloat16:
-      return 0x1p-10;
+      return 0x1p-11;
     case GgufType::kBFloat16:
-      return 0x1p-7;
+      return 0x1p-8;
     case GgufType::kQ8_0:
-      return 0x1p-6;  // a step is 1 / 127 of a block's largest, which is about twice the root mean square
+      return 0x1p-7;  // a step is 1 / 127 of a block's largest, which is about twice the root mean square
   }
   throw internal_error("unknown GGUF type");
 }
@@ -241,8 +241,7 @@ double gguf_tolerance(const GgufExport& exported, const ModelConfig& config, con
     if (file == nullptr) continue;
     for (const GgufTensor& tensor : file->tensors()) rounding = std::max(rounding, rounding_of(tensor.type));
   }
-  const std::int64_t vision_layers = files.vision != nullptr ? config.vision->layers_run() : 0;
-  return logits_tolerance(rounding, config.decoder.layers + vision_layers);
+  return logits_tolerance(rounding, config.decoder.layers);
 }
 
 }  // namespace striate

@@ -44,10 +44,8 @@ std::vector<ProbeInput> gguf_inputs(const GgufExport& exported, const ModelConfi
 std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfig& config,
                                     const std::vector<ProbeInput>& inputs);
 
-// How far the logits may differ, as a share of the largest (logits_check.h): equal weights, 1e-5; else by one step of
-// the files' coarsest type (2^-10 of f16, 2^-7 of bf16, 2^-6 of q8_0) through the layers of decoder and tower. That is
-// wide for one rounding: a tensor in the wrong place or order differs by half of the largest logit and more, and each
-// number is checked by itself.
+// How far the logits may differ, as a share of the largest (logits_tolerance()): of equal weights, or of weights
+// rounded to the files' coarsest type (u = 2^-11 of f16, 2^-8 of bf16, 2^-7 of q8_0).
 double gguf_tolerance(const GgufExport& exported, const ModelConfig& config, const GgufTensorCheck& check);
 
 }  // namespace striate
