@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the program and shows the main job at small scale: from random weights to a model that answers questions about
-# pictures, of which only a quarter of the decoder's layers was tuned to see. Everything is made here, nothing downloaded.
+# pictures, of which only a quarter of the decoder's layers was tuned to see; then what every layer does, and what is left
+# without some of those outside that region. Everything is made here, nothing downloaded.
 . "$(dirname "$0")/lib.sh"
 export STRIATE_STEPS=5
 scripts/build.sh release striate
@@ -86,6 +87,20 @@ while IFS=$'\t' read -r picture question answer; do
   say "(right: $answer)"
 done < <(first_questions "$world/held_out.json")
 
+stage "score: what each layer does to the stream, measured on the training questions"
+show score --model "$out/base" --adapter "$out/tuned" --data "$world/train.json" --images "$world" --samples 200 \
+  --out "$out/scores.json" --report "$out/scores.html"
+
+stage "prune: what it costs to go without layers, outside the region and anywhere"
+show prune --model "$out/base" --adapter "$out/tuned" --region from-run --scores "$out/scores.json" --sweep 0..4 \
+  --eval-data "$world/held_out.json" --images "$world" --out "$out/sweep"
+
+stage "write the model without two layers, merged into one folder, and heal it: a short tuning, taught by the whole one"
+show prune --model "$out/base" --adapter "$out/tuned" --region from-run --scores "$out/scores.json" --remove 2 \
+  --out "$out/pruned"
+show heal --config demo/heal.toml --model "$out/pruned" --teacher "$out/base" --teacher-adapter "$out/tuned" \
+  --data "$world/train.json" --images "$world" --eval-data "$world/held_out.json" --out "$out/healed"
+
 say
 say "Loss while tuning:"
 loss_curve "$out/tuned/metrics.jsonl"
@@ -95,9 +110,12 @@ say "  guessing each kind's commonest answer  $(awk "BEGIN { printf \"%.1f%%\", 
 say "  base, before it saw a picture          $(accuracy "$out/aligned/metrics.jsonl" first)"
 say "  aligned, before tuning                 $(accuracy "$out/tuned/metrics.jsonl" first)"
 say "  tuned, a quarter of the layers         $(accuracy "$out/tuned/metrics.jsonl" last)"
+say "  the same without two layers            $(accuracy "$out/healed/metrics.jsonl" first)"
+say "  and healed                             $(accuracy "$out/healed/metrics.jsonl" last)"
 say
 say "Everything lies in $out: world/ (pictures and questions), base/ (the decoder), aligned/ (the projector), tuned/"
-say "(the adapter, its projector, and metrics.jsonl). Ask it more:"
+say "(the adapter, its projector, and metrics.jsonl), scores.html and sweep/report.html (open them), pruned/ (a whole"
+say "model) and healed/ (an adapter for it). Ask it more:"
 say "  ${striate#"$root/"} chat --model $out/base --adapter $out/tuned --image $world/held_out/000000.png"
 say "A published model goes the same way: docs/training.md."
 say "[5/5] Demo: $(seconds_since "$started")"
