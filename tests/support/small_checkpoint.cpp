@@ -73,7 +73,8 @@ void make_adapter(const std::filesystem::path& folder, const Checkpoint& base, c
 
 std::vector<std::string> tensor_names(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const TensorInfo& info : open_weight_directory(folder)->tensors()) names.push_back(info.name);
+  const auto opened = open_weight_directory(folder);
+  for (const TensorInfo& info : opened->tensors()) names.push_back(info.name);
   return names;
 }
 

@@ -60,10 +60,9 @@ void check_pair(const AdapterPair& pair, const std::string& where) {
                         "adapters are F32, F16 or BF16");
     }
   }
-  if (pair.a->shape.size() != 2 || pair.b->shape.size() != 2 || pair.a->shape[0] != pair.b->shape[1] ||
-      pair.a->shape[0] < 1) {
+  if (pair.a->shape.size() != 2 || pair.b->shape.size() != 2 || pair.a->shape.front() < 1) {
     throw corrupt_data(cat(where, ": ", module, ": A ", shape_text(pair.a->shape), " and B ", shape_text(pair.b->shape),
-                           " make no product"),
+                           " are no matrices"),
                        "the file is damaged");
   }
 }

@@ -39,7 +39,8 @@ struct AdapterPair {
 class AdapterFile {
  public:
   // Throws InvalidInput (no such folder, no adapter in it), Unsupported (DoRA, other PEFT kinds, per-layer patterns,
-  // matrices outside the decoder), CorruptData (half a pair, shapes that make no product, a name without a layer).
+  // matrices outside the decoder), CorruptData (half a pair, what is no matrix, a name without a layer). Whether a pair
+  // fits a model is for whoever applies it.
   explicit AdapterFile(std::filesystem::path folder);
 
   const std::filesystem::path& folder() const { return folder_; }

@@ -8,6 +8,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/mapped_tensor.h"
 
 namespace striate {
 namespace {
@@ -110,11 +111,13 @@ void write_adapter_folder(const fs::path& folder, const AdapterFile& adapter, Fa
   for (const AdapterPair& pair : adapter.pairs()) {
     if (options.layers && !options.layers->contains(pair.layer)) continue;
     const std::int64_t layer = options.layers ? options.layers->at(pair.layer) : pair.layer;
-    if (!targets.empty() && pair.a->shape.front() != settings.rank) {
-      throw unsupported(cat(adapter.where(), ": matrices of rank ", settings.rank, " and of ", pair.a->shape.front()),
+    const std::int64_t rank = targets.empty() ? pair.a->shape[0] : settings.rank;
+    if (pair.a->shape[0] != rank || pair.b->shape[1] != rank) {
+      throw unsupported(cat(adapter.where(), ": matrices of different ranks (", pair.linear, " of layer ", pair.layer,
+                            ": A ", shape_text(pair.a->shape), ", B ", shape_text(pair.b->shape), ")"),
                         "merge the adapter instead: --format hf");
     }
-    settings.rank = pair.a->shape.front();
+    settings.rank = rank;
     targets.emplace(layer, pair.linear);
     for (const auto& [half, info] : {std::pair("lora_A", pair.a), std::pair("lora_B", pair.b)}) {
       const std::string canonical = cat("model.layers.", layer, ".", pair.linear, ".", half, ".weight");

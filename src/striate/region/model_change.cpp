@@ -118,7 +118,8 @@ class Planner {
       const auto found = std::find_if(linears.begin(), linears.end(),
                                       [&](const LinearShape& linear) { return linear.name == pair.linear; });
       const bool known = pair.layer < source_.config.decoder.layers && found != linears.end();
-      if (known && pair.a->shape[1] == found->in && pair.b->shape[0] == found->out) continue;
+      const bool product = pair.a->shape[0] == pair.b->shape[1];
+      if (known && product && pair.a->shape[1] == found->in && pair.b->shape[0] == found->out) continue;
       throw corrupt_data(cat(adapter_->where(), ": the adapter on layer ", pair.layer, ", ", pair.linear,
                              known ? ", is of another shape" : ", fits nothing in the model"),
                          "the adapter belongs to another model");
