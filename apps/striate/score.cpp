@@ -1,6 +1,7 @@
 // striate score: measures every layer of a model, on data and against the model it was tuned from.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -53,9 +54,21 @@ LayerScoreOptions score_options(const ScoreFlags& flags) {
   return options;
 }
 
+// A file that cannot be written is found out before the work, not after it.
+void check_place(const std::string& flag, const std::string& file) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::absolute(file).parent_path();
+  if (!fs::is_directory(folder)) {
+    throw invalid_input(cat(flag, " ", file, ": there is no folder ", folder.string()), "make the folder first");
+  }
+  if (fs::is_directory(file)) throw invalid_input(cat(flag, " ", file, ": is a folder"), "give the name of a file");
+}
+
 LayerScoringRequest request_of(const ScoreFlags& flags, const Ranks& ranks) {
   if (flags.out.empty())
     throw invalid_input("no --out file was given", "give the file the scores go to: --out scores.json");
+  check_place("--out", flags.out);
+  if (!flags.report.empty()) check_place("--report", flags.report);
   if (flags.samples < 1) throw invalid_input(cat("--samples ", flags.samples), "give 1 or more");
   if (flags.max_tokens < 1) throw invalid_input(cat("--max-tokens ", flags.max_tokens), "give 1 or more");
   if (flags.data_threads < 1) throw invalid_input(cat("--data-threads ", flags.data_threads), "give 1 or more");
@@ -146,6 +159,7 @@ void run_score(const ScoreFlags& flags) {
   write_score_file(scores, flags.out);
   if (!flags.report.empty()) write_file(flags.report, score_report(scores));
   for (const std::string& warning : score_warnings(scores)) log_warn(warning);
+  for (const std::string& note : score_notes(scores)) log_info(note);
   if (flags.json) {
     std::cout << score_file_json(scores).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   } else {

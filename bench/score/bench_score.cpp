@@ -80,20 +80,24 @@ nlohmann::json measure(const Flags& flags) {
   const std::array<std::function<void()>, 3> works = {
       [&] { model->forward(stream); }, [&] { states.add(*model, stream); }, [&] { all.add(*model, stream); }};
   for (const auto& work : works) work();  // warm
-  std::array<std::vector<double>, 3> seconds;
+  std::array<std::vector<Stopwatch::Seconds>, 3> seconds;
   for (int round = 0; round < flags.rounds; ++round) {
     for (std::size_t i = 0; i < works.size(); ++i) {
       const std::size_t which = round % 2 == 0 ? i : works.size() - 1 - i;
       const Stopwatch watch;
       works[which]();
-      seconds[which].push_back(watch.seconds().wall);
+      seconds[which].push_back(watch.seconds());
     }
   }
-  const auto share = [&](std::size_t which) {
+  const auto share = [&](std::size_t which, double Stopwatch::Seconds::*clock) {
     std::vector<double> ratios;
-    for (std::size_t r = 0; r < seconds[0].size(); ++r) ratios.push_back(seconds[0][r] / seconds[which][r]);
+    for (std::size_t r = 0; r < seconds[0].size(); ++r) {
+      ratios.push_back(seconds[0][r].*clock / (seconds[which][r].*clock));
+    }
     return median(ratios);
   };
+  std::vector<double> forward;
+  for (const Stopwatch::Seconds& s : seconds[0]) forward.push_back(s.wall);
   return {{"layers", decoder.layers},
           {"hidden", decoder.hidden_size},
           {"compute", compute_name(placement.compute)},
@@ -102,9 +106,11 @@ nlohmann::json measure(const Flags& flags) {
           {"tokens", stream.tokens()},
           {"samples", stream.samples()},
           {"rounds", flags.rounds},
-          {"forward_tokens_per_s", static_cast<double>(stream.tokens()) / median(seconds[0])},
-          {"scores_share", share(1)},
-          {"with_image_attention_share", share(2)}};
+          {"forward_tokens_per_s", static_cast<double>(stream.tokens()) / median(forward)},
+          {"scores_share", share(1, &Stopwatch::Seconds::wall)},
+          {"scores_share_cpu", share(1, &Stopwatch::Seconds::cpu)},
+          {"with_image_attention_share", share(2, &Stopwatch::Seconds::wall)},
+          {"with_image_attention_share_cpu", share(2, &Stopwatch::Seconds::cpu)}};
 }
 
 int run(int argc, char** argv) {

@@ -28,15 +28,19 @@ TEST(ScoreReport, MetricsComeInTheOrderPeopleReadThem) {
   EXPECT_THAT(metrics_in_order(scores()), ElementsAre("bi", "bi_image", "angular", "mine"));
 }
 
-TEST(ScoreReport, TokensLeftOutAndMissingValuesAreWarnings) {
-  EXPECT_THAT(score_warnings(scores()), ElementsAre("tokens whose state is zero, left out of the means: layer 1 (7)",
-                                                    "bi_image is over 3 of the 4 samples"));
+TEST(ScoreReport, TokensLeftOutAreWarningsAndMissingValuesNotes) {
+  EXPECT_THAT(score_warnings(scores()), ElementsAre("tokens whose state is zero, left out of the means: layer 1 (7)"));
+  ScoreFile file = scores();
+  file.metrics["image_attention"] = {.mean = {0, 0}, .samples = {3, 4}};
+  file.metrics["mine"].samples = {0, 4};
+  EXPECT_THAT(score_notes(file), ElementsAre("no sample of 4 gave a value somewhere: mine",
+                                             "over 3 of the 4 samples: bi_image, image_attention"));
 }
 
 TEST(ScoreReport, ThePageHoldsEveryNumberAndIsEscaped) {
   const std::string page = score_report(scores());
-  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010",
-                           "layer 1 (7)", "Angular distance by block", "bi_image is over 3"}) {
+  for (const char* part : {"a &lt;b&gt; &amp; &quot;c&quot;", "/models/&lt;script&gt;", "0.250", "0.010", "layer 1 (7)",
+                           "Angular distance by block", "Over 3 of the 4 samples: bi_image."}) {
     EXPECT_THAT(page, HasSubstr(part));
   }
   EXPECT_THAT(page, Not(HasSubstr("<script")));
@@ -49,7 +53,7 @@ TEST(ScoreReport, WeightsAloneMakeAPageToo) {
   file.param_change_linears["mlp.up_proj"] = {.mean = {std::numeric_limits<double>::quiet_NaN()}};
   const std::string page = score_report(file);
   EXPECT_THAT(page, HasSubstr("From the weights alone"));
-  EXPECT_THAT(page, HasSubstr("mlp.up_proj"));
+  EXPECT_THAT(page, HasSubstr("mlp.up_<wbr>proj"));
 }
 
 }  // namespace

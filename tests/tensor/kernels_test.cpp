@@ -140,6 +140,17 @@ TEST_P(Kernels, BFloat16ResultsRoundToNearestEven) {
 INSTANTIATE_TEST_SUITE_P(ThisCpu, Kernels, testing::ValuesIn(runnable_cpu_kernels()),
                          [](const auto& info) { return std::string(info.param->name); });
 
+// fp16 has no loop: these are the operators that a GPU runs.
+TEST(RowProducts, ComposedOperatorsEqualTheReference) {
+  const at::Tensor a = at::randn({5, 1031}).to(at::kHalf);
+  const at::Tensor b = at::randn({5, 1031}).to(at::kHalf);
+  const at::Tensor x = a.to(at::kDouble);
+  const at::Tensor y = b.to(at::kDouble);
+  const at::Tensor got = row_products(a, b);
+  EXPECT_EQ(got.scalar_type(), at::kDouble);
+  EXPECT_LE(relative_error(got, at::stack({(x * y).sum(1), x.square().sum(1), y.square().sum(1)}, 1)), 1e-6);
+}
+
 TEST(FrozenMatrix, EqualsTheReferenceForEveryTypeAndNumberOfTokens) {
   for (const at::ScalarType dtype : kStorages) {
     for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -47,6 +49,12 @@ std::string by_layer(const std::vector<std::int64_t>& counts) {
   return join(parts, ", ");
 }
 
+// With a capital and a full stop.
+std::string sentence(std::string text) {
+  if (!text.empty()) text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+  return text + ".";
+}
+
 HeatMap metrics_map(const ScoreFile& scores) {
   HeatMap map;
   map.title = "Scores by layer";
@@ -55,6 +63,7 @@ HeatMap metrics_map(const ScoreFile& scores) {
           ? "Means over samples; \u00B1 is the standard error of the mean. Two layers differ for certain only where "
             "their difference is well above the standard errors of both."
           : "From the weights alone.";
+  for (const std::string& note : score_notes(scores)) map.note += cat(" ", sentence(note));
   map.row_name = "layer";
   map.rows = numbers(scores.layers);
   for (const std::string& name : metrics_in_order(scores)) {
@@ -176,13 +185,21 @@ std::vector<std::string> score_warnings(const ScoreFile& scores) {
     say(t.not_finite, "tokens whose state is not finite");
     say(t.attention_not_finite, "attention that is not finite");
   }
-  for (const auto& [name, score] : scores.metrics) {
-    if (score.samples.empty()) continue;
-    const std::int64_t fewest = *std::min_element(score.samples.begin(), score.samples.end());
-    if (fewest < scores.samples) {
-      out.push_back(fewest == 0 ? cat(name, ": no sample of ", scores.samples, " gave a value somewhere")
-                                : cat(name, " is over ", fewest, " of the ", scores.samples, " samples"));
-    }
+  return out;
+}
+
+std::vector<std::string> score_notes(const ScoreFile& scores) {
+  std::map<std::int64_t, std::vector<std::string>> by_count;  // fewest samples of any layer
+  for (const std::string& name : metrics_in_order(scores)) {
+    const std::vector<std::int64_t>& samples = scores.metric(name).samples;
+    if (samples.empty()) continue;
+    const std::int64_t fewest = *std::min_element(samples.begin(), samples.end());
+    if (fewest < scores.samples) by_count[fewest].push_back(name);
+  }
+  std::vector<std::string> out;
+  for (const auto& [count, names] : by_count) {
+    out.push_back(count == 0 ? cat("no sample of ", scores.samples, " gave a value somewhere: ", join(names, ", "))
+                             : cat("over ", count, " of the ", scores.samples, " samples: ", join(names, ", ")));
   }
   return out;
 }

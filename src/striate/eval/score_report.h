@@ -14,8 +14,10 @@ std::string metric_meaning(const std::string& metric);
 // The metrics of a file in the order people read them: Block Influence, angular, attention, change; then the others.
 std::vector<std::string> metrics_in_order(const ScoreFile& scores);
 
-// What a reader must know before trusting the numbers: tokens that were left out, scores that few samples gave.
+// What is wrong with what was measured: tokens that had to be left out.
 std::vector<std::string> score_warnings(const ScoreFile& scores);
+// Which scores are over fewer samples than the others, and how many.
+std::vector<std::string> score_notes(const ScoreFile& scores);
 
 // The HTML page: layers by metrics, angular distance by block length, attention by head, change by linear.
 std::string score_report(const ScoreFile& scores);

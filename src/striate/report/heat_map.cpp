@@ -27,7 +27,7 @@ td.c { min-width: 4.2rem; padding: .22rem .5rem; text-align: right; border-radiu
   color: var(--on-low); }
 td.c.d { color: var(--on-high); }
 td.n { text-align: right; padding: .22rem .5rem; color: var(--quiet); }
-td.c small { display: block; font-size: .72rem; opacity: .85; }
+td.c small { display: block; font-size: .72rem; }
 td.top { outline: 2px solid var(--mark); outline-offset: -1px; font-weight: 700; }
 td.top::before { content: "\25B2\00A0"; font-size: .7em; }
 table.dense { border-spacing: 1px; font-size: .74rem; }
@@ -68,7 +68,7 @@ std::string fixed(double value, const char* format) {
 
 std::string cell(const HeatColumn& column, std::size_t row, const Range& range, bool mark, bool dense) {
   const double value = column.values[row];
-  if (!std::isfinite(value)) return "<td class=\"n\" title=\"no sample gave a value\">\u2013</td>";
+  if (!std::isfinite(value)) return "<td class=\"n\" title=\"no value\">\u2013</td>";
   const double place = range.place(value);
   const bool top = mark && value == range.high && range.high > range.low;
   const double error = column.errors.empty() ? std::numeric_limits<double>::quiet_NaN() : column.errors[row];

@@ -210,7 +210,7 @@ void norm_rows(const NormRows& job) {
 template <typename V, typename S>
 void row_product_rows(const RowProductRows& job) {
   using T = typename S::Type;
-  constexpr std::int64_t kBlock = 512;
+  constexpr std::int64_t kBlock = 32 * V::kWidth;  // each lane adds 32 products in fp32
   for (std::int64_t r = job.row_begin; r < job.row_end; ++r) {
     const T* a = static_cast<const T*>(job.a) + r * job.a_stride;
     const T* b = static_cast<const T*>(job.b) + r * job.b_stride;
