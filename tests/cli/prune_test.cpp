@@ -90,7 +90,8 @@ TEST_F(Prune, AnywhereAndAsABlockAndByAnotherMetric) {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     std::vector<std::int64_t> layers;
     if (result.exit_code != 0) return layers;
-    for (const json& layer : json::parse(result.out)["removed"]) layers.push_back(layer["layer"]);
+    const json told = json::parse(result.out);
+    for (const json& layer : told["removed"]) layers.push_back(layer["layer"]);
     return layers;
   };
   const json scores = json::parse(read_file(file("scores.json")));
