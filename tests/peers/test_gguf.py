@@ -345,7 +345,8 @@ def test_llama_cpp_encodes_text_alike(name, models, exports):
     wanted = [json.loads(line)["ids"] for line in done.stdout.splitlines()]
     got = [llama.tokenize(text.encode(), add_bos=False, special=True) for text in texts]
     assert got == wanted
-    assert [llama.detokenize(ids).decode() for ids in got[:3]] == texts[:3]
+    space = "" if name == "bunny_llama3" else " "  # sentencepiece's prefix
+    assert [llama.detokenize(ids).decode() for ids in got[:3]] == [space + text for text in texts[:3]]
 
 
 class Eyes:
