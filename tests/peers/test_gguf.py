@@ -68,9 +68,9 @@ def shake(folder, seed=5):
         table = next((name for name in tensors if name.endswith("embed_tokens.weight")), None)
         head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
         if table and head:
-            tensors[head] = (tensors[head] + 1.5 * tensors[table].roll(7, 0)).to(tensors[head].dtype)
+            tensors[head] = (0.5 * tensors[head] + tensors[table].roll(7, 0)).to(tensors[head].dtype)
         if table:
-            tensors[table] = tensors[table] * 10
+            tensors[table] = (tensors[table] * (4 / tensors[table].float().std())).to(tensors[table].dtype)
         save_file(tensors, file, metadata={"format": "pt"})
 
 
