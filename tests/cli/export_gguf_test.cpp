@@ -87,7 +87,7 @@ TEST_F(ExportGguf, TheSourcesOwnTypeLosesNothing) {
 }
 
 TEST_F(ExportGguf, TheLanguageModelAloneNeedsNoTowerThatLlamaCppKnows) {
-  make("linear", {"--projector", "linear"});
+  make("linear", {"--projector", "linear", "--layout", "original"});
   const std::vector<std::string> arguments = {"export", "--model", file("linear"), "--format",
                                               "gguf",   "--out",   file("x")};
   const CommandResult refused = striate(arguments);

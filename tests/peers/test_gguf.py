@@ -65,10 +65,12 @@ def shake(folder, seed=5):
                 tensors[name] = (tensors[name].float() + noise).to(tensors[name].dtype)
             elif "model.layers." in name or "projector" in name:
                 tensors[name] = tensors[name] * 1.2
+        table = next((name for name in tensors if name.endswith("embed_tokens.weight")), None)
         head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
-        if head:
-            table = tensors[head.replace("lm_head", "model.embed_tokens")]
-            tensors[head] = (tensors[head] + 1.5 * table.roll(7, 0)).to(table.dtype)
+        if table and head:
+            tensors[head] = (0.5 * tensors[head] + tensors[table].roll(7, 0)).to(tensors[head].dtype)
+        if table:
+            tensors[table] = (tensors[table] * (4 / tensors[table].float().std())).to(tensors[table].dtype)
         save_file(tensors, file, metadata={"format": "pt"})
 
 
@@ -349,6 +351,15 @@ def test_llama_cpp_encodes_text_alike(name, models, exports):
     assert [llama.detokenize(ids).decode() for ids in got[:3]] == [space + text for text in texts[:3]]
 
 
+@llama_cpp.llama_log_callback
+def quiet(level, text, data):
+    """mtmd's log, which has pages for every file."""
+
+
+mtmd_cpp.mtmd_log_set(quiet, None)
+mtmd_cpp.mtmd_helper_log_set(quiet, None)
+
+
 class Eyes:
     """llama.cpp's mtmd on one picture and prompt."""
 
@@ -366,7 +377,7 @@ class Eyes:
         buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
         bitmap = mtmd_cpp.mtmd_bitmap_init(picture.shape[1], picture.shape[0], buffer)
         text = prompt.replace("<image>", mtmd_cpp.mtmd_default_marker().decode()).encode()
-        piece = mtmd_cpp.mtmd_input_text(text=text, text_len=len(text), add_special=False, parse_special=True)
+        piece = mtmd_cpp.mtmd_input_text(text=text, text_len=len(text), add_special=True, parse_special=True)
         chunks = mtmd_cpp.mtmd_input_chunks_init()
         bitmaps = (mtmd_cpp.mtmd_bitmap_p_ctypes * 1)(bitmap)
         assert mtmd_cpp.mtmd_tokenize(self.context, chunks, ctypes.byref(piece), bitmaps, 1) == 0
