@@ -40,7 +40,6 @@ step "A model of random weights; its text side learns the questions"
 timed init.log "$striate" init --arch llava-1.5-7b --layers 8 --hidden 128 --heads 4 --kv-heads 4 --mlp 352 \
   --vision-layers 2 --vision-hidden 512 --vision-heads 8 --vision-mlp 512 --image-size 224 --patch-size 28 \
   --tokenizer "$tokenizer" --dtype fp32 --seed 1 --out random
-python3 "$root/scripts/real_data.py" stretch random
 timed pretrain.log "$striate" train --model random --stage pretrain --data text.json --steps 250 --batch 32 \
   --lr 2e-3 --threads 1 --out base
 

@@ -44,16 +44,6 @@ def prepare(data, out):
         print(f"{name}: {len(records)} samples")
 
 
-def stretch(model):
-    """Has the model's processor stretch pictures to squares: four times as wide as high, padded they would fill a quarter
-    of the tower's rows."""
-    file = pathlib.Path(model) / "preprocessor_config.json"
-    config = json.loads(file.read_text())
-    side = config["crop_size"]["height"]
-    config |= {"size": {"height": side, "width": side}, "do_center_crop": False, "do_pad": False}
-    file.write_text(json.dumps(config, indent=2) + "\n")
-
-
 def timed(log, *command):
     """Runs the command with its output in the file; its status is ours."""
     start = time.monotonic()
@@ -116,4 +106,4 @@ def score(file):
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "stretch": stretch, "timed": timed, "compare": compare, "score": score}[sys.argv[1]](*sys.argv[2:])
+    {"prepare": prepare, "timed": timed, "compare": compare, "score": score}[sys.argv[1]](*sys.argv[2:])

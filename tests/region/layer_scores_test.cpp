@@ -228,7 +228,7 @@ TEST(LayerScores, MemoryDoesNotGrowWithSamples) {
     const struct mallinfo2 heap = ::mallinfo2();
     return static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);
   };
-  const std::int64_t few = bytes_after(10);
+  const std::int64_t few = bytes_after(200);  // LibTorch keeps a little of its first passes
   const std::int64_t many = bytes_after(1000);
   EXPECT_LE(std::abs(many - few), 16 << 10) << few << " bytes, then " << many;
 }
