@@ -1,11 +1,10 @@
 // striate score from outside, and the commands that read what it writes.
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <cmath>
 
 #include "tests/cli/train_world.h"
+#include "tests/support/ports.h"
 
 namespace striate::test {
 namespace {
@@ -145,18 +144,6 @@ TEST_F(ScoreCommand, ScoresOfAnotherModelAreRefusedWhereTheyAreUsed) {
   expect_refusal(program({"plan", "--model", other("wide", "4", "64"), "--layers", spec}), "scores another model");
   expect_refusal(program({"region", "--model", other("deep", "5", "32"), "--layers", spec}),
                  "scores a decoder of 4 layers, this one has 5");
-}
-
-int free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
 }
 
 TEST_F(ScoreCommand, TwoRanksWriteTheScoresOfOne) {

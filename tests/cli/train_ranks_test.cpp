@@ -1,29 +1,16 @@
 // striate train as several processes of one run, as torchrun would start them.
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <chrono>
 
 #include "tests/cli/train_world.h"
+#include "tests/support/ports.h"
 
 namespace striate::test {
 namespace {
 
 using testing::AnyOf;
 using testing::HasSubstr;
-
-int free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
-}
 
 class TrainRanks : public TrainCommand {
  protected:

@@ -2,9 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -13,25 +10,13 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "tests/data/small_world.h"
+#include "tests/support/ports.h"
 #include "tests/support/tiny_model.h"
 
 namespace striate::test {
 namespace {
 
 using testing::HasSubstr;
-
-// A port that nothing listens on now.
-int free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
-}
 
 class LayerScoring : public testing::Test {
  protected:

@@ -8,6 +8,7 @@
 
 #include "striate/model/name_map.h"
 #include "striate/model/tensor_list.h"
+#include "striate/text/conversation.h"
 #include "tests/support/paths.h"
 
 namespace striate::test {
@@ -56,6 +57,19 @@ std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options, Compute comput
 
 at::Tensor tiny_image(std::int64_t index) {
   return at::randn({4, 16}, at::make_generator<at::CPUGeneratorImpl>(static_cast<std::uint64_t>(100 + index)));
+}
+
+Sample tiny_sample(std::int64_t index, std::int64_t text) {
+  Sample sample;
+  sample.input_ids = {1, kImageToken};
+  sample.labels = {kIgnoreLabel, kIgnoreLabel};
+  for (std::int64_t t = 0; t < text; ++t) {
+    sample.input_ids.push_back(3 + (7 * index + 5 * t) % 90);
+    sample.labels.push_back(t < text / 2 ? kIgnoreLabel : sample.input_ids.back());
+  }
+  sample.images = {tiny_image(index)};
+  sample.key = static_cast<std::uint64_t>(index);
+  return sample;
 }
 
 }  // namespace striate::test

@@ -26,4 +26,7 @@ std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options = {}, Compute c
 // Features of image `index`: random, the same every time. [4, 16].
 at::Tensor tiny_image(std::int64_t index);
 
+// Sample `index` with its image and `text` tokens, of which the second half is learned; the same every time.
+Sample tiny_sample(std::int64_t index, std::int64_t text);
+
 }  // namespace striate::test

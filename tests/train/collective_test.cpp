@@ -5,9 +5,6 @@
 #include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <functional>
 #include <mutex>
@@ -16,28 +13,16 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "tests/support/ports.h"
 
 namespace striate {
 namespace {
-
-// A port that nothing listens on now.
-int free_port() {
-  const int handle = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ::bind(handle, reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(handle, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(handle);
-  return ntohs(address.sin_port);
-}
 
 // Runs `body` on every rank; what each of them threw, or "".
 std::vector<std::string> on_ranks(int size, const std::function<void(Collective&)>& body) {
   std::vector<std::string> errors(static_cast<std::size_t>(size));
   std::vector<std::thread> threads;
-  const int port = free_port();
+  const int port = test::free_port();
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
       Ranks ranks;

@@ -13,21 +13,8 @@
 namespace striate::test {
 namespace {
 
-Sample image_sample(std::int64_t index, std::int64_t text) {
-  Sample sample;
-  sample.input_ids = {1, kImageToken};
-  sample.labels = {kIgnoreLabel, kIgnoreLabel};
-  for (std::int64_t t = 0; t < text; ++t) {
-    sample.input_ids.push_back(3 + (7 * index + 5 * t) % 90);
-    sample.labels.push_back(t < text / 2 ? kIgnoreLabel : sample.input_ids.back());
-  }
-  sample.images = {tiny_image(index)};
-  sample.key = static_cast<std::uint64_t>(index);
-  return sample;
-}
-
 std::vector<Sample> samples() {
-  return {image_sample(0, 9), image_sample(1, 14), image_sample(2, 6)};
+  return {tiny_sample(0, 9), tiny_sample(1, 14), tiny_sample(2, 6)};
 }
 
 TuneOptions region(std::vector<std::int64_t> layers) {
@@ -191,7 +178,7 @@ TEST(TrainPass, WithAFrozenProjectorNoBackwardRunsBelowTheLowestTrainedLayer) {
 TEST(TrainPass, AStreamWithoutTargetsChangesNothing) {
   const auto model = tiny_model();
   Tunable tunable(*model, region({1}));
-  Sample sample = image_sample(0, 5);
+  Sample sample = tiny_sample(0, 5);
   sample.labels.assign(sample.labels.size(), kIgnoreLabel);
   const PassResult result = TrainPass(tunable, ActivationPolicy::kKeep).run(pack(std::vector<Sample>{sample}), 1.0, 0);
   EXPECT_EQ(result.nll.numel(), 0);

@@ -48,19 +48,6 @@ std::uint64_t bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType dt
   return dense_bytes(dtype, shape).value_or(0);
 }
 
-at::ScalarType loaded_dtype(GgufType type) {
-  switch (type) {
-    case GgufType::kFloat16:
-      return at::kHalf;
-    case GgufType::kBFloat16:
-      return at::kBFloat16;
-    case GgufType::kFloat32:
-    case GgufType::kQ8_0:
-      return at::kFloat;
-  }
-  throw internal_error("unknown GGUF type");
-}
-
 // The largest difference of `stored` from `source`, both flat, in half steps of `type`.
 double largest_step(const at::Tensor& source, const at::Tensor& stored, GgufType type) {
   constexpr double kHalfSmallest16 = 0x1p-25;  // of fp16 below its normal numbers

@@ -27,6 +27,19 @@ std::string gguf_type_name(GgufType type) {
   throw internal_error("unknown GGUF type");
 }
 
+at::ScalarType loaded_dtype(GgufType type) {
+  switch (type) {
+    case GgufType::kFloat16:
+      return at::kHalf;
+    case GgufType::kBFloat16:
+      return at::kBFloat16;
+    case GgufType::kFloat32:
+    case GgufType::kQ8_0:
+      return at::kFloat;
+  }
+  throw internal_error("unknown GGUF type");
+}
+
 std::optional<std::uint64_t> gguf_tensor_bytes(GgufType type, std::span<const std::int64_t> shape) {
   constexpr std::uint64_t kMost = std::uint64_t{1} << 60;  // in elements: their bytes fit in 64 bits
   std::uint64_t count = 1;

@@ -3,6 +3,8 @@
 // record per tensor, padding, data; every tensor begins at a multiple of `general.alignment`.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -30,6 +32,8 @@ enum class GgufType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kQ8_0 = 8, kBF
 std::optional<GgufType> gguf_type(std::uint32_t id);
 // "f32", "f16", "q8_0", "bf16".
 std::string gguf_type_name(GgufType type);
+// What numbers of a type are as a tensor of LibTorch: q8_0 unpacked is fp32.
+at::ScalarType loaded_dtype(GgufType type);
 // Bytes of a tensor, rows innermost (`shape` as LibTorch writes it, the longest stride first); nullopt when a size is
 // not positive, q8_0 rows are no multiple of a block, or the product overflows. No dimensions: one number.
 std::optional<std::uint64_t> gguf_tensor_bytes(GgufType type, std::span<const std::int64_t> shape);

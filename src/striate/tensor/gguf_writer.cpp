@@ -101,19 +101,6 @@ std::string header_bytes(const std::string& file, const GgufMetadata& metadata,
   return out;
 }
 
-at::ScalarType dtype_of(GgufType type) {
-  switch (type) {
-    case GgufType::kFloat16:
-      return at::kHalf;
-    case GgufType::kBFloat16:
-      return at::kBFloat16;
-    case GgufType::kFloat32:
-    case GgufType::kQ8_0:
-      return at::kFloat;
-  }
-  throw internal_error("unknown GGUF type");
-}
-
 }  // namespace
 
 struct GgufWriter::State {
@@ -152,7 +139,7 @@ void GgufWriter::append(const at::Tensor& tensor) {
   const bool narrows = entry.type == GgufType::kQ8_0 || entry.type == GgufType::kFloat16;
   for (std::int64_t begin = 0; begin < flat.numel(); begin += kPieceElements) {
     const at::Tensor piece = flat.narrow(0, begin, std::min(kPieceElements, flat.numel() - begin));
-    const at::Tensor converted = piece.to(dtype_of(entry.type));
+    const at::Tensor converted = piece.to(loaded_dtype(entry.type));
     if (narrows && !at::isfinite(converted).all().item<bool>()) {
       throw unsupported(
           cat(state_->name, ": tensor ", entry.name, " has numbers that ", gguf_type_name(entry.type), " cannot hold"),
