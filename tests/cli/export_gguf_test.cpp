@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "striate/base/files.h"
+#include "striate/base/strings.h"
 #include "tests/support/command.h"
 #include "tests/support/paths.h"
 
@@ -113,6 +114,16 @@ TEST_F(ExportGguf, MistakesAreToldAndNothingIsLeft) {
   EXPECT_EQ(tokenizer.exit_code, 2);
   EXPECT_THAT(tokenizer.err, HasSubstr("tokenizer"));
   EXPECT_FALSE(fs::exists(file("out")));
+}
+
+TEST_F(ExportGguf, AFullDiskIsAFailureAndLeavesNothing) {
+  fs::create_directories(file("full_disk"));
+  const std::string command = cat("trap '' XFSZ; ulimit -f 40; exec ", STRIATE_PROGRAM,
+                                  " export --format gguf --model ", file("m"), " --out ", file("full_disk/x"));
+  const CommandResult result = run_command({"/bin/sh", "-c", command});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("\nhint: "));
+  EXPECT_TRUE(fs::is_empty(file("full_disk")));
 }
 
 }  // namespace
