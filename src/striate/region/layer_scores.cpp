@@ -18,6 +18,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/model/spare_tokens.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/text/conversation.h"
 
@@ -91,15 +92,17 @@ struct Watched {
 class Watch {
  public:
   Watch(const Lvlm& model, const StreamMap& map, const LayerScoreOptions& options)
-      : model_(model), options_(options), layers_(model.config().decoder.layers) {
+      : model_(model), options_(options), layers_(model.config().decoder.layers), tokens_(map.tokens()) {
     std::vector<std::int64_t> last;
     for (const StreamMap::Span& sample : map.samples()) last.push_back(sample.end - 1);
     last_ = at::tensor(last, at::kLong).to(model.placement().device);
   }
 
+  // x may have rows after the stream's own tokens, which do not count.
   void see(std::int64_t state, const at::Tensor& x) {
     const bool normed = state == layers_ && options_.after_final_norm;
-    const at::Tensor now = normed ? model_.decoder().final_norm(x) : x;
+    const at::Tensor own = x.slice(0, 0, tokens_);
+    const at::Tensor now = normed ? model_.decoder().final_norm(own) : own;
     if (state > 0) seen_.products.push_back(row_products(before_, now));
     if (options_.angular) seen_.last.push_back(now.index_select(0, last_).to(at::kDouble));
     before_ = now;
@@ -111,6 +114,7 @@ class Watch {
   const Lvlm& model_;
   const LayerScoreOptions& options_;
   std::int64_t layers_;
+  std::int64_t tokens_;
   at::Tensor last_;
   at::Tensor before_;
   Watched seen_;
@@ -267,15 +271,16 @@ void LayerScoreCollector::add(const Lvlm& model, const PackedBatch& stream) {
   }
   const at::NoGradGuard no_grad;
   const StreamMap map(stream);
+  const PackedBatch given = wants_spare_tokens(model.placement()) ? with_spare_tokens(stream, 0) : stream;
   Watch watch(model, map, s.options);
   StreamObserver observer;
   if (s.watches_states()) observer = [&](std::int64_t state, const at::Tensor& x) { watch.see(state, x); };
   if (s.options.image_attention) {
-    ImageAttentionMass attention(stream.cu_seqlens, decoder.sliding_window, stream.token_ids.cpu().eq(kImageToken));
-    model.forward(stream, attention, observer);
+    ImageAttentionMass attention(given.cu_seqlens, decoder.sliding_window, given.token_ids.cpu().eq(kImageToken));
+    model.forward(given, attention, observer);
     s.add_attention(map, attention.mass());
   } else {
-    model.forward(stream, observer);
+    model.forward(given, observer);
   }
   const Watched seen = watch.take();
   if (s.watches_states()) s.add_influence(map, seen.products);

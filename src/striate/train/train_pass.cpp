@@ -5,8 +5,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include "striate/base/error.h"
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
+#include "striate/model/spare_tokens.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/train_ops.h"
 
@@ -24,31 +23,6 @@ namespace {
 
 // Bytes of logits alive at once.
 constexpr std::int64_t kLogitBytes = 32 << 20;
-
-// In bf16 on the CPU oneDNN writes machine code for every new number of rows, which for streams of ever new lengths
-// costs a quarter of a step of two thousand tokens. So streams end with a few tokens that nobody attends to and that
-// have no target: tokens come in multiples of kTokenStep, targets' rows in multiples of kRowStep.
-constexpr std::int64_t kTokenStep = 64;
-constexpr std::int64_t kRowStep = 32;
-
-std::int64_t rounded_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
-
-PackedBatch with_spare_tokens(const PackedBatch& batch) {
-  const std::int64_t tokens = batch.tokens();
-  const std::int64_t spare = rounded_up(tokens + kRowStep - 1, kTokenStep) - tokens;
-  PackedBatch longer = batch;
-  longer.token_ids = at::cat({batch.token_ids, at::zeros({spare}, batch.token_ids.options())});
-  longer.positions = at::cat({batch.positions, at::arange(spare, batch.positions.options())});
-  longer.cu_seqlens = at::cat({batch.cu_seqlens, at::full({1}, tokens + spare, batch.cu_seqlens.options())});
-  if (!batch.sample_keys.empty()) longer.sample_keys.push_back(0);
-  return longer;
-}
-
-bool wants_spare_tokens(const Placement& placement) {
-  return placement.device.is_cpu() && placement.compute == Compute::kBFloat16;
-}
 
 // One per token: of its sample's key and its place in the sample.
 at::Tensor token_keys(const PackedBatch& batch) {
@@ -163,7 +137,7 @@ Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
 RowChoice target_rows(const PackedBatch& batch, std::int64_t tokens, const StreamContext& context,
                       const at::Device& device) {
   const std::int64_t targets = batch.target_slots.size(0);
-  const std::int64_t spare = std::min(rounded_up(targets, kRowStep) - targets, batch.tokens() - tokens);
+  const std::int64_t spare = std::min(rounded_up(targets, kSpareRowStep) - targets, batch.tokens() - tokens);
   RowChoice choice;
   choice.rows =
       at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())}).to(device);
@@ -286,7 +260,7 @@ TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy, const Distillati
 PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
   const bool spare = wants_spare_tokens(tunable_->model().placement()) && given.targets.numel() > 0;
-  const PackedBatch batch = spare ? with_spare_tokens(given) : given;
+  const PackedBatch batch = spare ? with_spare_tokens(given, kSpareRowStep - 1) : given;
   if (tunable_->options().tune_vision_tower && batch.image_features.defined()) {
     throw internal_error("features of a tower that is being trained are stale: give pixels");
   }
