@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/kernels/dispatch.h"
@@ -200,14 +201,21 @@ TEST(StreamAttention, TheComposedFormAgreesWithTheLoops) {
   }
 }
 
+struct HeadCase {
+  std::int64_t tokens, dim, window;
+  std::vector<std::int32_t> places;  // of the queries; none: every token asks
+};
+
 // Two query heads on one key-value head of one sample through a given table: out, dq, dk, dv.
-std::vector<at::Tensor> head_through(const CpuKernels& table, at::ScalarType dtype, std::int64_t n, std::int64_t dim,
-                                     std::int64_t window) {
+std::vector<at::Tensor> head_through(const CpuKernels& table, at::ScalarType dtype, const HeadCase& c) {
   constexpr std::int64_t kGroup = 2;
-  const at::Tensor q = random_tensor({n, kGroup, dim}, 1).to(dtype), k = random_tensor({n, dim}, 2).to(dtype);
-  const at::Tensor v = random_tensor({n, dim}, 3).to(dtype), dout = random_tensor({n, kGroup, dim}, 4).to(dtype);
+  const std::int64_t n = c.tokens, dim = c.dim;
+  const std::int64_t asking = c.places.empty() ? n : static_cast<std::int64_t>(c.places.size());
+  const at::Tensor q = random_tensor({asking, kGroup, dim}, 1).to(dtype), k = random_tensor({n, dim}, 2).to(dtype);
+  const at::Tensor v = random_tensor({n, dim}, 3).to(dtype), dout = random_tensor({asking, kGroup, dim}, 4).to(dtype);
   const at::Tensor out = at::empty_like(q), dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(k);
-  const at::Tensor log_sums = at::empty({kGroup, n}), work = at::empty({attention_work(n, dim)});
+  // Whoever reads what was not written finds no number.
+  const at::Tensor log_sums = at::empty({kGroup, asking}), work = at::full({attention_work(n, dim)}, std::nanf(""));
   AttentionHead job{};
   job.q = q.const_data_ptr();
   job.k = k.const_data_ptr();
@@ -221,31 +229,90 @@ std::vector<at::Tensor> head_through(const CpuKernels& table, at::ScalarType dty
   job.work = work.mutable_data_ptr<float>();
   job.storage = dtype == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16;
   job.tokens = n;
+  job.queries = asking;
+  job.places = c.places.empty() ? nullptr : c.places.data();
   job.dim = dim;
   job.group = kGroup;
-  job.window = window;
+  job.window = c.window;
   job.q_stride = job.out_stride = kGroup * dim;
   job.q_head_stride = job.k_stride = job.v_stride = job.dk_stride = dim;
-  job.log_sum_stride = n;
+  job.log_sum_stride = asking;
   job.scale = 0.2F;
   table.attention_forward(job);
   table.attention_backward(job);
   return {out, dq, dk, dv};
 }
 
+std::vector<std::int32_t> every_third(std::int32_t first, std::int32_t end) {
+  std::vector<std::int32_t> places;
+  for (std::int32_t place = first; place < end; place += 3) places.push_back(place);
+  return places;
+}
+
 TEST(StreamAttention, EveryInstructionSetAgrees) {
   const auto tables = runnable_cpu_kernels();
+  const std::vector<HeadCase> heads = {{83, 40, -1, {}},
+                                       {83, 64, -1, {}},
+                                       {1, 32, -1, {}},
+                                       {64, 96, -1, {}},
+                                       {200, 32, 19, {}},
+                                       {33, 128, 0, {}},
+                                       {150, 64, 70, {}},
+                                       {200, 64, -1, every_third(90, 190)},
+                                       {70, 32, -1, {69}},
+                                       {140, 24, -1, every_third(0, 140)},
+                                       {200, 64, 40, every_third(1, 200)}};
   for (const Case& c : kCases) {
-    for (const auto& [n, dim, window] : std::vector<std::array<std::int64_t, 3>>{
-             {83, 40, -1}, {83, 64, -1}, {1, 32, -1}, {64, 96, -1}, {200, 32, 19}, {33, 128, 0}, {150, 64, 70}}) {
-      const auto want = head_through(*tables.front(), c.dtype, n, dim, window);
+    for (const HeadCase& head : heads) {
+      const auto want = head_through(*tables.front(), c.dtype, head);
       for (const CpuKernels* table : tables) {
-        SCOPED_TRACE(cat(table->name, ", ", n, " tokens of ", dim, ", window ", window));
-        const auto got = head_through(*table, c.dtype, n, dim, window);
+        SCOPED_TRACE(cat(table->name, ", ", head.tokens, " tokens of ", head.dim, ", window ", head.window, ", ",
+                         head.places.size(), " chosen"));
+        const auto got = head_through(*table, c.dtype, head);
         for (std::size_t i = 0; i < want.size(); ++i) expect_close(got[i], want[i], c.tolerance, "result");
       }
     }
   }
+}
+
+// Some tokens asking are answered as when all do, and keys and values are told of no others.
+TEST(StreamAttention, ChosenQueriesAreThoseOfTheWholeStream) {
+  const at::Tensor rows = at::tensor({3, 4, 90, 91, 97, 149}, at::kLong);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
+    for (const AttentionCase& a : attention_cases()) {
+      const std::int64_t n = a.shape.bounds.back();
+      const at::Tensor asking = rows.masked_select(rows.lt(n));
+      if (asking.numel() == 0) continue;
+      const StreamQueries queries = stream_queries(asking, a.shape);
+      const at::Tensor q = random_tensor({n, a.heads, a.dim}, 1).to(dtype);
+      const at::Tensor k = random_tensor({n, a.kv_heads, a.dim}, 2).to(dtype);
+      const at::Tensor v = random_tensor({n, a.kv_heads, a.dim}, 3).to(dtype);
+      const at::Tensor dout = at::zeros_like(q);
+      const at::Tensor of_asking = random_tensor({asking.size(0), a.heads, a.dim}, 4).to(dtype);
+      dout.index_copy_(0, asking, of_asking);
+      const StreamAttentionResult all = stream_attention(q, k, v, a.shape);
+      const StreamAttentionGradients want = stream_attention_gradients(dout, q, k, v, all, a.shape);
+      const at::Tensor chosen = q.index_select(0, asking);
+      const StreamAttentionResult some = stream_attention(chosen, k, v, a.shape, &queries);
+      const StreamAttentionGradients got = stream_attention_gradients(of_asking, chosen, k, v, some, a.shape, &queries);
+      const double tolerance = dtype == at::kBFloat16 ? 2e-2 : 1e-5;
+      expect_close(some.out, all.out.index_select(0, asking), tolerance, "out");
+      expect_close(some.log_sums, all.log_sums.index_select(1, asking), tolerance, "log sums");
+      expect_close(got.dq, want.dq.index_select(0, asking), tolerance, "dq");
+      expect_close(got.dk, want.dk, tolerance, "dk");
+      expect_close(got.dv, want.dv, tolerance, "dv");
+    }
+  }
+}
+
+TEST(StreamAttention, QueriesOutOfOrderAreRefused) {
+  const StreamShape shape{{0, 5, 9}, std::nullopt};
+  EXPECT_EQ(stream_queries(at::tensor({1, 4, 5}, at::kLong), shape).places, (std::vector<std::int32_t>{1, 4, 0}));
+  EXPECT_EQ(stream_queries(at::tensor({7}, at::kLong), shape).bounds, (std::vector<std::int64_t>{0, 0, 1}));
+  EXPECT_THROW(stream_queries(at::tensor({4, 3}, at::kLong), shape), Error);
+  EXPECT_THROW(stream_queries(at::tensor({4, 4}, at::kLong), shape), Error);
+  EXPECT_THROW(stream_queries(at::tensor({6, 4}, at::kLong), shape), Error);
+  EXPECT_THROW(stream_queries(at::tensor({9}, at::kLong), shape), Error);
 }
 
 TEST(TrainOps, EveryInstructionSetAgrees) {

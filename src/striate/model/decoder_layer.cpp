@@ -58,8 +58,8 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const RotaryAngles& angles
   return middle.sum + mlp_block(middle.normed);
 }
 
-DecoderLayer::Heads DecoderLayer::split_heads(const std::vector<at::Tensor>& projected,
-                                              const RotaryAngles& angles) const {
+DecoderLayer::Heads DecoderLayer::split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles,
+                                              const RowChoice* choice) const {
   const std::int64_t q_width = config_.heads * config_.head_dim;
   const std::int64_t kv_width = config_.kv_heads * config_.head_dim;
   const auto heads = [&](const at::Tensor& t, std::int64_t count) {
@@ -69,7 +69,10 @@ DecoderLayer::Heads DecoderLayer::split_heads(const std::vector<at::Tensor>& pro
   const auto part = [&](std::size_t i, std::int64_t begin, std::int64_t width) {
     return joined ? projected[0].slice(1, begin, begin + width) : projected[i];
   };
-  return {rotate_heads(heads(part(0, 0, q_width), config_.heads), angles.cos, angles.sin),
+  at::Tensor q = heads(part(0, 0, q_width), config_.heads);
+  if (joined && choice != nullptr) q = q.index_select(0, choice->rows);
+  const RotaryAngles& q_angles = choice == nullptr ? angles : choice->angles;
+  return {rotate_heads(q, q_angles.cos, q_angles.sin),
           rotate_heads(heads(part(1, q_width, kv_width), config_.kv_heads), angles.cos, angles.sin),
           heads(part(2, q_width + kv_width, kv_width), config_.kv_heads)};
 }

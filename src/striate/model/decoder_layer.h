@@ -38,10 +38,19 @@ struct StreamContext {
   DropoutKeys dropout;
 };
 
-// Some of a stream's tokens. Past its attention the last layer computes only those that anyone reads after it.
+// Some of a stream's tokens. The last layer asks and computes for those alone that anyone reads after it: of the others
+// only keys and values are read.
 struct RowChoice {
-  at::Tensor rows;      // [K] int64, ascending
-  DropoutKeys dropout;  // of these rows
+  at::Tensor rows;        // [K] int64, ascending
+  StreamQueries queries;  // these rows, as attention is told them
+  RotaryAngles angles;    // of these rows
+  DropoutKeys dropout;    // of these rows
+};
+
+// How much of the gradient of a layer's input is wanted: none of it, or [N, hidden], or the rows [M] int64 alone.
+struct InputGradient {
+  bool wanted = true;
+  at::Tensor rows;
 };
 
 // What a layer's forward pass leaves for its backward pass: [N, ...] each, in the compute type. `x` is always there;
@@ -53,7 +62,7 @@ struct LayerTape {
   at::Tensor middle;                // the stream after attention, [N, hidden]
   at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]
   std::vector<LinearTape> linears;  // as DecoderLayer::linears()
-  // Where it is set, `middle`, `gate` and `up` hold these rows only, and so do the layer's output and its gradient.
+  // Where it is set, all but `x`, `k` and `v` hold these rows only, and so do the layer's output and its gradient.
   const RowChoice* choice = nullptr;
 };
 
@@ -82,8 +91,8 @@ class DecoderLayer {
   // The tape again, from one that lacks the MLP's part.
   LayerTape recompute_mlp(LayerTape tape, const StreamContext& context) const;
   // Adds to the gradients of the layer's parameters, given the output's gradient dy (which it may overwrite), and
-  // returns the input's gradient, undefined where that is not wanted.
-  at::Tensor backward(at::Tensor dy, LayerTape tape, const StreamContext& context, bool input_gradient) const;
+  // returns the input's gradient as far as it is wanted.
+  at::Tensor backward(at::Tensor dy, LayerTape tape, const StreamContext& context, const InputGradient& wanted) const;
   // Whether anything in the layer is trained.
   bool trains() const;
 
@@ -104,6 +113,8 @@ class DecoderLayer {
   };
   const Linear& linear(std::size_t slot) const { return *linears_[slot].second; }
   bool fused() const { return config_.kind == DecoderKind::kPhi3; }
+  // Whether the linear makes queries and nothing else, so that a choice of rows holds for it.
+  bool asks_alone(std::size_t slot) const { return slot == 0 && !fused(); }
   // The slots of linears_ by what they do.
   std::size_t output_slot() const { return fused() ? 1 : 3; }
   std::size_t gate_slot() const { return fused() ? 2 : 4; }
@@ -111,17 +122,24 @@ class DecoderLayer {
 
   at::Tensor attention_block(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
   at::Tensor mlp_block(const at::Tensor& x) const;
-  Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles) const;
+  // Of every token's q, k and v, or of q at the rows of `choice`.
+  Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles,
+                    const RowChoice* choice = nullptr) const;
 
   // Everything up to the MLP's inner activations, which are returned.
   at::Tensor forward_to_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const;
   at::Tensor run_linear(std::size_t slot, const at::Tensor& x, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x, const LayerTape& tape,
-                             const DropoutKeys& dropout, bool input_gradient = true, at::Tensor onto = {}) const;
+                             const DropoutKeys& dropout, const InputGradient& input = {}, at::Tensor onto = {}) const;
   at::Tensor mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
-                                bool input_gradient) const;
+                                const InputGradient& wanted) const;
+  // The gradients of what the projections put out, from those of the rotated heads.
+  std::vector<at::Tensor> unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,
+                                    const StreamContext& context) const;
+  at::Tensor projections_backward(const std::vector<at::Tensor>& gradients, const LayerTape& tape,
+                                  const StreamContext& context, const InputGradient& input) const;
   bool any_trains(std::size_t first_slot, std::size_t end_slot) const;
 
   DecoderConfig config_;

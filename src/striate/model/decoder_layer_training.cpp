@@ -13,9 +13,17 @@ void add_norm_weight_gradient(const Weight& weight, const at::Tensor& dy, const 
   if (weight.parameter()) weight.parameter()->gradient.add_(rms_norm_weight_gradient(dy, x, eps));
 }
 
-// Dropout of the rows past the attention.
+// Of the rows that are chosen.
 const DropoutKeys& chosen_dropout(const LayerTape& tape, const StreamContext& context) {
   return tape.choice == nullptr ? context.dropout : tape.choice->dropout;
+}
+
+const RotaryAngles& chosen_angles(const LayerTape& tape, const StreamContext& context) {
+  return tape.choice == nullptr ? context.angles : tape.choice->angles;
+}
+
+const StreamQueries* chosen_queries(const LayerTape& tape) {
+  return tape.choice == nullptr ? nullptr : &tape.choice->queries;
 }
 
 at::Tensor chosen_rows(const at::Tensor& x, const LayerTape& tape) {
@@ -50,10 +58,10 @@ at::Tensor DecoderLayer::run_linear(std::size_t slot, const at::Tensor& x, Layer
 }
 
 at::Tensor DecoderLayer::linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x,
-                                         const LayerTape& tape, const DropoutKeys& dropout, bool input_gradient,
+                                         const LayerTape& tape, const DropoutKeys& dropout, const InputGradient& input,
                                          at::Tensor onto) const {
   return linear(slot).backward(
-      {dy, x, &tape.linears[slot], &dropout, placement_.compute, input_gradient, std::move(onto)});
+      {dy, x, &tape.linears[slot], &dropout, placement_.compute, input.wanted, std::move(onto), input.rows});
 }
 
 // Gate and up go to the tape; what down reads is returned.
@@ -72,17 +80,19 @@ at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, co
 at::Tensor DecoderLayer::forward_to_inner(const at::Tensor& normed, LayerTape& tape,
                                           const StreamContext& context) const {
   tape.linears.resize(linears_.size());
+  const DropoutKeys& dropout = chosen_dropout(tape, context);
   std::vector<at::Tensor> projected;
   for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-    projected.push_back(run_linear(slot, normed, tape, context.dropout));
+    const bool chosen = asks_alone(slot);
+    projected.push_back(
+        run_linear(slot, chosen ? chosen_rows(normed, tape) : normed, tape, chosen ? dropout : context.dropout));
   }
-  Heads heads = split_heads(projected, context.angles);
-  tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape);
+  Heads heads = split_heads(projected, context.angles, tape.choice);
+  tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape, chosen_queries(tape));
   tape.q = std::move(heads.q);
   tape.k = std::move(heads.k);
   tape.v = std::move(heads.v);
-  const DropoutKeys& dropout = chosen_dropout(tape, context);
-  const at::Tensor mixed = run_linear(output_slot(), chosen_rows(tape.attention.out.flatten(1), tape), tape, dropout);
+  const at::Tensor mixed = run_linear(output_slot(), tape.attention.out.flatten(1), tape, dropout);
   SumAndNorm middle = add_rms_norm(chosen_rows(tape.x, tape), mixed, post_attention_norm_.value(), config_.rms_eps);
   tape.middle = std::move(middle.sum);
   return mlp_inner(middle.normed, tape, dropout);
@@ -137,7 +147,7 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Drop
     dnormed = linear_backward(gate_slot(), gates.both, normed, tape, dropout);
   } else {
     dnormed = linear_backward(gate_slot(), gates.gate, normed, tape, dropout);
-    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, dropout, true, dnormed);
+    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, dropout, {}, dnormed);
   }
   add_norm_weight_gradient(post_attention_norm_, dnormed, tape.middle, config_.rms_eps);
   add_rms_norm_gradient(dy, dnormed, tape.middle, post_attention_norm_.value(), config_.rms_eps);
@@ -145,40 +155,70 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Drop
   return dy;
 }
 
-// dy is the gradient of `middle`; returns that of the layer's input, in place.
-at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
-                                            bool input_gradient) const {
-  const at::Tensor mixed = chosen_rows(tape.attention.out.flatten(1), tape);
-  const at::Tensor dmixed =
-      spread_rows(linear_backward(output_slot(), dy, mixed, tape, chosen_dropout(tape, context)), tape, tape.x.size(0));
-  dy = spread_rows(dy, tape, tape.x.size(0));
-  StreamAttentionGradients heads =
-      stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v, tape.attention, context.shape);
-  for (at::Tensor* used : {&tape.q, &tape.k, &tape.v, &tape.attention.out, &tape.attention.log_sums}) used->reset();
+std::vector<at::Tensor> DecoderLayer::unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,
+                                                const StreamContext& context) const {
   // Rotating back: the same angles the other way.
-  const at::Tensor back = context.angles.sin.neg();
-  std::vector<at::Tensor> gradients = {rotate_heads(heads.dq, context.angles.cos, back).flatten(1),
-                                       rotate_heads(heads.dk, context.angles.cos, back).flatten(1),
+  const RotaryAngles& angles = context.angles;
+  const RotaryAngles& q_angles = chosen_angles(tape, context);
+  std::vector<at::Tensor> gradients = {rotate_heads(heads.dq, q_angles.cos, q_angles.sin.neg()).flatten(1),
+                                       rotate_heads(heads.dk, angles.cos, angles.sin.neg()).flatten(1),
                                        heads.dv.flatten(1)};
-  if (fused()) gradients = {at::cat(gradients, 1)};
+  if (!fused()) return gradients;
+  gradients[0] = spread_rows(gradients[0], tape, tape.x.size(0));
+  return {at::cat(gradients, 1)};
+}
+
+// The gradient of what the projections read. That of every token comes first: queries of some are added to it.
+at::Tensor DecoderLayer::projections_backward(const std::vector<at::Tensor>& gradients, const LayerTape& tape,
+                                              const StreamContext& context, const InputGradient& input) const {
   at::Tensor normed;
   if (any_trains(0, output_slot())) normed = rms_norm(tape.x, input_norm_.value(), config_.rms_eps);
-  const bool norm_trains = input_norm_.parameter() != nullptr;
   at::Tensor dnormed;
-  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-    dnormed =
-        linear_backward(slot, gradients[slot], normed, tape, context.dropout, input_gradient || norm_trains, dnormed);
+  for (std::size_t slot = output_slot(); slot-- > 0;) {
+    if (tape.choice == nullptr || !asks_alone(slot)) {
+      dnormed = linear_backward(slot, gradients[slot], normed, tape, context.dropout, input, dnormed);
+      continue;
+    }
+    const at::Tensor read = normed.defined() ? chosen_rows(normed, tape) : normed;
+    const at::Tensor part = linear_backward(slot, gradients[slot], read, tape, tape.choice->dropout, input);
+    if (part.defined()) dnormed.index_add_(0, tape.choice->rows, part);
   }
+  return dnormed;
+}
+
+// dy is the gradient of `middle`; returns that of the layer's input, in place.
+at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
+                                            const InputGradient& wanted) const {
+  const at::Tensor dmixed =
+      linear_backward(output_slot(), dy, tape.attention.out.flatten(1), tape, chosen_dropout(tape, context));
+  dy = spread_rows(dy, tape, tape.x.size(0));
+  StreamAttentionGradients heads = stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v,
+                                                              tape.attention, context.shape, chosen_queries(tape));
+  for (at::Tensor* used : {&tape.q, &tape.k, &tape.v, &tape.attention.out, &tape.attention.log_sums}) used->reset();
+  const bool norm_trains = input_norm_.parameter() != nullptr;
+  InputGradient input = wanted;
+  // Every row counts for the norm's weights, and for adding chosen rows to.
+  const bool all_first = norm_trains || tape.choice != nullptr;
+  if (all_first) input.rows.reset();
+  input.wanted = wanted.wanted || norm_trains;
+  const std::vector<at::Tensor> gradients = unrotated(heads, tape, context);
+  heads = {};
+  at::Tensor dnormed = projections_backward(gradients, tape, context, input);
   if (norm_trains) add_norm_weight_gradient(input_norm_, dnormed, tape.x, config_.rms_eps);
-  if (!input_gradient) return {};
-  add_rms_norm_gradient(dy, dnormed, tape.x, input_norm_.value(), config_.rms_eps);
+  if (!wanted.wanted) return {};
+  const auto wanted_rows = [&](const at::Tensor& x) {
+    return wanted.rows.defined() ? x.index_select(0, wanted.rows) : x;
+  };
+  if (all_first) dnormed = wanted_rows(dnormed);
+  dy = wanted_rows(dy);
+  add_rms_norm_gradient(dy, dnormed, wanted_rows(tape.x), input_norm_.value(), config_.rms_eps);
   return dy;
 }
 
 at::Tensor DecoderLayer::backward(at::Tensor dy, LayerTape tape, const StreamContext& context,
-                                  bool input_gradient) const {
+                                  const InputGradient& wanted) const {
   const DropoutKeys& dropout = chosen_dropout(tape, context);
-  return attention_backward(mlp_backward(std::move(dy), tape, dropout), tape, context, input_gradient);
+  return attention_backward(mlp_backward(std::move(dy), tape, dropout), tape, context, wanted);
 }
 
 }  // namespace striate

@@ -27,6 +27,11 @@ void add_outer_products(const at::Tensor& gradient, const at::Tensor& left, cons
   }
 }
 
+// The rows of a gradient that reach the input's.
+at::Tensor wanted_rows(const at::Tensor& gradient, const LinearBackward& in) {
+  return in.input_rows.defined() ? gradient.index_select(0, in.input_rows) : gradient;
+}
+
 }  // namespace
 
 LinearForward Linear::train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& /*keys*/) const {
@@ -35,7 +40,7 @@ LinearForward Linear::train_forward(const at::Tensor& x, Compute compute, const 
 
 at::Tensor FrozenLinear::backward(LinearBackward in) const {
   if (!in.input_gradient) return {};
-  return matrix_.input_gradient(in.dy, in.compute, std::move(in.onto));
+  return matrix_.input_gradient(wanted_rows(in.dy, in), in.compute, std::move(in.onto));
 }
 
 LoraLinear::LoraLinear(FrozenMatrix matrix, at::Tensor a, at::Tensor b, double scale)
@@ -92,9 +97,11 @@ at::Tensor LoraLinear::backward(LinearBackward in) const {
     add_outer_products(a_->gradient, dlow, dropout(in.x, mask));
   }
   if (!in.input_gradient) return {};
-  const at::Tensor dx = matrix_.input_gradient(in.dy, in.compute, std::move(in.onto));
-  if (mask.probability == 0.0) return dx.addmm_(dlow, operand(*a_, in.dy));
-  add_dropout(dx, at::mm(dlow, operand(*a_, in.dy)), mask);
+  const at::Tensor dx = matrix_.input_gradient(wanted_rows(in.dy, in), in.compute, in.onto);
+  const at::Tensor wanted_low = wanted_rows(dlow, in);
+  if (mask.probability == 0.0) return dx.addmm_(wanted_low, operand(*a_, in.dy));
+  add_dropout(dx, at::mm(wanted_low, operand(*a_, in.dy)),
+              {mask.probability, mask.key, wanted_rows(mask.row_keys, in)});
   return dx;
 }
 
@@ -113,7 +120,7 @@ at::Tensor TrainedLinear::backward(LinearBackward in) const {
   add_outer_products(weight_->gradient, in.dy, in.x);
   if (bias_) bias_->gradient.add_(in.dy.sum(0, /*keepdim=*/false, at::kFloat));
   if (!in.input_gradient) return {};
-  return FrozenMatrix(weight_->operand(in.compute)).input_gradient(in.dy, in.compute, std::move(in.onto));
+  return FrozenMatrix(weight_->operand(in.compute)).input_gradient(wanted_rows(in.dy, in), in.compute, in.onto);
 }
 
 }  // namespace striate

@@ -39,7 +39,8 @@ struct LinearBackward {
   const DropoutKeys* keys = nullptr;
   Compute compute = Compute::kFloat32;
   bool input_gradient = true;  // whether the gradient of x is wanted
-  at::Tensor onto;             // where it is added, in place; undefined: a tensor of its own
+  at::Tensor onto = {};        // where it is added, in place; undefined: a tensor of its own
+  at::Tensor input_rows = {};  // [M] int64: of these rows of x alone; undefined: of all
 };
 
 // y = x W^T + b. x and y are [tokens, in] and [tokens, out] in compute_dtype(compute).
@@ -56,7 +57,8 @@ class Linear {
   virtual bool trains() const { return false; }
   // The forward pass of a training step: dropout, and a tape.
   virtual LinearForward train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& keys) const;
-  // Adds to the gradients of this linear's parameters and returns the gradient of x (undefined where not wanted).
+  // Adds to the gradients of this linear's parameters and returns the gradient of x, [tokens or M, in] (undefined where
+  // not wanted).
   virtual at::Tensor backward(LinearBackward in) const = 0;
 };
 

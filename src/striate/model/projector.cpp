@@ -36,8 +36,7 @@ at::Tensor Projector::backward(at::Tensor dy, const ProjectorTape& tape, bool in
   const LinearTape none;
   const DropoutKeys no_dropout;
   for (std::size_t i = linears_.size(); i-- > 0;) {
-    dy = linears_[i]->backward(
-        {dy, tape.inputs[i], &none, &no_dropout, placement_.compute, i > 0 || input_gradient, {}});
+    dy = linears_[i]->backward({dy, tape.inputs[i], &none, &no_dropout, placement_.compute, i > 0 || input_gradient});
     if (i > 0) dy = at::gelu_backward(dy, tape.before_gelu[i - 1]);
   }
   return dy;

@@ -150,7 +150,8 @@ at::ScalarType compute_dtype(Compute compute) {
 }
 
 std::string cpu_description() {
-  const char* loops = cpu_kernels().isa == CpuIsa::kAmx ? "AVX512" : cpu_kernels().name;
+  const CpuIsa isa = cpu_kernels().isa;
+  const char* loops = isa == CpuIsa::kAvx512Bf16 || isa == CpuIsa::kAmx ? "AVX512" : cpu_kernels().name;
   const char* matrix = has_amx() ? " with AMX" : has_fast_bf16() ? " with BF16" : "";
   const int threads = at::get_num_threads();
   return cat(loops, matrix, ", ", threads, threads == 1 ? " thread" : " threads");

@@ -6,11 +6,15 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/parallel.h"
 #include "striate/tensor/row_loops.h"
@@ -19,8 +23,27 @@
 namespace striate {
 namespace {
 
+// A sample that asks nothing leaves its keys' gradients as they are made: zero.
+StreamAttentionGradients empty_gradients(const at::Tensor& q, const at::Tensor& k, const StreamQueries* queries) {
+  const auto keys = [&] {
+    return queries == nullptr ? at::empty(k.sizes(), q.options()) : at::zeros(k.sizes(), q.options());
+  };
+  return {at::empty(q.sizes(), q.options()), keys(), keys()};
+}
+
 double attention_scale(const at::Tensor& q) {
   return 1.0 / std::sqrt(static_cast<double>(q.size(2)));
+}
+
+// A sample's tokens and queries: [begin, end) of each.
+struct Span {
+  std::int64_t begin, end;
+  std::int64_t first_query, last_query;
+};
+
+Span span_of(const StreamShape& shape, const StreamQueries* queries, std::size_t sample) {
+  const std::vector<std::int64_t>& asked = queries == nullptr ? shape.bounds : queries->bounds;
+  return {shape.bounds[sample], shape.bounds[sample + 1], asked[sample], asked[sample + 1]};
 }
 
 // Every pointer of a job moved to one sample and key-value head.
@@ -36,26 +59,29 @@ struct JobMaker {
     return pointer == nullptr ? nullptr : static_cast<Byte*>(pointer) + elements * element;
   }
 
-  AttentionHead at(std::int64_t begin, std::int64_t end, std::int64_t kv_head, float* work) const {
+  AttentionHead at(const Span& span, std::int64_t kv_head, float* work) const {
     AttentionHead job = base;
     const std::int64_t first_head = kv_head * base.group;
-    job.tokens = end - begin;
-    job.q = moved(base.q, begin * base.q_stride + first_head * base.q_head_stride);
-    job.k = moved(base.k, begin * base.k_stride + kv_head * k_head);
-    job.v = moved(base.v, begin * base.v_stride + kv_head * v_head);
-    const std::int64_t out = begin * base.out_stride + first_head * dim;
+    job.tokens = span.end - span.begin;
+    job.queries = span.last_query - span.first_query;
+    if (base.places != nullptr) job.places = base.places + span.first_query;
+    job.q = moved(base.q, span.first_query * base.q_stride + first_head * base.q_head_stride);
+    job.k = moved(base.k, span.begin * base.k_stride + kv_head * k_head);
+    job.v = moved(base.v, span.begin * base.v_stride + kv_head * v_head);
+    const std::int64_t out = span.first_query * base.out_stride + first_head * dim;
     job.out = moved(base.out, out);
     job.dout = moved(base.dout, out);
     job.dq = moved(base.dq, out);
-    job.dk = moved(base.dk, begin * base.dk_stride + kv_head * dim);
-    job.dv = moved(base.dv, begin * base.dk_stride + kv_head * dim);
-    job.log_sums = base.log_sums + first_head * base.log_sum_stride + begin;
+    job.dk = moved(base.dk, span.begin * base.dk_stride + kv_head * dim);
+    job.dv = moved(base.dv, span.begin * base.dk_stride + kv_head * dim);
+    job.log_sums = base.log_sums + first_head * base.log_sum_stride + span.first_query;
     job.work = work;
     return job;
   }
 };
 
-JobMaker job_maker(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const StreamShape& shape) {
+JobMaker job_maker(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const StreamShape& shape,
+                   const StreamQueries* queries) {
   JobMaker maker;
   maker.element = q.element_size();
   maker.dim = q.size(2);
@@ -69,6 +95,7 @@ JobMaker job_maker(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   job.dim = q.size(2);
   job.group = q.size(1) / k.size(1);
   job.window = shape.window.value_or(-1);
+  job.places = queries == nullptr ? nullptr : queries->places.data();
   job.q_stride = q.stride(0);
   job.q_head_stride = q.stride(1);
   job.k_stride = k.stride(0);
@@ -80,10 +107,11 @@ JobMaker job_maker(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   return maker;
 }
 
-// kernel(job) for every sample and key-value head. Heads are the outer count, so that equal shares of them cost the
-// same whatever the samples' lengths.
+// kernel(job) for every sample that asks and key-value head. Heads are the outer count, so that equal shares of them
+// cost the same whatever the samples' lengths.
 template <typename Kernel>
-void for_heads(const JobMaker& maker, std::int64_t kv_heads, const StreamShape& shape, Kernel kernel) {
+void for_heads(const JobMaker& maker, std::int64_t kv_heads, const StreamShape& shape, const StreamQueries* queries,
+               Kernel kernel) {
   const auto samples = static_cast<std::int64_t>(shape.bounds.size()) - 1;
   std::int64_t longest = 0;
   for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
@@ -91,20 +119,18 @@ void for_heads(const JobMaker& maker, std::int64_t kv_heads, const StreamShape& 
   }
   const auto room = static_cast<std::size_t>(attention_work(longest, maker.dim));
   parallel_ranges(kv_heads * samples, 1, [&](std::int64_t first, std::int64_t last) {
-    std::vector<float> work(room);
+    const std::unique_ptr<float[]> work(new float[room]);
     for (std::int64_t task = first; task < last; ++task) {
-      const auto sample = static_cast<std::size_t>(task % samples);
-      const std::int64_t begin = shape.bounds[sample];
-      const std::int64_t end = shape.bounds[sample + 1];
-      if (begin < end) kernel(maker.at(begin, end, task / samples, work.data()));
+      const Span span = span_of(shape, queries, static_cast<std::size_t>(task % samples));
+      if (span.first_query < span.last_query) kernel(maker.at(span, task / samples, work.get()));
     }
   });
 }
 
-// The composed form. One sample: [heads, n, d] queries, keys and values repeated to every head, fp32, and the mask.
+// The composed form. One sample: [heads, ..., d] queries, keys and values repeated to every head, fp32, and the mask.
 struct SampleHeads {
   at::Tensor q, k, v;
-  at::Tensor hidden;  // [n, n] bool: keys a query does not see
+  at::Tensor hidden;  // [queries, n] bool: keys a query does not see
 };
 
 at::Tensor heads_first(const at::Tensor& x, std::int64_t begin, std::int64_t end, std::int64_t repeats) {
@@ -112,16 +138,21 @@ at::Tensor heads_first(const at::Tensor& x, std::int64_t begin, std::int64_t end
 }
 
 SampleHeads sample_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const StreamShape& shape,
-                         std::size_t sample) {
-  const std::int64_t begin = shape.bounds[sample];
-  const std::int64_t end = shape.bounds[sample + 1];
+                         const StreamQueries* queries, const Span& span) {
   const std::int64_t group = q.size(1) / k.size(1);
-  const at::Tensor place = at::arange(end - begin, at::TensorOptions(at::kLong).device(q.device()));
-  const at::Tensor query = place.unsqueeze(1);
-  const at::Tensor key = place.unsqueeze(0);
+  const at::Tensor place = at::arange(span.end - span.begin, at::TensorOptions(at::kLong));
+  at::Tensor asking = place;
+  if (queries != nullptr) {
+    const std::int64_t count = span.last_query - span.first_query;
+    asking = at::empty({count}, place.options());
+    std::copy_n(queries->places.begin() + span.first_query, count, asking.mutable_data_ptr<std::int64_t>());
+  }
+  const at::Tensor query = asking.to(q.device()).unsqueeze(1);
+  const at::Tensor key = place.to(q.device()).unsqueeze(0);
   at::Tensor hidden = key.gt(query);
   if (shape.window) hidden = hidden.logical_or(key.lt(query - *shape.window));
-  return {heads_first(q, begin, end, 1), heads_first(k, begin, end, group), heads_first(v, begin, end, group), hidden};
+  return {heads_first(q, span.first_query, span.last_query, 1), heads_first(k, span.begin, span.end, group),
+          heads_first(v, span.begin, span.end, group), hidden};
 }
 
 at::Tensor masked_scores(const SampleHeads& heads) {
@@ -132,85 +163,111 @@ at::Tensor masked_scores(const SampleHeads& heads) {
 }
 
 StreamAttentionResult composed_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                       const StreamShape& shape) {
+                                       const StreamShape& shape, const StreamQueries* queries) {
   StreamAttentionResult result;
   result.out = at::empty(q.sizes(), q.options());
   result.log_sums = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
-    if (shape.bounds[s] == shape.bounds[s + 1]) continue;
-    const SampleHeads heads = sample_heads(q, k, v, shape, s);
+    const Span span = span_of(shape, queries, s);
+    if (span.first_query == span.last_query) continue;
+    const SampleHeads heads = sample_heads(q, k, v, shape, queries, span);
     const at::Tensor scores = masked_scores(heads);
     const at::Tensor log_sums = at::logsumexp(scores, -1);
     const at::Tensor out = at::matmul((scores - log_sums.unsqueeze(-1)).exp_(), heads.v);
-    result.out.slice(0, shape.bounds[s], shape.bounds[s + 1]).copy_(out.transpose(0, 1));
-    result.log_sums.slice(1, shape.bounds[s], shape.bounds[s + 1]).copy_(log_sums);
+    result.out.slice(0, span.first_query, span.last_query).copy_(out.transpose(0, 1));
+    result.log_sums.slice(1, span.first_query, span.last_query).copy_(log_sums);
   }
   return result;
 }
 
 StreamAttentionGradients composed_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                            const at::Tensor& v, const StreamAttentionResult& forward,
-                                           const StreamShape& shape) {
+                                           const StreamShape& shape, const StreamQueries* queries) {
   const std::int64_t group = q.size(1) / k.size(1);
-  StreamAttentionGradients result{at::empty(q.sizes(), q.options()), at::empty(k.sizes(), q.options()),
-                                  at::empty(k.sizes(), q.options())};
+  StreamAttentionGradients result = empty_gradients(q, k, queries);
   for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
-    const std::int64_t begin = shape.bounds[s];
-    const std::int64_t end = shape.bounds[s + 1];
-    if (begin == end) continue;
-    const SampleHeads heads = sample_heads(q, k, v, shape, s);
-    const at::Tensor dy = heads_first(dout, begin, end, 1);
-    const at::Tensor y = heads_first(forward.out, begin, end, 1);
-    const at::Tensor p = (masked_scores(heads) - forward.log_sums.slice(1, begin, end).unsqueeze(-1)).exp_();
+    const Span span = span_of(shape, queries, s);
+    if (span.first_query == span.last_query) continue;
+    const SampleHeads heads = sample_heads(q, k, v, shape, queries, span);
+    const at::Tensor dy = heads_first(dout, span.first_query, span.last_query, 1);
+    const at::Tensor y = heads_first(forward.out, span.first_query, span.last_query, 1);
+    const at::Tensor log_sums = forward.log_sums.slice(1, span.first_query, span.last_query);
+    const at::Tensor p = (masked_scores(heads) - log_sums.unsqueeze(-1)).exp_();
     const at::Tensor delta = (dy * y).sum(-1, /*keepdim=*/true);
     const at::Tensor ds = p * (at::matmul(dy, heads.v.transpose(1, 2)) - delta) * attention_scale(q);
     // [heads, n, d] -> [n, kv_heads, d], summed over the heads that read one key-value head.
     const auto gathered = [&](const at::Tensor& x) {
       return x.unflatten(0, {k.size(1), group}).sum(1).transpose(0, 1);
     };
-    result.dq.slice(0, begin, end).copy_(at::matmul(ds, heads.k).transpose(0, 1));
-    result.dk.slice(0, begin, end).copy_(gathered(at::matmul(ds.transpose(1, 2), heads.q)));
-    result.dv.slice(0, begin, end).copy_(gathered(at::matmul(p.transpose(1, 2), dy)));
+    result.dq.slice(0, span.first_query, span.last_query).copy_(at::matmul(ds, heads.k).transpose(0, 1));
+    result.dk.slice(0, span.begin, span.end).copy_(gathered(at::matmul(ds.transpose(1, 2), heads.q)));
+    result.dv.slice(0, span.begin, span.end).copy_(gathered(at::matmul(p.transpose(1, 2), dy)));
   }
   return result;
 }
 
+void check_queries(const at::Tensor& q, const at::Tensor& k, const StreamShape& shape, const StreamQueries* queries) {
+  const bool fits = queries == nullptr ? q.size(0) == k.size(0)
+                                       : queries->bounds.size() == shape.bounds.size() &&
+                                             static_cast<std::int64_t>(queries->places.size()) == q.size(0);
+  if (!fits) throw internal_error(cat("queries ", q.sizes(), " of a stream with keys ", k.sizes()));
+}
+
 }  // namespace
 
+StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape) {
+  StreamQueries queries;
+  const auto* row = rows.const_data_ptr<std::int64_t>();
+  const std::int64_t count = rows.size(0);
+  std::int64_t next = 0;
+  for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
+    queries.bounds.push_back(next);
+    for (; next < count && row[next] < shape.bounds[s + 1]; ++next) {
+      const std::int64_t lowest = next == queries.bounds.back() ? shape.bounds[s] : row[next - 1] + 1;
+      if (row[next] < lowest) throw internal_error("the queries of a stream are not in order");
+      queries.places.push_back(static_cast<std::int32_t>(row[next] - shape.bounds[s]));
+    }
+  }
+  queries.bounds.push_back(next);
+  if (next != count) throw internal_error("a query beyond its stream");
+  return queries;
+}
+
 StreamAttentionResult stream_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                       const StreamShape& shape) {
-  if (!has_cpu_loop(q)) return composed_forward(q, k, v, shape);
-  const at::Tensor queries = dense_rows(q);
+                                       const StreamShape& shape, const StreamQueries* queries) {
+  check_queries(q, k, shape, queries);
+  if (!has_cpu_loop(q)) return composed_forward(q, k, v, shape, queries);
+  const at::Tensor asking = dense_rows(q);
   const at::Tensor keys = dense_rows(k);
   const at::Tensor values = dense_rows(v);
   StreamAttentionResult result;
   result.out = at::empty(q.sizes(), q.options());
   result.log_sums = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-  JobMaker maker = job_maker(queries, keys, values, shape);
+  JobMaker maker = job_maker(asking, keys, values, shape, queries);
   maker.base.out = result.out.mutable_data_ptr();
   maker.base.log_sums = result.log_sums.mutable_data_ptr<float>();
-  for_heads(maker, k.size(1), shape, cpu_kernels().attention_forward);
+  for_heads(maker, k.size(1), shape, queries, cpu_kernels().attention_forward);
   return result;
 }
 
 StreamAttentionGradients stream_attention_gradients(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                     const at::Tensor& v, const StreamAttentionResult& forward,
-                                                    const StreamShape& shape) {
-  if (!has_cpu_loop(q)) return composed_backward(dout, q, k, v, forward, shape);
-  const at::Tensor queries = dense_rows(q);
+                                                    const StreamShape& shape, const StreamQueries* queries) {
+  check_queries(q, k, shape, queries);
+  if (!has_cpu_loop(q)) return composed_backward(dout, q, k, v, forward, shape, queries);
+  const at::Tensor asking = dense_rows(q);
   const at::Tensor keys = dense_rows(k);
   const at::Tensor values = dense_rows(v);
   const at::Tensor out_gradient = dout.contiguous();
-  StreamAttentionGradients result{at::empty(q.sizes(), q.options()), at::empty(k.sizes(), q.options()),
-                                  at::empty(k.sizes(), q.options())};
-  JobMaker maker = job_maker(queries, keys, values, shape);
+  StreamAttentionGradients result = empty_gradients(q, k, queries);
+  JobMaker maker = job_maker(asking, keys, values, shape, queries);
   maker.base.out = forward.out.mutable_data_ptr();
   maker.base.dout = out_gradient.const_data_ptr();
   maker.base.dq = result.dq.mutable_data_ptr();
   maker.base.dk = result.dk.mutable_data_ptr();
   maker.base.dv = result.dv.mutable_data_ptr();
   maker.base.log_sums = forward.log_sums.mutable_data_ptr<float>();
-  for_heads(maker, k.size(1), shape, cpu_kernels().attention_backward);
+  for_heads(maker, k.size(1), shape, queries, cpu_kernels().attention_backward);
   return result;
 }
 

@@ -15,18 +15,26 @@ struct StreamShape {
   std::optional<std::int64_t> window;  // query i sees keys i - window .. i
 };
 
+// The tokens of a stream that ask; where nobody reads what the others would be told.
+struct StreamQueries {
+  std::vector<std::int32_t> places;  // [Q]: each one's place in its sample
+  std::vector<std::int64_t> bounds;  // [S + 1]: where each sample's begin among them
+};
+// `rows` [Q] int64 on the CPU: places in the stream, ascending. Throws Internal for others.
+StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape);
+
 struct StreamAttentionResult {
-  at::Tensor out;       // [N, heads, d]
-  at::Tensor log_sums;  // [heads, N] fp32: log of the sum of exp(scores / sqrt(d))
+  at::Tensor out;       // [Q, heads, d]
+  at::Tensor log_sums;  // [heads, Q] fp32: log of the sum of exp(scores / sqrt(d))
 };
 
-// q [N, heads, d], k and v [N, kv_heads, d] of one dtype (rows may be strided); head h reads key-value head
-// h / (heads / kv_heads). Softmax is fp32 inside.
+// q [Q, heads, d] of the tokens in `queries`, of all of them (Q = N) where that is null; k and v [N, kv_heads, d], of
+// q's dtype (rows may be strided). Head h reads key-value head h / (heads / kv_heads). Softmax is fp32 inside.
 StreamAttentionResult stream_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                       const StreamShape& shape);
+                                       const StreamShape& shape, const StreamQueries* queries = nullptr);
 
 struct StreamAttentionGradients {
-  at::Tensor dq;  // [N, heads, d]
+  at::Tensor dq;  // [Q, heads, d]
   at::Tensor dk;  // [N, kv_heads, d]
   at::Tensor dv;
 };
@@ -34,6 +42,6 @@ struct StreamAttentionGradients {
 // Gradients given that of `forward.out`.
 StreamAttentionGradients stream_attention_gradients(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                     const at::Tensor& v, const StreamAttentionResult& forward,
-                                                    const StreamShape& shape);
+                                                    const StreamShape& shape, const StreamQueries* queries = nullptr);
 
 }  // namespace striate

@@ -70,7 +70,7 @@ class PassLedger {
     return shape_.tune.stage == Stage::kTune && shape_.tune.kind == TuneKind::kLora && shape_.tune.lora.dropout > 0;
   }
   bool is_last(std::int64_t layer) const { return layer + 1 == c_.layers; }
-  // Past its attention the last layer computes the targets' rows only.
+  // The last layer asks and computes for the targets' rows only.
   std::int64_t rows(std::int64_t layer) const { return is_last(layer) ? stream_.targets : stream_.tokens; }
   LinearState state(std::int64_t layer, std::size_t slot) const {
     return linear_state(shape_.tune, layer, linears_[slot].name);
@@ -128,19 +128,20 @@ class PassLedger {
     const std::int64_t r = rows(layer);
     std::int64_t lows = 0;
     for (std::size_t slot = 0; slot < linears_.size(); ++slot) {
-      lows += low_bytes(layer, slot, slot < output_slot() ? n : r);
+      lows += low_bytes(layer, slot, slot < output_slot() ? asking(layer, slot) : r);
     }
     tape.lows = ledger_.hold(lows);
     std::vector<Block> projected;
-    for (std::size_t slot = 0; slot < output_slot(); ++slot) projected.push_back(forward(layer, slot, n));
-    tape.q = held(n, q_width_);
+    for (std::size_t slot = 0; slot < output_slot(); ++slot) {
+      projected.push_back(forward(layer, slot, asking(layer, slot)));
+    }
+    tape.q = held(r, q_width_);
     tape.k = held(n, kv_width_);
     // Values are the projection's own rows, and keep all of it where one product makes queries, keys and values.
     tape.v = std::move(projected.back());
-    tape.out = held(n, q_width_);
-    tape.log_sums = ledger_.hold(c_.heads * n * kFloat);
+    tape.out = held(r, q_width_);
+    tape.log_sums = ledger_.hold(c_.heads * r * kFloat);
     attention_in_passing(/*backward=*/false);
-    const Block chosen = ledger_.hold(is_last(layer) ? r * q_width_ * e_ : 0);
     const Block mixed = forward(layer, output_slot(), r);
     const Block chosen_x = ledger_.hold(is_last(layer) ? r * c_.hidden_size * e_ : 0);
     tape.middle = held(r, c_.hidden_size);
@@ -206,28 +207,53 @@ class PassLedger {
     tape.middle.reset();
   }
 
+  // The rows that a projection before the attention computes, as DecoderLayer::asks_alone().
+  std::int64_t asking(std::int64_t layer, std::size_t slot) const {
+    return slot == 0 && !fused() ? rows(layer) : stream_.tokens;
+  }
+
   // `dy` is the gradient of the layer's middle, and becomes that of its input.
   void attention_backward(std::int64_t layer, Tape& tape, Block& dy, bool input_gradient) {
     const std::int64_t n = stream_.tokens;
     const std::int64_t r = rows(layer);
-    const Block mixed = is_last(layer) ? held(r, q_width_) : tape.out;  // a view of it
-    Block dmixed = backward(layer, output_slot(), r, false);
-    if (is_last(layer)) {
-      dmixed = held(n, q_width_);
-      dy = held(n, c_.hidden_size);
-    }
-    const Block heads = held(n, q_width_ + 2 * kv_width_);
+    const Block dmixed = backward(layer, output_slot(), r, false);
+    if (is_last(layer)) dy = held(n, c_.hidden_size);
+    Block turned = held(r, q_width_);  // gradients of what was rotated
+    Block turned_keys = held(n, kv_width_);
+    const Block values = held(n, kv_width_);
     attention_in_passing(/*backward=*/true);
     for (Block* used : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums}) used->reset();
-    Block gradients = held(n, q_width_ + kv_width_);
-    if (fused()) gradients = held(n, q_width_ + 2 * kv_width_);
-    const Block normed = ledger_.hold(any_trains(layer, 0, output_slot()) ? n * c_.hidden_size * e_ : 0);
-    Block dnormed;
-    for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-      Block part = backward(layer, slot, n, /*onto=*/slot > 0, input_gradient);
-      if (slot == 0) dnormed = std::move(part);
+    Block queries = held(r, q_width_);
+    const Block keys = held(n, kv_width_);
+    Block joined;
+    if (fused()) {
+      if (is_last(layer)) queries = held(n, q_width_);
+      joined = held(n, q_width_ + 2 * kv_width_);
+      queries.reset();
     }
-    if (!input_gradient) dy.reset();
+    turned.reset();
+    turned_keys.reset();
+    const Block normed = ledger_.hold(any_trains(layer, 0, output_slot()) ? n * c_.hidden_size * e_ : 0);
+    const bool norm_trains = state(layer, 0) == LinearState::kTrained;
+    const bool all_first = norm_trains || is_last(layer);
+    const std::int64_t wanted = input_rows(layer);
+    Block dnormed;
+    for (std::size_t slot = output_slot(); slot-- > 0;) {
+      const bool onto = slot + 1 < output_slot() && asking(layer, slot) == n;
+      Block part = backward(layer, slot, all_first ? asking(layer, slot) : wanted, onto, input_gradient || norm_trains);
+      if (!dnormed) dnormed = std::move(part);
+    }
+    if (!input_gradient) {
+      dy.reset();
+    } else if (wanted < n) {
+      if (all_first) dnormed = held(wanted, c_.hidden_size);
+      dy = held(wanted, c_.hidden_size);
+      held(wanted, c_.hidden_size);  // what the norm read
+    }
+  }
+  // The rows of the input's gradient that are wanted, as gradient_below() in train_pass.cpp.
+  std::int64_t input_rows(std::int64_t layer) const {
+    return layer == 0 && shape_.tune.stage != Stage::kPretrain ? stream_.image_rows : stream_.tokens;
   }
 
   void head() {
@@ -266,7 +292,7 @@ class PassLedger {
     if (shape_.tune.stage == Stage::kPretrain) ledger_.touch((stream_.tokens - m) * c_.hidden_size * (e_ + kFloat));
     if (m == 0 || !shape_.config.projector) return;
     const ProjectorConfig& p = *shape_.config.projector;
-    const Block rows = held(m, p.out_size);
+    const Block rows = ledger_.hold(shape_.tune.stage == Stage::kPretrain ? m * p.out_size * e_ : 0);
     if (p.depth > 1) ledger_.touch(2 * m * p.out_size * e_);
   }
 
@@ -274,8 +300,8 @@ class PassLedger {
     const std::int64_t n = stream_.tokens;
     const bool below = trains_below_decoder(shape_.config, shape_.tune);
     const std::int64_t lowest = lowest_backward_layer(shape_.config, shape_.tune);
-    const Block angles = ledger_.hold(n * c_.head_dim * kFloat + (drops() ? n + stream_.targets : 0) * kIndex +
-                                      stream_.targets * kIndex);
+    const Block angles = ledger_.hold((n + stream_.targets) * c_.head_dim * kFloat +
+                                      (drops() ? n + stream_.targets : 0) * kIndex + stream_.targets * kIndex);
     Block tower = tower_tape();
     Block middle = held(n, c_.hidden_size);
     const Block projector = projector_tape();

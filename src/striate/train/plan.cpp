@@ -133,13 +133,24 @@ double attention_work(const DecoderConfig& c, const PlannedStream& stream) {
   return 2 * 2.0 * static_cast<double>(c.heads * c.head_dim) * pairs * samples;
 }
 
+// The share of the rows of a layer's input whose gradient is computed: below the first one a projector or a tower reads
+// those of pictures.
+double read_below(const PlanRequest& request, std::int64_t layer) {
+  const bool all = layer > 0 || layer + 1 == request.config.decoder.layers ||
+                   linear_state(request.tune, layer, "self_attn.q_proj") == LinearState::kTrained;
+  return all ? 1.0 : static_cast<double>(request.stream.image_rows) / static_cast<double>(request.stream.tokens);
+}
+
 void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t lowest, bool below,
                 OperationsPlan& operations) {
   const DecoderConfig& c = request.config.decoder;
   const bool last = layer + 1 == c.layers;
   const bool backward = layer >= lowest;
   const std::vector<LinearShape> linears = decoder_linears(c);
-  const double attention = attention_work(c, request.stream);
+  // The last layer asks for the targets alone.
+  const double asking =
+      last ? static_cast<double>(request.stream.targets) / static_cast<double>(request.stream.tokens) : 1.0;
+  const double attention = asking * attention_work(c, request.stream);
   operations.forward += attention;
   // Scores again, then the gradients of scores, values, queries and keys.
   if (backward) operations.input_gradient += 2.5 * attention;
@@ -149,14 +160,15 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
     const LinearShape& linear = linears[slot];
     const bool reads_norm =
         std::string_view(linear.name).starts_with("self_attn") && last_name(linear.name) != "o_proj";
-    const double rows = static_cast<double>(last && !reads_norm ? request.stream.targets : request.stream.tokens);
+    const bool chosen = last && (!reads_norm || last_name(linear.name) == "q_proj");
+    const double rows = static_cast<double>(chosen ? request.stream.targets : request.stream.tokens);
     const LinearState state = linear_state(request.tune, layer, linear.name);
     const LinearWork work = work_of(linear, state, request.tune.lora.rank, rows);
     operations.forward += work.forward;
     if (!backward) continue;
     // The lowest layer's input needs no gradient where nothing below is trained.
     const bool wanted = !reads_norm || layer > lowest || below;
-    if (wanted) operations.input_gradient += work.input_gradient;
+    if (wanted) operations.input_gradient += work.input_gradient * (reads_norm ? read_below(request, layer) : 1.0);
     operations.weight_gradient += work.weight_gradient;
     const bool is_down = slot + 1 == linears.size();
     if (!is_down || state != LinearState::kFrozen) again += work.forward;

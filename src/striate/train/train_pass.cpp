@@ -134,13 +134,15 @@ Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
 }
 
 // The tokens that predict a target, and spare ones after them: all that is read of the last layer's output.
-RowChoice target_rows(const PackedBatch& batch, std::int64_t tokens, const StreamContext& context,
-                      const at::Device& device) {
+RowChoice target_rows(const Lvlm& model, const PackedBatch& batch, std::int64_t tokens, const StreamContext& context) {
   const std::int64_t targets = batch.target_slots.size(0);
   const std::int64_t spare = std::min(rounded_up(targets, kSpareRowStep) - targets, batch.tokens() - tokens);
+  const at::Tensor rows =
+      at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())});
   RowChoice choice;
-  choice.rows =
-      at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())}).to(device);
+  choice.queries = stream_queries(rows, context.shape);
+  choice.angles = model.decoder().angles(batch.positions.index_select(0, rows));
+  choice.rows = rows.to(model.placement().device);
   choice.dropout.step_key = context.dropout.step_key;
   if (context.dropout.row_keys.defined()) {
     choice.dropout.row_keys = context.dropout.row_keys.index_select(0, choice.rows);
@@ -233,7 +235,7 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
     nll.push_back(cross_entropy_in_place(of_targets, wanted, scale));
     if (extra.defined()) of_targets.add_(extra);
     logits.slice(0, wanted.size(0)).zero_();  // spare rows have no target
-    const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true, {}});
+    const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true});
     if (decoder.norm().parameter()) {
       decoder.norm().parameter()->gradient.add_(rms_norm_weight_gradient(dnormed, rows, eps));
     }
@@ -250,6 +252,24 @@ void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, co
   const at::Tensor text = batch.token_ids.ge(0).nonzero().squeeze(1);
   const at::Tensor rows = dx.index_select(0, text.to(dx.device())).to(at::kFloat);
   parameter->gradient.index_add_(0, batch.token_ids.index_select(0, text).to(dx.device()), rows);
+}
+
+// What is read of the gradient of the stream's first layer: the pictures' rows alone where no embedding is trained.
+InputGradient gradient_below(const Lvlm& model, const PackedBatch& batch, const Embedded& embedded) {
+  if (model.decoder().embedding().parameter()) return {};
+  if (!embedded.projector) return {.wanted = false, .rows = {}};
+  return {.wanted = true, .rows = batch.image_slots.to(model.placement().device)};
+}
+
+// dx is the gradient of the stream's first layer, of the pictures' rows alone where `images_only`.
+void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded& embedded, bool images_only,
+                    const at::Tensor& dx) {
+  add_embedding_gradient(model.decoder(), batch, dx);
+  if (!embedded.projector) return;
+  const at::Tensor rows = images_only ? dx : dx.index_select(0, batch.image_slots.to(dx.device()));
+  const at::Tensor dfeatures =
+      model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/embedded.tower.has_value());
+  if (embedded.tower) embedded.tower->backward(dfeatures);
 }
 
 }  // namespace
@@ -271,7 +291,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   const std::int64_t lowest_backward = tunable_->lowest_backward_layer();
   const auto lowest = static_cast<std::size_t>(lowest_backward);
 
-  const RowChoice wanted = target_rows(batch, given.tokens(), context, model.placement().device);
+  const RowChoice wanted = target_rows(model, batch, given.tokens(), context);
 
   std::optional<TeacherPass> teacher;
   if (distillation_ != nullptr) teacher.emplace(*distillation_, batch, given.tokens(), lowest_backward, scale);
@@ -288,22 +308,14 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   }
   HeadPass head = head_pass(model, batch, last.middle + last.delta, scale.per_target, teacher ? &*teacher : nullptr);
   last = {};
-  const bool below = tunable_->trains_below_decoder();
+  const InputGradient below = gradient_below(model, batch, embedded);
   at::Tensor dx = std::move(head.rows_gradient);
   for (std::size_t i = layers.size(); i-- > lowest;) {
     if (teacher) teacher->add_gradient(i, dx);
     LayerTape tape = completed(layers[i], std::move(tapes[i]), policy_, context);
-    dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest || below);
+    dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest ? InputGradient{} : below);
   }
-  if (below) {
-    add_embedding_gradient(model.decoder(), batch, dx);
-    if (embedded.projector) {
-      const at::Tensor rows = dx.index_select(0, batch.image_slots.to(dx.device()));
-      const at::Tensor dfeatures =
-          model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/embedded.tower.has_value());
-      if (embedded.tower) embedded.tower->backward(dfeatures);
-    }
-  }
+  if (below.wanted) backward_below(model, batch, embedded, below.rows.defined(), dx);
   return {head.nll, teacher ? teacher->hidden() : 0.0, teacher ? teacher->kl() : 0.0};
 }
 

@@ -115,31 +115,41 @@ inline void transpose_rows(const Rows& from, float* to, std::int64_t columns, st
   }
 }
 
+inline std::int64_t place_of(const AttentionHead& job, std::int64_t query) {
+  return job.places == nullptr ? query : job.places[query];
+}
+
+// The first key that a query at `place` sees.
+inline std::int64_t first_key(const AttentionHead& job, std::int64_t place) {
+  return job.window >= 0 && place > job.window ? place - job.window : 0;
+}
+
 // A block of queries and the keys any of them sees.
 struct QueryBlock {
   std::int64_t first, last;  // queries
   std::int64_t key_first;    // a multiple of kAttentionPad
-  std::int64_t keys;         // a multiple of kAttentionPad
+  std::int64_t seen;         // keys from there on
+  std::int64_t keys;         // the same, rounded up to a multiple of kAttentionPad
 };
 
 inline QueryBlock query_block(const AttentionHead& job, std::int64_t first) {
   QueryBlock block{};
   block.first = first;
-  block.last = first + kAttentionQueries < job.tokens ? first + kAttentionQueries : job.tokens;
-  const std::int64_t lowest = job.window >= 0 && first > job.window ? first - job.window : 0;
-  block.key_first = lowest / kAttentionPad * kAttentionPad;
-  block.keys = (block.last - block.key_first + kAttentionPad - 1) / kAttentionPad * kAttentionPad;
+  block.last = first + kAttentionQueries < job.queries ? first + kAttentionQueries : job.queries;
+  block.key_first = first_key(job, place_of(job, first)) / kAttentionPad * kAttentionPad;
+  block.seen = place_of(job, block.last - 1) + 1 - block.key_first;
+  block.keys = (block.seen + kAttentionPad - 1) / kAttentionPad * kAttentionPad;
   return block;
 }
 
-// The keys query i sees: [low, high) relative to the block's first key.
+// The keys a query at `place` sees: [low, high) relative to `key_first`.
 struct KeyRange {
   std::int64_t low, high;
 };
 
-inline KeyRange key_range(const AttentionHead& job, const QueryBlock& block, std::int64_t i) {
-  const std::int64_t lowest = job.window >= 0 && i > job.window ? i - job.window : 0;
-  return {lowest > block.key_first ? lowest - block.key_first : 0, i + 1 - block.key_first};
+inline KeyRange key_range(const AttentionHead& job, std::int64_t key_first, std::int64_t place) {
+  const std::int64_t lowest = first_key(job, place);
+  return {lowest > key_first ? lowest - key_first : 0, place + 1 - key_first};
 }
 
 // Scores to unnormalised probabilities, zero outside the range; returns {the highest score, their sum}.
@@ -194,14 +204,14 @@ void attention_forward(const AttentionHead& job) {
   for (std::int64_t h = 0; h < job.group; ++h) {
     const T* q = static_cast<const T*>(job.q) + h * job.q_head_stride;
     T* y = static_cast<T*>(job.out) + h * job.dim;
-    for (std::int64_t first = 0; first < job.tokens; first += kAttentionQueries) {
+    for (std::int64_t first = 0; first < job.queries; first += kAttentionQueries) {
       const QueryBlock block = query_block(job, first);
       const std::int64_t rows = block.last - block.first;
       const Rows queries = rows_of<V, S>(q + first * job.q_stride, job.q_stride, query_room, rows, job.dim, padded);
       tile_product<V>({queries.at, queries.stride, 1, keys_t + block.key_first, columns, scores, columns, rows,
                        block.keys, job.dim, false});
       for (std::int64_t r = 0; r < rows; ++r) {
-        const KeyRange range = key_range(job, block, first + r);
+        const KeyRange range = key_range(job, block.key_first, place_of(job, first + r));
         const SoftmaxRow row = softmax_row<V>(scores + r * columns, range, block.keys, job.scale);
         const V factor = V::set(1.0F / row.total);
         for (std::int64_t k = 0; k < block.keys; k += V::kWidth) {
@@ -210,7 +220,7 @@ void attention_forward(const AttentionHead& job) {
         job.log_sums[h * job.log_sum_stride + first + r] = row.highest * job.scale + __builtin_logf(row.total);
       }
       tile_product<V>({scores, columns, 1, values.at + block.key_first * values.stride, values.stride, out, padded,
-                       rows, padded, block.last - block.key_first, false});
+                       rows, padded, block.seen, false});
       narrow_rows<V, S>(out, padded, y + first * job.out_stride, job.out_stride, rows, job.dim);
     }
   }
@@ -263,7 +273,7 @@ void attention_backward(const AttentionHead& job) {
     const T* y = static_cast<const T*>(job.out) + h * job.dim;
     const T* dy = static_cast<const T*>(job.dout) + h * job.dim;
     T* dq = static_cast<T*>(job.dq) + h * job.dim;
-    for (std::int64_t first = 0; first < job.tokens; first += kAttentionQueries) {
+    for (std::int64_t first = 0; first < job.queries; first += kAttentionQueries) {
       const QueryBlock block = query_block(job, first);
       const std::int64_t rows = block.last - block.first;
       const Rows queries = rows_at(q + first * job.q_stride, job.q_stride, query_room, rows);
@@ -276,16 +286,15 @@ void attention_backward(const AttentionHead& job) {
       for (std::int64_t r = 0; r < rows; ++r) {
         const float delta = sum_products<V>(outs.at + r * outs.stride, douts.at + r * douts.stride, padded);
         const float log_sum = job.log_sums[h * job.log_sum_stride + first + r];
-        score_gradients<V>(scores + r * columns, dscores + r * columns, key_range(job, block, first + r), block.keys,
-                           job.scale, log_sum, delta);
+        const KeyRange range = key_range(job, block.key_first, place_of(job, first + r));
+        score_gradients<V>(scores + r * columns, dscores + r * columns, range, block.keys, job.scale, log_sum, delta);
       }
-      const std::int64_t seen = block.last - block.key_first;
-      tile_product<V>({scores, 1, columns, douts.at, douts.stride, dvalues + block.key_first * padded, padded, seen,
-                       padded, rows, true});
-      tile_product<V>({dscores, 1, columns, queries.at, queries.stride, dkeys + block.key_first * padded, padded, seen,
-                       padded, rows, true});
+      tile_product<V>({scores, 1, columns, douts.at, douts.stride, dvalues + block.key_first * padded, padded,
+                       block.seen, padded, rows, true});
+      tile_product<V>({dscores, 1, columns, queries.at, queries.stride, dkeys + block.key_first * padded, padded,
+                       block.seen, padded, rows, true});
       tile_product<V>({dscores, columns, 1, keys.at + block.key_first * keys.stride, keys.stride, dqueries, padded,
-                       rows, padded, seen, false});
+                       rows, padded, block.seen, false});
       narrow_rows<V, S>(dqueries, padded, dq + first * job.out_stride, job.out_stride, rows, job.dim);
     }
   }

@@ -8,7 +8,7 @@
 
 namespace striate {
 
-enum class CpuIsa { kScalar, kAvx2, kAvx512, kAmx };
+enum class CpuIsa { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
 // The storage types the loops read.
 enum class Storage { kFloat32, kBFloat16, kFloat16 };
@@ -134,8 +134,8 @@ struct DropoutRows {
 };
 
 // Attention of one sample and one key-value head with the `group` query heads that read it. Pointers stand at the
-// sample's first token and the first of those heads; strides count elements from token to token. q's heads lie
-// `q_head_stride` apart; out, dout and dq are dense in their heads.
+// sample's first token (or query) and the first of those heads; strides count elements from token to token. q's heads
+// lie `q_head_stride` apart; out, dout and dq are dense in their heads.
 inline constexpr std::int64_t kAttentionPad = 16;      // a multiple of every vector's width
 inline constexpr std::int64_t kAttentionQueries = 24;  // queries a block holds
 inline constexpr std::int64_t attention_padded(std::int64_t n) {
@@ -150,10 +150,12 @@ struct AttentionHead {
   void* dq;
   void* dk;
   void* dv;
-  float* log_sums;  // [group, tokens] with log_sum_stride: log of the sum of exp(scale * scores)
+  float* log_sums;  // [group, queries] with log_sum_stride: log of the sum of exp(scale * scores)
   float* work;      // attention_work() floats
   Storage storage;
   std::int64_t tokens, dim, group, window;  // window < 0: none
+  std::int64_t queries;                     // rows of q, out, dout, dq and log_sums
+  const std::int32_t* places;               // [queries], ascending: which token each is; null: all of them
   std::int64_t q_stride, q_head_stride, k_stride, v_stride, out_stride, dk_stride, log_sum_stride;
   float scale;
 };
@@ -190,6 +192,7 @@ struct CpuKernels {
 const CpuKernels& scalar_kernels();
 const CpuKernels& avx2_kernels();
 const CpuKernels& avx512_kernels();
+const CpuKernels& avx512_bf16_kernels();
 const CpuKernels& amx_kernels();
 
 }  // namespace striate

@@ -28,20 +28,21 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
+// Whether oneDNN, which does LibTorch's bf16 products, may use AVX512-BF16 or AMX (oneDNN, "CPU dispatcher control").
+bool onednn_allows(CpuIsa isa) {
+  const std::string limit = lower_case_variable("ONEDNN_MAX_CPU_ISA");
+  if (limit.empty() || limit == "default") return true;
+  if (limit.find("amx") != std::string::npos) return true;
+  return isa == CpuIsa::kAvx512Bf16 && (limit == "avx512_core_bf16" || limit == "avx512_core_fp16");
+}
+
 // Whether LibTorch's own loops, and with them ours, may go as far as `isa`.
 bool allowed(CpuIsa isa) {
   const std::string limit = lower_case_variable("ATEN_CPU_CAPABILITY");
   if (limit == "default") return isa == CpuIsa::kScalar;
   if (limit == "avx2") return isa == CpuIsa::kScalar || isa == CpuIsa::kAvx2;
-  return true;
-}
-
-// Whether oneDNN, which does LibTorch's bf16 products, may use AVX512-BF16 or AMX (oneDNN, "CPU dispatcher control").
-bool onednn_allows(const char* instruction) {
-  const std::string limit = lower_case_variable("ONEDNN_MAX_CPU_ISA");
-  if (limit.empty() || limit == "default") return true;
-  if (limit.find("amx") != std::string::npos) return true;
-  return std::string(instruction) == "avx512_bf16" && (limit == "avx512_core_bf16" || limit == "avx512_core_fp16");
+  const bool multiplies_bf16 = isa == CpuIsa::kAvx512Bf16 || isa == CpuIsa::kAmx;
+  return !multiplies_bf16 || onednn_allows(isa);
 }
 
 bool has_amx_instructions() {
@@ -59,8 +60,12 @@ bool may_use_tiles() {
   return granted;
 }
 
+bool has_avx512_bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+
 bool can_run_amx() {
-  return has_avx512() && __builtin_cpu_supports("avx512bf16") && has_amx_instructions() && may_use_tiles();
+  return has_avx512_bf16() && has_amx_instructions() && may_use_tiles();
 }
 
 }  // namespace
@@ -69,6 +74,7 @@ std::vector<const CpuKernels*> runnable_cpu_kernels() {
   std::vector<const CpuKernels*> tables = {&scalar_kernels()};
   if (has_avx2()) tables.push_back(&avx2_kernels());
   if (has_avx512()) tables.push_back(&avx512_kernels());
+  if (has_avx512_bf16()) tables.push_back(&avx512_bf16_kernels());
   if (can_run_amx()) tables.push_back(&amx_kernels());
   return tables;
 }
@@ -77,7 +83,7 @@ const CpuKernels& cpu_kernels() {
   static const CpuKernels& best = [&]() -> const CpuKernels& {
     const CpuKernels* chosen = &scalar_kernels();
     for (const CpuKernels* table : runnable_cpu_kernels()) {
-      if (allowed(table->isa) && (table->isa != CpuIsa::kAmx || onednn_allows("amx"))) chosen = table;
+      if (allowed(table->isa)) chosen = table;
     }
     return *chosen;
   }();
@@ -85,14 +91,11 @@ const CpuKernels& cpu_kernels() {
 }
 
 bool has_amx() {
-  return has_amx_instructions() && allowed(CpuIsa::kAvx512) && onednn_allows("amx");
+  return has_amx_instructions() && allowed(CpuIsa::kAmx);
 }
 
 bool has_fast_bf16() {
-  static const bool fast = [] {
-    const bool avx512_bf16 = has_avx512() && __builtin_cpu_supports("avx512bf16");
-    return has_amx() || (avx512_bf16 && allowed(CpuIsa::kAvx512) && onednn_allows("avx512_bf16"));
-  }();
+  static const bool fast = [] { return has_amx() || (has_avx512_bf16() && allowed(CpuIsa::kAvx512Bf16)); }();
   return fast;
 }
 

@@ -1,9 +1,10 @@
-// Attention in bf16 on AMX tiles, forward and backward. Included by amx_kernels.cpp alone.
+// Attention in bf16 products of panels, forward and backward, over what multiplies them: AMX tiles (amx_panels.h) or
+// AVX512-BF16 (bf16_panels.h). Included by the files of those instruction sets alone.
 //
-// A tile holds 16 rows of 64 bytes. tdpbf16ps adds a [16, 32] bf16 tile times a [32, 16] one, whose rows lie in pairs
-// (word (k / 2, n) holds elements (k, n) and (k + 1, n)), to a [16, 16] fp32 tile. Everything is done in panels of 32:
-// two by two tiles. The backward pass works on transposed scores, [keys, queries], because then every product but one
-// reads its left side as rows and the last gives the queries' gradient transposed.
+// A panel is kPanel by kPanel, 16 or 32 as the products like it: small ones compute less in vain above the diagonal and
+// beyond a sample's end. The right side of a product lies in pairs of rows: word (k / 2, n) holds elements (k, n) and
+// (k + 1, n). The backward pass works on transposed scores, [keys, queries], because then every product but one reads
+// its left side as rows and the last gives the queries' gradient transposed.
 #pragma once
 
 #include <immintrin.h>
@@ -12,80 +13,30 @@
 
 #include "striate/tensor/kernels/attention_bodies.h"
 #include "striate/tensor/kernels/avx512_vector.h"
+#include "striate/tensor/kernels/kernel_table.h"
 
 namespace striate {
 namespace {
 
-constexpr std::int64_t kPanel = 32;
+constexpr std::int64_t kHeadStep = 32;  // a head's width is a multiple of it
 
-inline std::int64_t panels(std::int64_t n) {
+template <std::int64_t kPanel>
+std::int64_t panels(std::int64_t n) {
   return (n + kPanel - 1) / kPanel * kPanel;
 }
 
-// Tiles 0-3 accumulate, 4-5 hold the left side, 6-7 the right; all of 16 rows and 64 bytes.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+// c[kPanel, kPanel] (+)= a[kPanel, depth] b[depth, kPanel]: a in bf16 rows of a_row elements, b in words of pairs with
+// b_row words a row of pairs, c in fp32 rows of c_row; depth a multiple of kPanel.
+struct PanelProduct {
+  const std::uint16_t* a;
+  std::int64_t a_row;
+  const std::uint32_t* b;
+  std::int64_t b_row;
+  float* c;
+  std::int64_t c_row;
+  std::int64_t depth;
+  bool accumulate;
 };
-
-// Sets the tiles up, and puts back what another library had set.
-class TileScope {
- public:
-  TileScope() {
-    _tile_storeconfig(&before_);
-    const TileConfig mine;
-    _tile_loadconfig(&mine);
-  }
-  ~TileScope() {
-    if (before_.palette == 0) {
-      _tile_release();
-    } else {
-      _tile_loadconfig(&before_);
-    }
-  }
-  TileScope(const TileScope&) = delete;
-  TileScope& operator=(const TileScope&) = delete;
-
- private:
-  TileConfig before_;
-};
-
-// c[32, 32] (+)= a[32, depth] b[depth, 32]: a in bf16 rows of a_row elements, b in words of pairs with b_row words a
-// row of pairs, c in fp32 rows of c_row; depth a multiple of 32.
-inline void panel_product(const std::uint16_t* a, std::int64_t a_row, const std::uint32_t* b, std::int64_t b_row,
-                          float* c, std::int64_t c_row, std::int64_t depth, bool accumulate) {
-  const auto a_bytes = static_cast<std::size_t>(a_row) * 2;
-  const auto b_bytes = static_cast<std::size_t>(b_row) * 4;
-  const auto c_bytes = static_cast<std::size_t>(c_row) * 4;
-  if (accumulate) {
-    _tile_loadd(0, c, c_bytes);
-    _tile_loadd(1, c + 16, c_bytes);
-    _tile_loadd(2, c + 16 * c_row, c_bytes);
-    _tile_loadd(3, c + 16 * c_row + 16, c_bytes);
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  for (std::int64_t k = 0; k < depth; k += kPanel) {
-    _tile_loadd(4, a + k, a_bytes);
-    _tile_loadd(5, a + 16 * a_row + k, a_bytes);
-    _tile_loadd(6, b + k / 2 * b_row, b_bytes);
-    _tile_loadd(7, b + k / 2 * b_row + 16, b_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, c, c_bytes);
-  _tile_stored(1, c + 16, c_bytes);
-  _tile_stored(2, c + 16 * c_row, c_bytes);
-  _tile_stored(3, c + 16 * c_row + 16, c_bytes);
-}
 
 // [16, 16] words transposed, in registers.
 inline void transpose_block(__m512i* rows) {
@@ -184,8 +135,8 @@ class Room {
 
 // One row of scores against the keys the query sees: bf16 weights relative to the highest, zeros elsewhere up to
 // `keys`.
-inline SoftmaxRow amx_softmax_row(const float* scores, std::uint16_t* weights, const KeyRange& range, std::int64_t keys,
-                                  float scale) {
+inline SoftmaxRow panel_softmax_row(const float* scores, std::uint16_t* weights, const KeyRange& range,
+                                    std::int64_t keys, float scale) {
   using V = Avx512Vector;
   const auto visible = [&](std::int64_t k) -> __mmask16 {
     const std::int64_t low = range.low - k, high = range.high - k;
@@ -209,8 +160,11 @@ inline SoftmaxRow amx_softmax_row(const float* scores, std::uint16_t* weights, c
   return {highest, _mm512_reduce_add_ps(total)};
 }
 
-inline void amx_attention_forward(const AttentionHead& job) {
-  const std::int64_t tokens = job.tokens, dim = job.dim, padded = panels(tokens);
+template <typename Engine>
+void panel_attention_forward(const AttentionHead& job) {
+  constexpr std::int64_t kPanel = Engine::kPanel;
+  const std::int64_t tokens = job.tokens, dim = job.dim;
+  const std::int64_t padded = panels<kPanel>(tokens), queries = panels<kPanel>(job.queries);
   Room room(job.work);
   auto* rows = room.take<std::uint16_t>(padded * dim);
   auto* keys = room.take<std::uint32_t>(padded * dim / 2);
@@ -218,7 +172,7 @@ inline void amx_attention_forward(const AttentionHead& job) {
   auto* scores = room.take<float>(kPanel * padded);
   auto* weights = room.take<std::uint16_t>(kPanel * padded);
   auto* out = room.take<float>(kPanel * dim);
-  const TileScope tiles;
+  const typename Engine::Scope scope;
   gather_rows(static_cast<const std::uint16_t*>(job.k), job.k_stride, rows, tokens, padded, dim);
   pair_columns(rows, keys, padded, dim);
   gather_rows(static_cast<const std::uint16_t*>(job.v), job.v_stride, rows, tokens, padded, dim);
@@ -226,26 +180,25 @@ inline void amx_attention_forward(const AttentionHead& job) {
   for (std::int64_t h = 0; h < job.group; ++h) {
     const auto* q = static_cast<const std::uint16_t*>(job.q) + h * job.q_head_stride;
     auto* y = static_cast<std::uint16_t*>(job.out) + h * dim;
-    gather_rows(q, job.q_stride, rows, tokens, padded, dim);
-    for (std::int64_t first = 0; first < tokens; first += kPanel) {
-      const std::int64_t last = first + kPanel < tokens ? first + kPanel : tokens;
-      const std::int64_t lowest = job.window >= 0 && first > job.window ? (first - job.window) / kPanel * kPanel : 0;
-      const std::int64_t seen = first + kPanel - lowest;  // keys of the panels that any of these queries sees
+    gather_rows(q, job.q_stride, rows, job.queries, queries, dim);
+    for (std::int64_t first = 0; first < job.queries; first += kPanel) {
+      const std::int64_t last = first + kPanel < job.queries ? first + kPanel : job.queries;
+      const std::int64_t lowest = first_key(job, place_of(job, first)) / kPanel * kPanel;
+      const std::int64_t seen =
+          panels<kPanel>(place_of(job, last - 1) + 1) - lowest;  // keys of the panels that any of them sees
       for (std::int64_t k = 0; k < seen; k += kPanel) {
-        panel_product(rows + first * dim, dim, keys + lowest + k, padded, scores + k, padded, dim, false);
+        Engine::multiply({rows + first * dim, dim, keys + lowest + k, padded, scores + k, padded, dim, false});
       }
       float factors[kPanel];
       for (std::int64_t r = 0; r < kPanel; ++r) {
-        const std::int64_t i = first + r < last ? first + r : last - 1;  // rows beyond the sample repeat the last one
-        const std::int64_t low = job.window >= 0 && i > job.window ? i - job.window : 0;
-        const KeyRange range{low > lowest ? low - lowest : 0, i + 1 - lowest};
-        const SoftmaxRow row =
-            amx_softmax_row(scores + (i - first) * padded, weights + r * padded, range, seen, job.scale);
+        const std::int64_t i = first + r < last ? first + r : last - 1;  // rows beyond the queries repeat the last one
+        const SoftmaxRow row = panel_softmax_row(scores + (i - first) * padded, weights + r * padded,
+                                                 key_range(job, lowest, place_of(job, i)), seen, job.scale);
         factors[r] = 1.0F / row.total;
         job.log_sums[h * job.log_sum_stride + i] = row.highest * job.scale + __builtin_logf(row.total);
       }
       for (std::int64_t i = 0; i < dim; i += kPanel) {
-        panel_product(weights, padded, values + lowest / 2 * dim + i, dim, out + i, dim, seen, false);
+        Engine::multiply({weights, padded, values + lowest / 2 * dim + i, dim, out + i, dim, seen, false});
       }
       for (std::int64_t r = 0; r < last - first; ++r) {
         for (std::int64_t i = 0; i < dim; i += 16) {
@@ -257,8 +210,10 @@ inline void amx_attention_forward(const AttentionHead& job) {
   }
 }
 
-// What the backward pass holds of one query head.
+// What the backward pass holds of one query head; `padded` counts queries.
 struct QueryHead {
+  std::int64_t padded;
+  std::int32_t* places;      // [padded]; the last one repeated beyond the queries
   std::uint32_t* q_columns;  // pair_columns of q and of the output's gradient
   std::uint32_t* dy_columns;
   std::uint32_t* q_rows;  // pair_rows of the same
@@ -268,41 +223,64 @@ struct QueryHead {
   float* dq_t;      // [dim, padded]
 };
 
-inline QueryHead take_query_head(Room& room, std::int64_t padded, std::int64_t dim) {
-  const std::int64_t words = padded * dim / 2;
-  return {room.take<std::uint32_t>(words), room.take<std::uint32_t>(words), room.take<std::uint32_t>(words),
-          room.take<std::uint32_t>(words), room.take<float>(padded),        room.take<float>(padded),
-          room.take<float>(padded * dim)};
+inline QueryHead take_query_head(const AttentionHead& job, std::int64_t padded, Room& room) {
+  const std::int64_t words = padded * job.dim / 2;
+  const QueryHead head = {padded,
+                          room.take<std::int32_t>(padded),
+                          room.take<std::uint32_t>(words),
+                          room.take<std::uint32_t>(words),
+                          room.take<std::uint32_t>(words),
+                          room.take<std::uint32_t>(words),
+                          room.take<float>(padded),
+                          room.take<float>(padded),
+                          room.take<float>(padded * job.dim)};
+  for (std::int64_t i = 0; i < padded; ++i) {
+    head.places[i] = static_cast<std::int32_t>(place_of(job, i < job.queries ? i : job.queries - 1));
+  }
+  return head;
 }
 
-inline void fill_query_head(const AttentionHead& job, std::int64_t h, const QueryHead& head, std::uint16_t* rows,
-                            std::int64_t padded) {
-  const std::int64_t tokens = job.tokens, dim = job.dim;
-  gather_rows(static_cast<const std::uint16_t*>(job.q) + h * job.q_head_stride, job.q_stride, rows, tokens, padded,
+inline void fill_query_head(const AttentionHead& job, std::int64_t h, const QueryHead& head, std::uint16_t* rows) {
+  const std::int64_t queries = job.queries, padded = head.padded, dim = job.dim;
+  gather_rows(static_cast<const std::uint16_t*>(job.q) + h * job.q_head_stride, job.q_stride, rows, queries, padded,
               dim);
   pair_columns(rows, head.q_columns, padded, dim);
   pair_rows(rows, head.q_rows, padded, dim);
-  gather_rows(static_cast<const std::uint16_t*>(job.dout) + h * dim, job.out_stride, rows, tokens, padded, dim);
+  gather_rows(static_cast<const std::uint16_t*>(job.dout) + h * dim, job.out_stride, rows, queries, padded, dim);
   pair_columns(rows, head.dy_columns, padded, dim);
   pair_rows(rows, head.dy_rows, padded, dim);
   const auto* out = static_cast<const std::uint16_t*>(job.out) + h * dim;
   for (std::int64_t t = 0; t < padded; ++t) {
     Avx512Vector sum = Avx512Vector::set(0.0F);
-    for (std::int64_t i = 0; t < tokens && i < dim; i += 16) {
+    for (std::int64_t i = 0; t < queries && i < dim; i += 16) {
       sum = Avx512Vector::fma(Avx512Vector::load_bf16(out + t * job.out_stride + i),
                               Avx512Vector::load_bf16(rows + t * dim + i), sum);
     }
     head.deltas[t] = sum.sum();
-    // Queries beyond the sample weigh nothing.
-    head.log_sums[t] = t < tokens ? job.log_sums[h * job.log_sum_stride + t] : __builtin_inff();
+    // Beyond the queries nothing weighs anything.
+    head.log_sums[t] = t < queries ? job.log_sums[h * job.log_sum_stride + t] : __builtin_inff();
   }
   for (std::int64_t i = 0; i < padded * dim; ++i) head.dq_t[i] = 0.0F;
 }
 
-// The queries that see key j: [j, last].
-inline __mmask16 seeing_queries(std::int64_t key, std::int64_t query, std::int64_t window) {
-  const __m512i q = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(query)),
-                                     _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+// The panels of queries of which any sees a key of the panel at `key`: [begin, end), empty where none does.
+struct QueryPanels {
+  std::int64_t begin, end;
+};
+
+template <std::int64_t kPanel>
+QueryPanels seeing_panels(const AttentionHead& job, const QueryHead& head, std::int64_t key) {
+  QueryPanels range{0, head.padded};
+  while (range.begin < range.end && head.places[range.begin + kPanel - 1] < key) range.begin += kPanel;
+  if (job.window < 0) return range;
+  while (range.begin < range.end && head.places[range.end - kPanel] > key + kPanel - 1 + job.window)
+    range.end -= kPanel;
+  return range;
+}
+
+// Which of sixteen queries at `places` see the key.
+inline __mmask16 seeing_queries(const std::int32_t* places, std::int64_t key, std::int64_t window) {
+  const __m512i q = _mm512_loadu_si512(places);
   const __mmask16 causal = _mm512_cmpge_epi32_mask(q, _mm512_set1_epi32(static_cast<int>(key)));
   if (window < 0) return causal;
   return causal & _mm512_cmple_epi32_mask(q, _mm512_set1_epi32(static_cast<int>(key + window)));
@@ -311,16 +289,17 @@ inline __mmask16 seeing_queries(std::int64_t key, std::int64_t query, std::int64
 // A panel of transposed scores and of their gradients -> weights and score gradients, bf16 rows and, of the latter, in
 // pairs of keys.
 struct ScorePanel {
-  const float* scores;     // [32, 32]
-  const float* gradients;  // [32, 32]
-  std::uint16_t* weights;  // [32, row]
+  const float* scores;     // [kPanel, kPanel]
+  const float* gradients;  // [kPanel, kPanel]
+  std::uint16_t* weights;  // [kPanel, row]
   std::uint16_t* dscores;
   std::int64_t row;
-  std::uint32_t* pairs;  // [16, 32]
+  std::uint32_t* pairs;  // [kPanel / 2, kPanel]
 };
 
-inline void finish_panel(const AttentionHead& job, const QueryHead& head, const ScorePanel& panel, std::int64_t key,
-                         std::int64_t query) {
+template <std::int64_t kPanel>
+void finish_panel(const AttentionHead& job, const QueryHead& head, const ScorePanel& panel, std::int64_t key,
+                  std::int64_t query) {
   using V = Avx512Vector;
   for (std::int64_t j = 0; j < kPanel; j += 2) {
     for (std::int64_t i = 0; i < kPanel; i += 16) {
@@ -329,7 +308,7 @@ inline void finish_panel(const AttentionHead& job, const QueryHead& head, const 
       __m256i halves[2];
       for (std::int64_t k = 0; k < 2; ++k) {
         const std::int64_t at = (j + k) * kPanel + i;
-        const __mmask16 seen = seeing_queries(key + j + k, query + i, job.window);
+        const __mmask16 seen = seeing_queries(head.places + query + i, key + j + k, job.window);
         const V raw = (V::load(panel.scores + at) * V::set(job.scale) - log_sums).exp();
         const V p{_mm512_maskz_mov_ps(seen, raw.v)};
         const V ds = p * (V::load(panel.gradients + at) - deltas) * V::set(job.scale);
@@ -358,8 +337,10 @@ inline void store_transposed(const float* from, std::int64_t padded, std::uint16
   }
 }
 
-inline void amx_attention_backward(const AttentionHead& job) {
-  const std::int64_t tokens = job.tokens, dim = job.dim, padded = panels(tokens);
+template <typename Engine>
+void panel_attention_backward(const AttentionHead& job) {
+  constexpr std::int64_t kPanel = Engine::kPanel;
+  const std::int64_t tokens = job.tokens, dim = job.dim, padded = panels<kPanel>(tokens);
   Room room(job.work);
   auto* rows = room.take<std::uint16_t>(padded * dim);
   auto* keys = room.take<std::uint16_t>(padded * dim);
@@ -368,44 +349,65 @@ inline void amx_attention_backward(const AttentionHead& job) {
   auto* words = room.take<std::uint32_t>(padded * dim / 2);
   auto* dkeys = room.take<float>(padded * dim);
   auto* dvalues = room.take<float>(padded * dim);
-  const QueryHead head = take_query_head(room, padded, dim);
+  const QueryHead head = take_query_head(job, panels<kPanel>(job.queries), room);
   auto* scores = room.take<float>(kPanel * kPanel);
   auto* gradients = room.take<float>(kPanel * kPanel);
-  auto* weights = room.take<std::uint16_t>(kPanel * padded);
-  auto* dscores = room.take<std::uint16_t>(kPanel * padded);
+  auto* weights = room.take<std::uint16_t>(kPanel * head.padded);
+  auto* dscores = room.take<std::uint16_t>(kPanel * head.padded);
   auto* pairs = room.take<std::uint32_t>(kPanel * kPanel / 2);
-  const TileScope tiles;
+  const typename Engine::Scope scope;
   gather_rows(static_cast<const std::uint16_t*>(job.v), job.v_stride, values, tokens, padded, dim);
   gather_rows(static_cast<const std::uint16_t*>(job.k), job.k_stride, keys, tokens, padded, dim);
   pair_columns(keys, words, padded, dim);
   split_pairs(words, keys_t, padded, dim);
   for (std::int64_t h = 0; h < job.group; ++h) {
-    fill_query_head(job, h, head, rows, padded);
+    fill_query_head(job, h, head, rows);
     for (std::int64_t key = 0; key < padded; key += kPanel) {
-      const std::int64_t end =
-          job.window >= 0 && panels(key + kPanel + job.window) < padded ? panels(key + kPanel + job.window) : padded;
-      for (std::int64_t query = key; query < end; query += kPanel) {
-        panel_product(keys + key * dim, dim, head.q_columns + query, padded, scores, kPanel, dim, false);
-        panel_product(values + key * dim, dim, head.dy_columns + query, padded, gradients, kPanel, dim, false);
-        finish_panel(job, head, {scores, gradients, weights + query - key, dscores + query - key, padded, pairs}, key,
-                     query);
+      const QueryPanels seeing = seeing_panels<kPanel>(job, head, key);
+      for (std::int64_t query = seeing.begin; query < seeing.end; query += kPanel) {
+        Engine::multiply({keys + key * dim, dim, head.q_columns + query, head.padded, scores, kPanel, dim, false});
+        Engine::multiply(
+            {values + key * dim, dim, head.dy_columns + query, head.padded, gradients, kPanel, dim, false});
+        const std::int64_t column = query - seeing.begin;
+        finish_panel<kPanel>(job, head, {scores, gradients, weights + column, dscores + column, head.padded, pairs},
+                             key, query);
         for (std::int64_t i = 0; i < dim; i += kPanel) {
-          panel_product(keys_t + i * padded + key, padded, pairs, kPanel, head.dq_t + i * padded + query, padded,
-                        kPanel, true);
+          Engine::multiply({keys_t + i * padded + key, padded, pairs, kPanel, head.dq_t + i * head.padded + query,
+                            head.padded, kPanel, true});
         }
       }
+      const std::int64_t depth = seeing.end - seeing.begin;
       for (std::int64_t i = 0; i < dim; i += kPanel) {
-        panel_product(weights, padded, head.dy_rows + key / 2 * dim + i, dim, dvalues + key * dim + i, dim, end - key,
-                      h > 0);
-        panel_product(dscores, padded, head.q_rows + key / 2 * dim + i, dim, dkeys + key * dim + i, dim, end - key,
-                      h > 0);
+        Engine::multiply({weights, head.padded, head.dy_rows + seeing.begin / 2 * dim + i, dim, dvalues + key * dim + i,
+                          dim, depth, h > 0});
+        Engine::multiply({dscores, head.padded, head.q_rows + seeing.begin / 2 * dim + i, dim, dkeys + key * dim + i,
+                          dim, depth, h > 0});
       }
     }
-    store_transposed(head.dq_t, padded, static_cast<std::uint16_t*>(job.dq) + h * dim, job.out_stride, tokens, dim);
+    store_transposed(head.dq_t, head.padded, static_cast<std::uint16_t*>(job.dq) + h * dim, job.out_stride, job.queries,
+                     dim);
   }
   narrow_rows<Avx512Vector, BFloat16>(dkeys, dim, static_cast<std::uint16_t*>(job.dk), job.dk_stride, tokens, dim);
   narrow_rows<Avx512Vector, BFloat16>(dvalues, dim, static_cast<std::uint16_t*>(job.dv), job.dk_stride, tokens, dim);
 }
+
+// AVX512's table with attention on panels wherever they fit.
+template <typename Engine>
+struct PanelTable {
+  static bool fits(const AttentionHead& job) { return job.storage == Storage::kBFloat16 && job.dim % kHeadStep == 0; }
+  static void attend(const AttentionHead& job) {
+    fits(job) ? panel_attention_forward<Engine>(job) : Table<Avx512Vector>::attend(job);
+  }
+  static void attend_backward(const AttentionHead& job) {
+    fits(job) ? panel_attention_backward<Engine>(job) : Table<Avx512Vector>::attend_backward(job);
+  }
+  static constexpr CpuKernels make(CpuIsa isa, const char* name) {
+    CpuKernels table = Table<Avx512Vector>::make(isa, name);
+    table.attention_forward = attend;
+    table.attention_backward = attend_backward;
+    return table;
+  }
+};
 
 }  // namespace
 }  // namespace striate
