@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -72,19 +73,9 @@ TEST(TrainPass, DropoutFollowsTheSampleWhateverItIsPackedWith) {
   EXPECT_TRUE(at::equal(together, gradients_of(tunable, samples(), ActivationPolicy::kRecomputeLayer)));
 }
 
-// Central differences of the loss along random directions, per group of parameters.
-TEST(TrainPass, GradientsAreTheSlopeOfTheLoss) {
-  const auto model = tiny_model();
-  TuneOptions options = region({0, 1, 2});
-  options.lora.dropout = 0.2;
-  options.tune_vision_tower = true;
-  Tunable tunable(*model, options);
+// Central differences of the loss along each parameter's own gradient.
+void expect_slopes(Tunable& tunable, const PackedBatch& packed) {
   scatter(tunable);
-  std::vector<Sample> batch = samples();
-  PackedBatch packed = pack(batch);
-  packed.image_features.reset();
-  at::Generator generator = at::detail::createCPUGenerator(5);
-  packed.pixels = at::empty({3, 3, 28, 28}).normal_(0.0, 1.0, generator);
   TrainPass pass(tunable, ActivationPolicy::kKeep);
   const auto loss = [&] {
     tunable.parameters().zero_gradients();
@@ -107,6 +98,56 @@ TEST(TrainPass, GradientsAreTheSlopeOfTheLoss) {
     const double below = loss();
     parameter->value.copy_(start);
     EXPECT_NEAR((above - below) / (2 * kStep), slope, 0.02 * std::abs(slope) + 5e-3) << parameter->name;
+  }
+}
+
+TEST(TrainPass, GradientsAreTheSlopeOfTheLoss) {
+  const auto model = tiny_model();
+  TuneOptions options = region({0, 1, 2});
+  options.lora.dropout = 0.2;
+  options.tune_vision_tower = true;
+  Tunable tunable(*model, options);
+  PackedBatch packed = pack(samples());
+  packed.image_features.reset();
+  at::Generator generator = at::detail::createCPUGenerator(5);
+  packed.pixels = at::empty({3, 3, 28, 28}).normal_(0.0, 1.0, generator);
+  expect_slopes(tunable, packed);
+}
+
+// The first layer answers for pictures alone, the last one asks for targets alone: whatever else is trained there.
+TEST(TrainPass, GradientsAreTheSlopeOfTheLossAtBothEndsOfTheDecoder) {
+  for (const DecoderKind kind : {DecoderKind::kLlama, DecoderKind::kPhi3}) {
+    for (const std::int64_t layers : {1, 2}) {
+      for (const TuneKind tune : {TuneKind::kLora, TuneKind::kFull}) {
+        SCOPED_TRACE(testing::Message() << layers << " layers, " << (kind == DecoderKind::kPhi3 ? "Phi-3" : "Llama")
+                                        << (tune == TuneKind::kFull ? ", full" : ", LoRA"));
+        const auto model = tiny_model({.kind = kind, .layers = layers});
+        TuneOptions options = region(layers == 1 ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{0, 1});
+        options.kind = tune;
+        options.lora.dropout = 0.2;
+        Tunable tunable(*model, options);
+        expect_slopes(tunable, pack(samples()));
+      }
+    }
+  }
+}
+
+// Nothing below the decoder is read where a stream has no picture, and its projector is left as it is.
+TEST(TrainPass, TextAloneLeavesTheProjectorWithoutAGradient) {
+  std::vector<Sample> text = samples();
+  for (Sample& sample : text) {
+    sample.images.clear();
+    const auto slot = std::find(sample.input_ids.begin(), sample.input_ids.end(), kImageToken);
+    sample.labels.erase(sample.labels.begin() + (slot - sample.input_ids.begin()));
+    sample.input_ids.erase(slot);
+  }
+  const auto model = tiny_model();
+  Tunable tunable(*model, region({0, 2}));
+  scatter(tunable);
+  gradients_of(tunable, text, ActivationPolicy::kKeep);
+  for (const auto& parameter : tunable.parameters().all()) {
+    EXPECT_EQ(parameter->gradient.norm().item<double>() > 0.0, !parameter->name.starts_with("projector."))
+        << parameter->name;
   }
 }
 

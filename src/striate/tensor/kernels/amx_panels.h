@@ -1,7 +1,7 @@
 // Products of panels on AMX tiles. Included by amx_kernels.cpp alone.
 //
-// A tile holds 16 rows of 64 bytes. tdpbf16ps adds a [16, 32] bf16 tile times a [32, 16] one, whose rows lie in pairs, to
-// a [16, 16] fp32 tile: a panel is two by two tiles.
+// A tile holds 16 rows of 64 bytes. tdpbf16ps adds a [16, 32] bf16 tile times a [32, 16] one, whose rows lie in pairs,
+// to a [16, 16] fp32 tile: a panel is two by two tiles.
 #pragma once
 
 #include <immintrin.h>
