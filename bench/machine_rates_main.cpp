@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/entry.h"
 #include "bench/line_server.h"
 #include "bench/machine_rates.h"
 #include "striate/base/error.h"
@@ -114,10 +115,5 @@ int run(int argc, char** argv) {
 }  // namespace striate::bench
 
 int main(int argc, char** argv) {
-  try {
-    return striate::bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    return 1;
-  }
+  return striate::bench::run_guarded(striate::bench::run, argc, argv);
 }

@@ -1,8 +1,9 @@
-"""A benchmark's worker as its driver sees it: bench/line_server.h is the other end."""
+"""A benchmark's worker as its driver sees it, and what a worker in Python does (one in C++: bench/line_server.h)."""
 
 import json
 import os
 import subprocess
+import sys
 
 
 class Worker:
@@ -34,3 +35,14 @@ class Worker:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def serve(greeting, answer):
+    """Announces a worker with `greeting`, then answers the driver's commands until there are no more."""
+    print(json.dumps(greeting), flush=True)
+    for line in sys.stdin:
+        try:
+            reply = answer(json.loads(line))
+        except Exception as error:  # the driver shows it and ends
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), flush=True)

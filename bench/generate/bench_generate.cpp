@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/entry.h"
 #include "bench/line_server.h"
 #include "striate/base/error.h"
 #include "striate/base/files.h"
@@ -182,12 +183,5 @@ int run(int argc, char** argv) {
 }  // namespace striate::bench
 
 int main(int argc, char** argv) {
-  try {
-    return striate::bench::run(argc, argv);
-  } catch (const striate::Error& error) {
-    std::cerr << "error: " << error.what() << "\nhint: " << error.hint() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-  }
-  return 1;
+  return striate::bench::run_guarded(striate::bench::run, argc, argv);
 }

@@ -6,12 +6,16 @@ autograd, logits of the last position only, and a bare loop in place of generate
 
 import argparse
 import array
-import json
+import pathlib
 import sys
 import time
 
 import torch
 import transformers
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from worker import serve  # noqa: E402
 
 IMAGE = -200  # stands for the picture in a prompt
 
@@ -97,14 +101,8 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     peer = Peer(args.model, args.precision, args.pixels)
-    print(json.dumps(peer.greeting()), flush=True)
     with torch.inference_mode():
-        for line in sys.stdin:
-            try:
-                reply = peer.answer(json.loads(line))
-            except Exception as error:  # the driver shows it and ends
-                reply = {"error": f"{type(error).__name__}: {error}"}
-            print(json.dumps(reply), flush=True)
+        serve(peer.greeting(), peer.answer)
 
 
 if __name__ == "__main__":

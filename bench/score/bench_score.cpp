@@ -16,9 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/entry.h"
 #include "bench/train_step/stopwatch.h"
-#include "striate/base/error.h"
-#include "striate/base/memory.h"
 #include "striate/base/random.h"
 #include "striate/model/load.h"
 #include "striate/region/layer_scores.h"
@@ -134,13 +133,5 @@ int run(int argc, char** argv) {
 }  // namespace striate::bench
 
 int main(int argc, char** argv) {
-  striate::keep_freed_memory();  // as the program does
-  try {
-    return striate::bench::run(argc, argv);
-  } catch (const striate::Error& error) {
-    std::cerr << "error: " << error.what() << "\nhint: " << error.hint() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-  }
-  return 1;
+  return striate::bench::run_guarded(striate::bench::run, argc, argv);
 }

@@ -20,11 +20,11 @@
 #include <utility>
 #include <vector>
 
+#include "bench/entry.h"
 #include "bench/line_server.h"
 #include "bench/train_step/product_floor.h"
 #include "bench/train_step/train_work.h"
 #include "striate/base/error.h"
-#include "striate/base/memory.h"
 #include "striate/tensor/weight_file.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/train_pass.h"
@@ -207,13 +207,5 @@ int run(int argc, char** argv) {
 }  // namespace striate::bench
 
 int main(int argc, char** argv) {
-  striate::keep_freed_memory();  // as the program does
-  try {
-    return striate::bench::run(argc, argv);
-  } catch (const striate::Error& error) {
-    std::cerr << "error: " << error.what() << "\nhint: " << error.hint() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-  }
-  return 1;
+  return striate::bench::run_guarded(striate::bench::run, argc, argv);
 }

@@ -12,6 +12,7 @@ import argparse
 import array
 import contextlib
 import json
+import pathlib
 import sys
 import time
 import types
@@ -20,6 +21,10 @@ import warnings
 import peft
 import torch
 import transformers
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from worker import serve  # noqa: E402
 
 IGNORED = -100
 
@@ -182,13 +187,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     peer = Peer(args)
-    print(json.dumps(peer.greeting()), flush=True)
-    for line in sys.stdin:
-        try:
-            reply = peer.answer(json.loads(line))
-        except Exception as error:  # the driver shows it and ends
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
+    serve(peer.greeting(), peer.answer)
 
 
 if __name__ == "__main__":

@@ -8,44 +8,22 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
-#include "striate/model/init_model.h"
 #include "tests/support/paths.h"
+#include "tests/support/small_checkpoint.h"
 
 namespace striate {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Shape {
-  std::string arch;
-  Layout layout;
-};
-
 // Small models of every family, written as published ones are.
-class Outcome : public testing::TestWithParam<Shape> {
+class Outcome : public testing::TestWithParam<test::SmallCheckpoint> {
  protected:
   Outcome() {
-    InitRequest request;
-    request.arch = GetParam().arch;
-    request.layout = GetParam().layout;
-    request.dtype = at::kFloat;
-    request.seed = 5;
-    request.out = home_.path() / "base";
-    ShapeChanges& c = request.changes;
-    c.layers = 4;
-    c.hidden = 32;
-    c.heads = 4;
-    c.kv_heads = 4;
-    c.head_dim = 8;
-    c.mlp = 48;
-    c.vocab = 128;
-    c.vision_layers = 2;
-    c.vision_hidden = 16;
-    c.vision_heads = 2;
-    c.vision_mlp = 24;
-    c.image_size = 28;
-    init_model(request);
-    paths_.model = request.out;
+    test::SmallCheckpoint shape = GetParam();
+    shape.layers = 4;
+    paths_.model = home_.path() / "base";
+    test::make_checkpoint(*paths_.model, shape);
     base_ = open_checkpoint(paths_);
     model_ = load_model(*base_, Placement{at::kCPU, Compute::kFloat32});
   }
@@ -164,10 +142,7 @@ TEST_P(Outcome, TensorsTakeTheTypeThatIsAskedFor) {
   EXPECT_NE(config.dump().find("bfloat16"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Outcome,
-                         testing::Values(Shape{"llava-1.5-7b", Layout::kHf}, Shape{"llava-1.5-7b", Layout::kOriginal},
-                                         Shape{"bunny-llama3-8b", Layout::kOriginal},
-                                         Shape{"bunny-phi3-mini", Layout::kOriginal}));
+INSTANTIATE_TEST_SUITE_P(Families, Outcome, testing::ValuesIn(test::every_family()));
 
 }  // namespace
 }  // namespace striate

@@ -11,7 +11,7 @@
 #include "striate/base/error.h"
 #include "striate/text/conversation.h"
 #include "striate/train/train_pass.h"
-#include "tests/support/tiny_model.h"
+#include "tests/train/gradient_checks.h"
 
 namespace striate::test {
 namespace {
@@ -22,10 +22,6 @@ using testing::HasSubstr;
 at::Tensor random_rows(std::int64_t rows, std::int64_t width, std::uint64_t seed, double deviation = 1.0) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   return at::empty({rows, width}).normal_(0.0, deviation, generator);
-}
-
-double relative_difference(const at::Tensor& got, const at::Tensor& want) {
-  return ((got - want).norm() / want.norm()).item<double>();
 }
 
 // More rows than are worked on at once.
@@ -65,25 +61,9 @@ TEST(SoftenedDivergence, IsAutogradsValueAndGradient) {
   }
 }
 
-std::vector<Sample> samples() {
-  return {tiny_sample(0, 9), tiny_sample(1, 14), tiny_sample(2, 6)};
-}
-
-TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind = TuneKind::kLora) {
-  TuneOptions options;
-  options.layers = std::move(layers);
-  options.kind = kind;
-  options.lora.rank = 4;
-  options.lora.alpha = 8;
+TuneOptions without_dropout(TuneOptions options) {
   options.lora.dropout = 0.0;
   return options;
-}
-
-void scatter(Tunable& tunable) {
-  at::Generator generator = at::detail::createCPUGenerator(3);
-  at::Tensor values = tunable.parameters().values();
-  values.add_(at::empty_like(values).normal_(0.0, 0.05, generator));
-  tunable.parameters().refresh();
 }
 
 DistillationOptions both_terms() {
@@ -96,7 +76,7 @@ struct Pair {
                 DecoderKind kind = DecoderKind::kLlama, Compute compute = Compute::kFloat32)
       : teacher(tiny_model({.kind = kind, .layers = 5}, compute)),
         student(teacher->without_layers({1, 4})),
-        tunable(student, tune),
+        tunable(student, without_dropout(tune)),
         distillation(*teacher, student.config(), options) {
     scatter(tunable);
   }
@@ -159,34 +139,16 @@ TEST(Distillation, TermsAreThoseOfPlainOperators) {
   EXPECT_NEAR(got.nll.sum().item<double>(), want.ce, 1e-5 * want.ce);
 }
 
-// Central differences of the whole loss along each parameter's gradient.
 TEST(Distillation, GradientsAreTheSlopeOfTheLoss) {
   for (const TuneKind kind : {TuneKind::kLora, TuneKind::kFull}) {
     Pair pair(region({0, 2}, kind));
     const LossScale scale{1.0, 0.2};
     const DistillationOptions& o = pair.distillation.options();
-    const auto loss = [&] {
-      pair.tunable.parameters().zero_gradients();
-      pair.tunable.parameters().refresh();
+    expect_gradients_are_slopes(pair.tunable, [&] {
       const PassResult result = pair.run(samples(), ActivationPolicy::kKeep, scale);
       return result.nll.to(at::kDouble).sum().item<double>() + o.hidden_weight * result.hidden +
              o.kl_weight * result.kl;
-    };
-    for (const auto& parameter : pair.tunable.parameters().all()) {
-      loss();
-      const at::Tensor gradient = parameter->gradient.clone();
-      EXPECT_GT(gradient.norm().item<double>(), 1e-4) << parameter->name;
-      const at::Tensor start = parameter->value.clone();
-      const at::Tensor direction = gradient / gradient.norm();
-      const double slope = (gradient.to(at::kDouble) * direction.to(at::kDouble)).sum().item<double>();
-      constexpr double kStep = 2e-3;
-      parameter->value.copy_(start + direction * kStep);
-      const double above = loss();
-      parameter->value.copy_(start - direction * kStep);
-      const double below = loss();
-      parameter->value.copy_(start);
-      EXPECT_NEAR((above - below) / (2 * kStep), slope, 0.02 * std::abs(slope) + 5e-3) << parameter->name;
-    }
+    });
   }
 }
 
@@ -241,7 +203,7 @@ TEST(Distillation, PackingDoesNotChangeTheTerms) {
 TEST(Distillation, AStudentThatIsTheTeacherHasNothingToLearn) {
   const auto teacher = tiny_model();
   const auto student = tiny_model();
-  Tunable tunable(*student, region({0, 1, 2}));
+  Tunable tunable(*student, without_dropout(region({0, 1, 2})));
   const Distillation distillation(*teacher, student->config(),
                                   {.hidden_weight = 1, .kl_weight = 1, .original = {0, 1, 2}, .layers = {}});
   const PassResult result =

@@ -9,40 +9,16 @@
 
 #include "striate/base/error.h"
 #include "striate/text/conversation.h"
-#include "tests/support/tiny_model.h"
+#include "tests/train/gradient_checks.h"
 
 namespace striate::test {
 namespace {
-
-std::vector<Sample> samples() {
-  return {tiny_sample(0, 9), tiny_sample(1, 14), tiny_sample(2, 6)};
-}
-
-TuneOptions region(std::vector<std::int64_t> layers) {
-  TuneOptions options;
-  options.layers = std::move(layers);
-  options.lora.rank = 4;
-  options.lora.alpha = 8;
-  return options;
-}
-
-// B starts at zero, where A has no gradient: move everything off its start.
-void scatter(Tunable& tunable) {
-  at::Generator generator = at::detail::createCPUGenerator(3);
-  at::Tensor values = tunable.parameters().values();
-  values.add_(at::empty_like(values).normal_(0.0, 0.05, generator));
-  tunable.parameters().refresh();
-}
 
 at::Tensor gradients_of(Tunable& tunable, const std::vector<Sample>& batch, ActivationPolicy policy,
                         std::int64_t step = 7) {
   tunable.parameters().zero_gradients();
   TrainPass(tunable, policy).run(pack(batch), 0.1, step);
   return tunable.parameters().gradients().clone();
-}
-
-double relative_difference(const at::Tensor& got, const at::Tensor& want) {
-  return ((got - want).norm() / want.norm()).item<double>();
 }
 
 TEST(TrainPass, PoliciesGiveTheSameGradientsBitForBit) {
@@ -73,32 +49,12 @@ TEST(TrainPass, DropoutFollowsTheSampleWhateverItIsPackedWith) {
   EXPECT_TRUE(at::equal(together, gradients_of(tunable, samples(), ActivationPolicy::kRecomputeLayer)));
 }
 
-// Central differences of the loss along each parameter's own gradient.
+// The slope of a pass's loss, everything off its start.
 void expect_slopes(Tunable& tunable, const PackedBatch& packed) {
   scatter(tunable);
   TrainPass pass(tunable, ActivationPolicy::kKeep);
-  const auto loss = [&] {
-    tunable.parameters().zero_gradients();
-    tunable.parameters().refresh();
-    return pass.run(packed, 1.0, 0).nll.to(at::kDouble).sum().item<double>();
-  };
-  for (const auto& parameter : tunable.parameters().all()) {
-    loss();
-    const at::Tensor gradient = parameter->gradient.clone();
-    // A constant added to every key changes no attention; anything else must have been given a gradient.
-    const bool is_key_bias = parameter->name.find("k_proj.bias") != std::string::npos;
-    EXPECT_TRUE(is_key_bias || gradient.norm().item<double>() > 1e-4) << parameter->name;
-    const at::Tensor start = parameter->value.clone();
-    const at::Tensor direction = gradient / gradient.norm().clamp_min(1e-12);
-    const double slope = (gradient.to(at::kDouble) * direction.to(at::kDouble)).sum().item<double>();
-    constexpr double kStep = 2e-3;
-    parameter->value.copy_(start + direction * kStep);
-    const double above = loss();
-    parameter->value.copy_(start - direction * kStep);
-    const double below = loss();
-    parameter->value.copy_(start);
-    EXPECT_NEAR((above - below) / (2 * kStep), slope, 0.02 * std::abs(slope) + 5e-3) << parameter->name;
-  }
+  expect_gradients_are_slopes(tunable,
+                              [&] { return pass.run(packed, 1.0, 0).nll.to(at::kDouble).sum().item<double>(); });
 }
 
 TEST(TrainPass, GradientsAreTheSlopeOfTheLoss) {
