@@ -69,12 +69,13 @@ DecoderLayer::Heads DecoderLayer::split_heads(const std::vector<at::Tensor>& pro
   const auto part = [&](std::size_t i, std::int64_t begin, std::int64_t width) {
     return joined ? projected[0].slice(1, begin, begin + width) : projected[i];
   };
-  at::Tensor q = heads(part(0, 0, q_width), config_.heads);
-  if (joined && choice != nullptr) q = q.index_select(0, choice->rows);
+  Heads result{heads(part(0, 0, q_width), config_.heads), heads(part(1, q_width, kv_width), config_.kv_heads),
+               heads(part(2, q_width + kv_width, kv_width), config_.kv_heads)};
+  if (joined && choice != nullptr) result.q = result.q.index_select(0, choice->rows);
   const RotaryAngles& q_angles = choice == nullptr ? angles : choice->angles;
-  return {rotate_heads(q, q_angles.cos, q_angles.sin),
-          rotate_heads(heads(part(1, q_width, kv_width), config_.kv_heads), angles.cos, angles.sin),
-          heads(part(2, q_width + kv_width, kv_width), config_.kv_heads)};
+  rotate_heads(result.q, q_angles.cos, q_angles.sin);
+  rotate_heads(result.k, angles.cos, angles.sin);
+  return result;
 }
 
 at::Tensor DecoderLayer::attention_block(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const {

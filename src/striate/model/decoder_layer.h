@@ -61,6 +61,7 @@ struct LayerTape {
   StreamAttentionResult attention;  // out [N, heads, head_dim]
   at::Tensor middle;                // the stream after attention, [N, hidden]
   at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]
+  at::Tensor gate_up;               // both side by side, where one linear made them
   std::vector<LinearTape> linears;  // as DecoderLayer::linears()
   // Where it is set, all but `x`, `k` and `v` hold these rows only, and so do the layer's output and its gradient.
   const RowChoice* choice = nullptr;
@@ -122,7 +123,7 @@ class DecoderLayer {
 
   at::Tensor attention_block(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
   at::Tensor mlp_block(const at::Tensor& x) const;
-  // Of every token's q, k and v, or of q at the rows of `choice`.
+  // Of every token's q, k and v, or of q at the rows of `choice`; rotated where they lie.
   Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles,
                     const RowChoice* choice = nullptr) const;
 
@@ -135,7 +136,7 @@ class DecoderLayer {
   at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
                                 const InputGradient& wanted) const;
-  // The gradients of what the projections put out, from those of the rotated heads.
+  // The gradients of what the projections put out, from those of the rotated heads, which are turned back in place.
   std::vector<at::Tensor> unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,
                                     const StreamContext& context) const;
   at::Tensor projections_backward(const std::vector<at::Tensor>& gradients, const LayerTape& tape,

@@ -67,9 +67,9 @@ at::Tensor DecoderLayer::linear_backward(std::size_t slot, const at::Tensor& dy,
 // Gate and up go to the tape; what down reads is returned.
 at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const {
   if (fused()) {
-    const at::Tensor both = run_linear(gate_slot(), normed, tape, dropout);
-    tape.gate = both.slice(1, 0, config_.mlp_size);
-    tape.up = both.slice(1, config_.mlp_size);
+    tape.gate_up = run_linear(gate_slot(), normed, tape, dropout);
+    tape.gate = tape.gate_up.slice(1, 0, config_.mlp_size);
+    tape.up = tape.gate_up.slice(1, config_.mlp_size);
   } else {
     tape.gate = run_linear(gate_slot(), normed, tape, dropout);
     tape.up = run_linear(gate_slot() + 1, normed, tape, dropout);
@@ -139,16 +139,15 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Drop
     normed = rms_norm(tape.middle, post_attention_norm_.value(), config_.rms_eps);
   }
   const at::Tensor dinner = linear_backward(down_slot(), dy, inner, tape, dropout);
-  const GateGradients gates = silu_multiply_gradients(tape.gate, tape.up, dinner, fused());
-  tape.gate.reset();
-  tape.up.reset();
+  silu_multiply_backward(tape.gate, tape.up, dinner);  // which are their gradients from here on
   at::Tensor dnormed;
   if (fused()) {
-    dnormed = linear_backward(gate_slot(), gates.both, normed, tape, dropout);
+    dnormed = linear_backward(gate_slot(), tape.gate_up, normed, tape, dropout);
   } else {
-    dnormed = linear_backward(gate_slot(), gates.gate, normed, tape, dropout);
-    dnormed = linear_backward(gate_slot() + 1, gates.up, normed, tape, dropout, {}, dnormed);
+    dnormed = linear_backward(gate_slot(), tape.gate, normed, tape, dropout);
+    dnormed = linear_backward(gate_slot() + 1, tape.up, normed, tape, dropout, {}, dnormed);
   }
+  for (at::Tensor* used : {&tape.gate, &tape.up, &tape.gate_up}) used->reset();
   add_norm_weight_gradient(post_attention_norm_, dnormed, tape.middle, config_.rms_eps);
   add_rms_norm_gradient(dy, dnormed, tape.middle, post_attention_norm_.value(), config_.rms_eps);
   tape.middle.reset();
@@ -158,11 +157,10 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Drop
 std::vector<at::Tensor> DecoderLayer::unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,
                                                 const StreamContext& context) const {
   // Rotating back: the same angles the other way.
-  const RotaryAngles& angles = context.angles;
   const RotaryAngles& q_angles = chosen_angles(tape, context);
-  std::vector<at::Tensor> gradients = {rotate_heads(heads.dq, q_angles.cos, q_angles.sin.neg()).flatten(1),
-                                       rotate_heads(heads.dk, angles.cos, angles.sin.neg()).flatten(1),
-                                       heads.dv.flatten(1)};
+  rotate_heads(heads.dq, q_angles.cos, q_angles.sin.neg());
+  rotate_heads(heads.dk, context.angles.cos, context.angles.sin.neg());
+  std::vector<at::Tensor> gradients = {heads.dq.flatten(1), heads.dk.flatten(1), heads.dv.flatten(1)};
   if (!fused()) return gradients;
   gradients[0] = spread_rows(gradients[0], tape, tape.x.size(0));
   return {at::cat(gradients, 1)};
@@ -192,8 +190,10 @@ at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, cons
   const at::Tensor dmixed =
       linear_backward(output_slot(), dy, tape.attention.out.flatten(1), tape, chosen_dropout(tape, context));
   dy = spread_rows(dy, tape, tape.x.size(0));
-  StreamAttentionGradients heads = stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v,
-                                                              tape.attention, context.shape, chosen_queries(tape));
+  const std::vector<at::Tensor> gradients =
+      unrotated(stream_attention_gradients(dmixed.view(tape.q.sizes()), tape.q, tape.k, tape.v, tape.attention,
+                                           context.shape, chosen_queries(tape)),
+                tape, context);
   for (at::Tensor* used : {&tape.q, &tape.k, &tape.v, &tape.attention.out, &tape.attention.log_sums}) used->reset();
   const bool norm_trains = input_norm_.parameter() != nullptr;
   InputGradient input = wanted;
@@ -201,8 +201,6 @@ at::Tensor DecoderLayer::attention_backward(at::Tensor dy, LayerTape& tape, cons
   const bool all_first = norm_trains || tape.choice != nullptr;
   if (all_first) input.rows.reset();
   input.wanted = wanted.wanted || norm_trains;
-  const std::vector<at::Tensor> gradients = unrotated(heads, tape, context);
-  heads = {};
   at::Tensor dnormed = projections_backward(gradients, tape, context, input);
   if (norm_trains) add_norm_weight_gradient(input_norm_, dnormed, tape.x, config_.rms_eps);
   if (!wanted.wanted) return {};

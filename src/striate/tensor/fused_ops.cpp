@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "striate/base/error.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/parallel.h"
 #include "striate/tensor/row_loops.h"
@@ -58,7 +59,7 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
   return y;
 }
 
-at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   if (!has_cpu_loop(x)) {
     const std::int64_t half = x.size(2) / 2;
     const at::Tensor wide = x.to(at::kFloat);
@@ -66,24 +67,22 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
     const at::Tensor b = wide.slice(2, half);
     const at::Tensor c = cos.unsqueeze(1);
     const at::Tensor s = sin.unsqueeze(1);
-    return at::cat({a * c - b * s, b * c + a * s}, 2).to(x.scalar_type());
+    x.copy_(at::cat({a * c - b * s, b * c + a * s}, 2));
+    return;
   }
-  const at::Tensor rows = dense_rows(x);
+  if (x.stride(2) != 1) throw internal_error("heads whose elements do not lie side by side");
   const at::Tensor cosine = cos.contiguous();
   const at::Tensor sine = sin.contiguous();
-  at::Tensor y = at::empty(x.sizes(), x.options());
   RotateRows job{};
-  job.x = rows.const_data_ptr();
+  job.x = x.mutable_data_ptr();
   job.cos = cosine.const_data_ptr<float>();
   job.sin = sine.const_data_ptr<float>();
-  job.y = y.data_ptr();
   job.storage = storage_of(x);
   job.heads = x.size(1);
   job.half = x.size(2) / 2;
-  job.token_stride = rows.stride(0);
-  job.head_stride = rows.stride(1);
+  job.token_stride = x.stride(0);
+  job.head_stride = x.stride(1);
   parallel_rows(job, x.size(0), x.size(1) * x.size(2), cpu_kernels().rotate);
-  return y;
 }
 
 at::Tensor quick_gelu(const at::Tensor& x) {

@@ -17,9 +17,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 // gate, up [tokens, mlp] (rows may be strided) -> silu(gate) * up, [tokens, mlp] contiguous.
 at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up);
 
-// x [tokens, heads, head_dim] (rows may be strided), cos and sin [tokens, head_dim / 2] fp32 -> x rotated, contiguous:
-// pairs (i, i + head_dim / 2), Hugging Face's rotate_half convention.
-at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+// Rotates x [tokens, heads, head_dim] (rows may be strided) in place by cos and sin [tokens, head_dim / 2] fp32: pairs
+// (i, i + head_dim / 2), Hugging Face's rotate_half convention.
+void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
 // x * sigmoid(1.702 x), CLIP's activation.
 at::Tensor quick_gelu(const at::Tensor& x);

@@ -112,42 +112,27 @@ at::Tensor rms_norm_weight_gradient(const at::Tensor& dy, const at::Tensor& x, d
   return (wide * inverse_norm(wide, eps) * dy.to(at::kFloat)).sum(0);
 }
 
-GateGradients silu_multiply_gradients(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy,
-                                      bool side_by_side) {
-  const std::int64_t width = gate.size(1);
-  GateGradients result;
-  if (side_by_side) {
-    result.both = at::empty({gate.size(0), 2 * width}, gate.options());
-    result.gate = result.both.slice(1, 0, width);
-    result.up = result.both.slice(1, width);
-  } else {
-    result.gate = at::empty(gate.sizes(), gate.options());
-    result.up = at::empty(gate.sizes(), gate.options());
-  }
+void silu_multiply_backward(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy) {
   if (!has_cpu_loop(gate)) {
     const at::Tensor g = gate.to(at::kFloat);
     const at::Tensor d = dy.to(at::kFloat);
     const at::Tensor sigmoid = at::sigmoid(g);
-    result.gate.copy_(d * up.to(at::kFloat) * sigmoid * (g * (1.0 - sigmoid) + 1.0));
-    result.up.copy_(d * g * sigmoid);
-    return result;
+    gate.copy_(d * up.to(at::kFloat) * sigmoid * (g * (1.0 - sigmoid) + 1.0));
+    up.copy_(d * g * sigmoid);
+    return;
   }
   if (gate.stride(1) != 1 || up.stride(1) != 1 || gate.stride(0) != up.stride(0)) {
     throw internal_error("gate and up lie differently in memory");
   }
   const at::Tensor out = dy.contiguous();
   GateBackwardRows job{};
-  job.gate = gate.const_data_ptr();
-  job.up = up.const_data_ptr();
+  job.gate = gate.mutable_data_ptr();
+  job.up = up.mutable_data_ptr();
   job.dy = out.const_data_ptr();
-  job.dgate = result.gate.mutable_data_ptr();
-  job.dup = result.up.mutable_data_ptr();
   job.storage = storage_of(gate);
-  job.columns = width;
-  job.in_stride = gate.stride(0);
-  job.out_stride = result.gate.stride(0);
-  parallel_rows(job, gate.size(0), width, cpu_kernels().gate_backward);
-  return result;
+  job.columns = gate.size(1);
+  job.stride = gate.stride(0);
+  parallel_rows(job, gate.size(0), job.columns, cpu_kernels().gate_backward);
 }
 
 at::Tensor cross_entropy_in_place(const at::Tensor& logits, const at::Tensor& targets, double scale) {

@@ -26,16 +26,9 @@ void add_rms_norm_gradient(const at::Tensor& dx, const at::Tensor& dy, const at:
 // The gradient of a norm's weight, [hidden] fp32.
 at::Tensor rms_norm_weight_gradient(const at::Tensor& dy, const at::Tensor& x, double eps);
 
-struct GateGradients {
-  at::Tensor both;  // [tokens, 2 * mlp]: the gradients of gate and of up, side by side
-  at::Tensor gate;  // [tokens, mlp] each: views of `both`, or dense with `both` undefined
-  at::Tensor up;
-};
-
-// Gradients of silu_multiply: gate, up views of [tokens, mlp] with one row stride; dy [tokens, mlp]. `side_by_side`
-// says whether one linear made gate and up.
-GateGradients silu_multiply_gradients(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy,
-                                      bool side_by_side);
+// gate and up, [tokens, mlp] (rows may be strided alike), become the gradients of silu_multiply by them, given that of
+// its result, dy [tokens, mlp].
+void silu_multiply_backward(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy);
 
 // logits [K, vocab], overwritten with scale * (softmax - onehot); with scale 0 they are left as they are.
 // targets [K] int64, on the logits' device. Returns the negative log-likelihoods, [K] fp32.

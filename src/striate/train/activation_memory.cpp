@@ -124,7 +124,6 @@ class PassLedger {
 
   // forward_to_inner(): fills the tape, returns what the last product reads.
   Block to_inner(std::int64_t layer, Tape& tape) {
-    const std::int64_t n = stream_.tokens;
     const std::int64_t r = rows(layer);
     std::int64_t lows = 0;
     for (std::size_t slot = 0; slot < linears_.size(); ++slot) {
@@ -135,10 +134,14 @@ class PassLedger {
     for (std::size_t slot = 0; slot < output_slot(); ++slot) {
       projected.push_back(forward(layer, slot, asking(layer, slot)));
     }
-    tape.q = held(r, q_width_);
-    tape.k = held(n, kv_width_);
-    // Values are the projection's own rows, and keep all of it where one product makes queries, keys and values.
+    // Queries and keys are turned where they lie; one product for all three keeps all of it as long as values are read.
     tape.v = std::move(projected.back());
+    if (!fused()) {
+      tape.q = std::move(projected[0]);
+      tape.k = std::move(projected[1]);
+    } else if (is_last(layer)) {
+      tape.q = held(r, q_width_);
+    }
     tape.out = held(r, q_width_);
     tape.log_sums = ledger_.hold(c_.heads * r * kFloat);
     attention_in_passing(/*backward=*/false);
@@ -198,13 +201,10 @@ class PassLedger {
     const Block inner = ledger_.hold(trains(layer, down_slot()) ? r * c_.mlp_size * e_ : 0);
     const Block normed = ledger_.hold(any_trains(layer, gate_slot(), down_slot()) ? r * c_.hidden_size * e_ : 0);
     const Block dinner = backward(layer, down_slot(), r, false);
-    const Block gates = held(r, 2 * c_.mlp_size);
     if (shape_.on_gpu) ledger_.touch(kComposedGate * r * c_.mlp_size * kFloat);
-    tape.gate.reset();
-    tape.up.reset();
     const Block dnormed = backward(layer, gate_slot(), r, false);
     if (!fused()) backward(layer, gate_slot() + 1, r, true);
-    tape.middle.reset();
+    for (Block* used : {&tape.gate, &tape.up, &tape.middle}) used->reset();
   }
 
   // The rows that a projection before the attention computes, as DecoderLayer::asks_alone().
@@ -218,21 +218,17 @@ class PassLedger {
     const std::int64_t r = rows(layer);
     const Block dmixed = backward(layer, output_slot(), r, false);
     if (is_last(layer)) dy = held(n, c_.hidden_size);
-    Block turned = held(r, q_width_);  // gradients of what was rotated
-    Block turned_keys = held(n, kv_width_);
-    const Block values = held(n, kv_width_);
-    attention_in_passing(/*backward=*/true);
-    for (Block* used : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums}) used->reset();
     Block queries = held(r, q_width_);
-    const Block keys = held(n, kv_width_);
+    Block keys_and_values = held(n, 2 * kv_width_);
+    attention_in_passing(/*backward=*/true);
     Block joined;
     if (fused()) {
       if (is_last(layer)) queries = held(n, q_width_);
       joined = held(n, q_width_ + 2 * kv_width_);
       queries.reset();
+      keys_and_values.reset();
     }
-    turned.reset();
-    turned_keys.reset();
+    for (Block* used : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums}) used->reset();
     const Block normed = ledger_.hold(any_trains(layer, 0, output_slot()) ? n * c_.hidden_size * e_ : 0);
     const bool norm_trains = state(layer, 0) == LinearState::kTrained;
     const bool all_first = norm_trains || is_last(layer);

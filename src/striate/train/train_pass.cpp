@@ -67,8 +67,7 @@ LayerTape reduced(LayerTape tape, ActivationPolicy policy) {
     return input;
   }
   if (policy == ActivationPolicy::kRecomputeMlp) {
-    tape.gate.reset();
-    tape.up.reset();
+    for (at::Tensor* again : {&tape.gate, &tape.up, &tape.gate_up}) again->reset();
   }
   return tape;
 }

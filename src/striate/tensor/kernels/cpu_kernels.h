@@ -43,11 +43,11 @@ struct GateRows {
   std::int64_t columns, gate_stride, up_stride, row_begin, row_end;
 };
 
+// In place.
 struct RotateRows {
-  const void* x;  // [tokens, heads, 2 * half]
+  void* x;  // [tokens, heads, 2 * half]
   const float* cos;
   const float* sin;
-  void* y;
   Storage storage;
   std::int64_t heads, half, token_stride, head_stride, row_begin, row_end;  // rows are tokens
 };
@@ -97,15 +97,13 @@ struct NormBackwardRows {
   float eps;
 };
 
-// Gradients of silu(gate) * up; dy is dense.
+// gate and up become the gradients of silu(gate) * up by them; dy is dense.
 struct GateBackwardRows {
-  const void* gate;
-  const void* up;
+  void* gate;
+  void* up;
   const void* dy;
-  void* dgate;
-  void* dup;
   Storage storage;
-  std::int64_t columns, in_stride, out_stride, row_begin, row_end;
+  std::int64_t columns, stride, row_begin, row_end;
 };
 
 // nll[r] = -log softmax(logits[r])[targets[r]]; then, unless scale is zero, the logits become

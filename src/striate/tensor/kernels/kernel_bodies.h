@@ -266,16 +266,15 @@ void rotate_rows(const RotateRows& job) {
     const float* cosine = job.cos + r * job.half;
     const float* sine = job.sin + r * job.half;
     for (std::int64_t h = 0; h < job.heads; ++h) {
-      const T* x = static_cast<const T*>(job.x) + r * job.token_stride + h * job.head_stride;
-      T* y = static_cast<T*>(job.y) + (r * job.heads + h) * 2 * job.half;
+      T* x = static_cast<T*>(job.x) + r * job.token_stride + h * job.head_stride;
       for_vectors<V>(job.half, [&](auto tag, std::int64_t i) {
         using W = decltype(tag);
         const W a = S::template load<W>(x + i);
         const W b = S::template load<W>(x + job.half + i);
         const W c = W::load(cosine + i);
         const W s = W::load(sine + i);
-        S::store(a * c - b * s, y + i);
-        S::store(b * c + a * s, y + job.half + i);
+        S::store(a * c - b * s, x + i);
+        S::store(b * c + a * s, x + job.half + i);
       });
     }
   }

@@ -76,11 +76,9 @@ template <typename V, typename S>
 void gate_backward_rows(const GateBackwardRows& job) {
   using T = typename S::Type;
   for (std::int64_t r = job.row_begin; r < job.row_end; ++r) {
-    const T* gate = static_cast<const T*>(job.gate) + r * job.in_stride;
-    const T* up = static_cast<const T*>(job.up) + r * job.in_stride;
+    T* gate = static_cast<T*>(job.gate) + r * job.stride;
+    T* up = static_cast<T*>(job.up) + r * job.stride;
     const T* dy = static_cast<const T*>(job.dy) + r * job.columns;
-    T* dgate = static_cast<T*>(job.dgate) + r * job.out_stride;
-    T* dup = static_cast<T*>(job.dup) + r * job.out_stride;
     for_vectors<V>(job.columns, [&](auto tag, std::int64_t i) {
       using W = decltype(tag);
       const W one = W::set(1.0F);
@@ -89,8 +87,8 @@ void gate_backward_rows(const GateBackwardRows& job) {
       const W d = S::template load<W>(dy + i);
       const W sigmoid = (one + (W::set(0.0F) - g).exp()).reciprocal();
       const W silu = g * sigmoid;
-      S::store(d * u * sigmoid * W::fma(g, one - sigmoid, one), dgate + i);
-      S::store(d * silu, dup + i);
+      S::store(d * u * sigmoid * W::fma(g, one - sigmoid, one), gate + i);
+      S::store(d * silu, up + i);
     });
   }
 }
