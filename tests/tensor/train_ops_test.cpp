@@ -78,6 +78,11 @@ TEST(TrainOps, GateGradientsAreThoseOfThePlainOperators) {
     silu_multiply_backward(alone_gate, alone_up, dy);
     expect_close(alone_gate, gate.grad(), c.tolerance, "gate");
     expect_close(alone_up, up.grad(), c.tolerance, "up");
+    // Other devices take the composed form; fp64 has no loop, so that it shows that form here.
+    const at::Tensor wide_gate = both.slice(1, 0, 37).to(at::kDouble), wide_up = both.slice(1, 37).to(at::kDouble);
+    silu_multiply_backward(wide_gate, wide_up, dy.to(at::kDouble));
+    expect_close(wide_gate, gate.grad(), 1e-5, "composed gate");
+    expect_close(wide_up, up.grad(), 1e-5, "composed up");
     silu_multiply_backward(both.slice(1, 0, 37), both.slice(1, 37), dy);  // side by side
     EXPECT_TRUE(at::equal(both, at::cat({alone_gate, alone_up}, 1)));
   }

@@ -117,8 +117,9 @@ void silu_multiply_backward(const at::Tensor& gate, const at::Tensor& up, const 
     const at::Tensor g = gate.to(at::kFloat);
     const at::Tensor d = dy.to(at::kFloat);
     const at::Tensor sigmoid = at::sigmoid(g);
+    const at::Tensor dup = d * g * sigmoid;  // before gate, which g may be, is overwritten
     gate.copy_(d * up.to(at::kFloat) * sigmoid * (g * (1.0 - sigmoid) + 1.0));
-    up.copy_(d * g * sigmoid);
+    up.copy_(dup);
     return;
   }
   if (gate.stride(1) != 1 || up.stride(1) != 1 || gate.stride(0) != up.stride(0)) {
