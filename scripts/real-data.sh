@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
 # The main job on real data, from a model of random weights: NLVR's pictures with short questions and BCCD's microscope
-# photographs (docs/real-data.md). Aligns, then tunes `uniform:25%` and `all` with the same seed and steps, ends the
-# first of them with kill -9 half-way and resumes it, asks the held-out questions, and has PEFT answer them too.
+# photographs (docs/real-data.md). A decoder reads, a vision tower sees, each without the other; then aligns, tunes
+# `uniform:25%` and `all` with the same seed and steps, ends the first of them with kill -9 half-way and resumes it, asks
+# the held-out questions, and has PEFT answer them too.
 #
-#   scripts/real-data.sh DATA OUT      DATA: nlvr_qa_train.json, nlvr_tf_train.json, bccd_train.json, ..._val.json and
+#   scripts/real-data.sh DATA OUT      DATA: nlvr_qa_train.json, bccd_train.json, their ..._val.json and
 #                                      the folders nlvr and bccd; OUT: a new folder
 #
 #   STRIATE_BUILD=DIR         programs are here in place of build/release
 #   STRIATE_TOKENIZER=FILE    default: DATA/../tokenizers/llama2/tokenizer.model
-#   STRIATE_PEER_PYTHON=FILE  a Python with transformers and PEFT (default .deps/bench-peers)
-#   STEPS=1000                optimiser steps of each tuning
+#   STRIATE_PEER_PYTHON=FILE  a Python with transformers and PEFT (default .deps/peers, `make test-peers`)
+#   STEPS=500                 optimiser steps of each tuning
 . "$(dirname "$0")/lib.sh"
 [ $# = 2 ] || fail "two folders are needed" "scripts/real-data.sh DATA OUT"
 data=$(realpath "$1")
 out=$(realpath -m "$2")
 build=${STRIATE_BUILD:-$root/build/release}
 tokenizer=${STRIATE_TOKENIZER:-$data/../tokenizers/llama2/tokenizer.model}
-python=${STRIATE_PEER_PYTHON:-$deps/bench-peers/bin/python}
-steps=${STEPS:-1000}
+python=${STRIATE_PEER_PYTHON:-$deps/peers/bin/python}
+steps=${STEPS:-500}
 striate=$build/apps/striate/striate
 probe=$build/tests/peers/answers_probe
 for file in "$striate" "$probe"; do [ -x "$file" ] || fail "$file is missing" "run 'make build'"; done
@@ -29,28 +30,43 @@ step() { say "== $*" >&2; }
 
 # Prints the command, then runs it with its output in LOG, and says how long it took and the most memory.
 timed() {
-  say "\$ $(basename "$2") ${*:3}" | sed "s|$data|DATA|g; s|$out/||g"
+  say "\$ $(basename "$2") ${*:3}" | sed "s|$data|DATA|g; s|$out/||g; s|$root/||g"
   python3 "$root/scripts/real_data.py" timed "$@"
 }
 
-step "The data: questions without their pictures, captions, and both kinds of pictures together"
+step "The data: both kinds of pictures together; drawings in NLVR's manner, and such scenes as text"
 python3 "$root/scripts/real_data.py" prepare "$data" .
+python3 "$root/scripts/drawn_scenes.py" texts 24000 .
+python3 "$root/scripts/drawn_scenes.py" pictures 20000 .
 
-step "A model of random weights; its text side learns the questions"
-timed init.log "$striate" init --arch llava-1.5-7b --layers 8 --hidden 128 --heads 4 --kv-heads 4 --mlp 352 \
-  --vision-layers 2 --vision-hidden 512 --vision-heads 8 --vision-mlp 512 --image-size 224 --patch-size 28 \
-  --tokenizer "$tokenizer" --dtype fp32 --seed 1 --out random
-timed pretrain.log "$striate" train --model random --stage pretrain --data text.json --steps 250 --batch 32 \
-  --lr 2e-3 --threads 1 --out base
+# init OUT FLAGS...: a model of random weights; all have one shape of tower.
+init() {
+  timed "init-$1.log" "$striate" init --arch llava-1.5-7b --hidden 128 --heads 4 --kv-heads 4 --mlp 352 \
+    --vision-layers 4 --vision-hidden 256 --vision-heads 4 --vision-mlp 512 --image-size 224 --patch-size 28 \
+    --dtype fp32 --seed 1 --out "$@"
+  python3 "$root/scripts/real_data.py" stretch "$1"
+}
 
-step "Align: the projector learns to caption"
-timed align.log "$striate" train --model base --stage align --data captions.json --images "$data" --steps 100 \
-  --batch 32 --projector-lr 2e-3 --threads 1 --out aligned
+step "A decoder that has read: questions about scenes told in letters; it sees no picture"
+init random --layers 8 --tokenizer "$tokenizer"
+timed reader.log "$striate" train --model random --stage pretrain --data texts.json --steps 1000 --batch 24 --lr 1.5e-3 \
+  --warmup-ratio 0.05 --beta2 0.98 --save-every 0 --threads 1 --out reader
+
+step "A vision tower that has seen: drawings, with a decoder that is thrown away"
+init blank --layers 3 --tokenizer "$root/demo/mini_tokenizer.model"
+timed seer.log "$striate" train --model blank --stage pretrain --tune-vision-tower --template plain --data drawn.json \
+  --images . --steps 600 --batch 32 --lr 2e-3 --projector-lr 1e-3 --vision-tower-lr 1e-3 --beta2 0.98 --save-every 0 \
+  --threads 1 --out seer
+python3 "$root/scripts/real_data.py" join reader seer base
+
+step "Align: the projector alone learns to hand pictures to the decoder"
+timed align.log "$striate" train --model base --stage align --template vicuna_v1 --data train.json --images "$data" \
+  --steps 100 --batch 32 --projector-lr 1e-3 --beta2 0.98 --save-every 0 --threads 1 --out aligned
 
 tune() {
   timed "$1.log" "$striate" train --model base --projector aligned --stage tune --layers "$2" --lora-r 64 \
-    --lora-alpha 128 --lora-dropout 0 --data train.json --images "$data" --steps "$steps" --batch 32 --lr 2e-3 \
-    --projector-lr 2e-3 --seed 234 --save-every 100 --threads 1 --out "$1" "${@:3}"
+    --lora-alpha 128 --lora-dropout 0 --data train.json --images "$data" --steps "$steps" --batch 32 --lr 1.5e-3 \
+    --projector-lr 1.5e-3 --warmup-ratio 0.05 --beta2 0.98 --seed 234 --save-every 100 --threads 1 --out "$1" "${@:3}"
 }
 
 # Ends the run of uniform:25% without warning once half its steps are taken.

@@ -1,47 +1,54 @@
-"""What scripts/real-data.sh does with JSON: prepares its data, compares losses across a kill, scores answers by kind."""
+"""What scripts/real-data.sh does beside training: prepares its data and models, compares losses across a kill, scores
+answers by kind."""
 
 import collections
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
 
-STATEMENT = "true or false? "
-
-
-def load(folder, name):
-    return json.loads((folder / name).read_text())
-
-
-def turn(human, gpt):
-    return [{"from": "human", "value": human}, {"from": "gpt", "value": gpt}]
-
-
-def without_picture(record):
-    turns = [dict(t) for t in record["conversations"]]
-    turns[0]["value"] = turns[0]["value"].replace("<image>\n", "")
-    return {"id": record["id"], "conversations": turns}
-
 
 def prepare(data, out):
-    """text.json: questions, answers and statements without pictures. captions.json: what people said of a picture and
-    is true of it. train.json: NLVR's and BCCD's questions."""
-    data, out = pathlib.Path(data), pathlib.Path(out)
-    questions = load(data, "nlvr_qa_train.json") + load(data, "bccd_train.json")
-    captions = []
-    for record in load(data, "nlvr_tf_train.json"):
-        human, gpt = record["conversations"][:2]
-        if gpt["value"] == "True":
-            statement = human["value"].split(STATEMENT)[1]
-            captions.append(record | {"conversations": turn("<image>", statement)})
-    spoken = [{"id": c["id"], "conversations": turn("Describe it.", c["conversations"][1]["value"])} for c in captions]
-    for name, records in {"text.json": [without_picture(q) for q in questions] + spoken, "captions.json": captions,
-                          "train.json": questions}.items():
-        (out / name).write_text(json.dumps(records))
-        print(f"{name}: {len(records)} samples")
+    """train.json: NLVR's and BCCD's questions."""
+    data = pathlib.Path(data)
+    records = [r for name in ("nlvr_qa_train.json", "bccd_train.json") for r in json.loads((data / name).read_text())]
+    (pathlib.Path(out) / "train.json").write_text(json.dumps(records))
+    print(f"train.json: {len(records)} samples")
+
+
+def stretch(model):
+    """Pictures fill the tower's square, stretched, in place of being padded: a long picture leaves no row empty."""
+    file = pathlib.Path(model) / "preprocessor_config.json"
+    settings = json.loads(file.read_text())
+    side = settings.pop("crop_size")
+    file.write_text(json.dumps(settings | {"size": side, "do_center_crop": False, "do_pad": False}, indent=2))
+
+
+def tensors(model):
+    """Descriptions by name, and the bytes they point into."""
+    content = (pathlib.Path(model) / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
+
+
+def join(reader, seer, out):
+    """A model with the decoder and projector of one and the vision tower of another, whose towers have one shape."""
+    (names, data), (other_names, other) = tensors(reader), tensors(seer)
+    tower = [name for name in names if "vision_tower." in name]
+    for name in tower:
+        (begin, end), (first, last) = names[name]["data_offsets"], other_names[name]["data_offsets"]
+        if names[name] | {"data_offsets": 0} != other_names[name] | {"data_offsets": 0}:
+            sys.exit(f"error: {name} differs in shape or type")
+        data[begin:end] = other[first:last]
+    shutil.copytree(reader, out, ignore=shutil.ignore_patterns("checkpoints", "metrics.jsonl", "run.json"))
+    header = json.dumps(names).encode()
+    header += b" " * (-len(header) % 8)
+    (pathlib.Path(out) / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+    print(f"{out}: {len(tower)} tensors of the tower are those of {seer}, the others those of {reader}")
 
 
 def timed(log, *command):
@@ -98,6 +105,10 @@ def score(file):
         exact = sum(answer == reference for answer, reference in pairs) / len(pairs)
         majority = collections.Counter(reference for _, reference in pairs).most_common(1)[0][1] / len(pairs)
         more = ""
+        references = {reference for _, reference in pairs}
+        if references == {"Yes", "No"}:
+            recalls = [[a == r for a, r in pairs if r == word] for word in ("Yes", "No")]
+            more = "  of yes {:.3f}, of no {:.3f}".format(*(sum(hits) / len(hits) for hits in recalls))
         if pairs[0][1].startswith("["):
             more = f"  mean overlap {sum(box_overlap(*pair) for pair in pairs) / len(pairs):.2f}"
         print(f"  {name:52} {len(pairs):5}  exact {exact:.3f}  majority {majority:.3f}{more}")
@@ -106,4 +117,5 @@ def score(file):
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "timed": timed, "compare": compare, "score": score}[sys.argv[1]](*sys.argv[2:])
+    commands = {f.__name__: f for f in (prepare, stretch, join, timed, compare, score)}
+    commands[sys.argv[1]](*sys.argv[2:])
