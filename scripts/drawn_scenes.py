@@ -34,11 +34,11 @@ def spans(shape, size):
     return [(round(size / 2 - w), round(size / 2 + w)) for w in widths]
 
 
-def stacked(rnd):
-    return [(rnd.randrange(3), 1, 20, 40, 100 - 21 * (i + 1)) for i in range(rnd.randint(1, 4))]
+def stacked(rnd, colours):
+    return [(rnd.choice(colours), 1, 20, 40, 100 - 21 * (i + 1)) for i in range(rnd.randint(1, 4))]
 
 
-def scattered(rnd):
+def scattered(rnd, colours):
     box = []
     for _ in range(rnd.randint(1, 8)):
         for _ in range(20):
@@ -46,7 +46,7 @@ def scattered(rnd):
             x, y = rnd.randint(0, 100 - size), rnd.randint(0, 100 - size)
             x, y = (100 - size if rnd.random() < 0.1 else x), (100 - size if rnd.random() < 0.25 else y)
             if all(x + size <= a or a + s <= x or y + size <= b or b + s <= y for _, _, s, a, b in box):
-                box.append((rnd.randrange(3), rnd.randrange(3), size, x, y))
+                box.append((rnd.choice(colours), rnd.randrange(3), size, x, y))
                 break
     return box
 
@@ -57,9 +57,10 @@ def cell(box, thing):
 
 
 def scene(rnd):
-    """Three boxes; of objects that share a cell the first stays."""
+    """Three boxes, a quarter of the scenes without one of the colours; of objects that share a cell the first stays."""
     fill = rnd.choice((stacked, scattered))
-    boxes = [fill(rnd) for _ in range(3)]
+    colours = rnd.sample(range(3), 2 if rnd.random() < 0.25 else 3)
+    boxes = [fill(rnd, colours) for _ in range(3)]
     return [list({cell(i, thing): thing for thing in reversed(box)}.values()) for i, box in enumerate(boxes)]
 
 
@@ -91,19 +92,22 @@ def png(boxes):
 
 
 def question(boxes, rnd):
-    """One of the data's six kinds of questions, counts more often, and the answer; None where colours tie."""
+    """One of the data's six kinds of questions, counts more often, and the answer; None where colours tie, and for most
+    colours that are there, so that nearly as many are not."""
     things = [thing for box in boxes for thing in box]
     colours = collections.Counter(thing[0] for thing in things)
     colour, shape = rnd.randrange(3), rnd.randrange(3)
     of_shape = [thing for thing in things if thing[1] == shape]
     yes_no = ("No", "Yes")
-    kind = rnd.choice((0, 1, 2, 3, 4, 4, 5, 5, 5, 5))
+    kind = rnd.choice((0, 1, 1, 1, 2, 3, 4, 4, 5, 5, 5, 5))
     if kind == 0:
         first, *others = colours.most_common(2)
         tie = others and others[0][1] == first[1]
         return None if tie else ("Which colour is most common?", COLOURS[first[0]].capitalize())
     if kind == 1:
-        return f"Are there any {COLOURS[colour]} objects?", yes_no[colours[colour] > 0]
+        there = colours[colour] > 0
+        dropped = there and rnd.random() < 0.85
+        return None if dropped else (f"Are there any {COLOURS[colour]} objects?", yes_no[there])
     if kind == 2:
         there = any(thing[0] == colour for thing in of_shape)
         return f"Is there a {COLOURS[colour]} {SHAPES[shape]}?", yes_no[there]
