@@ -93,7 +93,7 @@ def png(boxes):
 
 def question(boxes, rnd):
     """One of the data's six kinds of questions, counts more often, and the answer; None where colours tie, and for most
-    colours that are there, so that nearly as many are not."""
+    colours that are there, so that a third of those asked about are not."""
     things = [thing for box in boxes for thing in box]
     colours = collections.Counter(thing[0] for thing in things)
     colour, shape = rnd.randrange(3), rnd.randrange(3)
