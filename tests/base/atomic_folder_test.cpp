@@ -1,10 +1,17 @@
 #include "striate/base/atomic_folder.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/output_path.h"
+#include "striate/base/process_lock.h"
 #include "striate/base/sha256.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace striate {
@@ -41,22 +48,82 @@ TEST(AtomicFolder, ReplacesOnlyWhenAsked) {
   EXPECT_TRUE(fs::exists(out / "new"));
   EXPECT_FALSE(fs::exists(out / "old"));
   AtomicFolder third(out);
-  EXPECT_THROW(third.commit(), Error);
+  EXPECT_ERROR(third.commit(), "cannot be moved into place");
   EXPECT_TRUE(fs::exists(out / "new"));
 }
 
-TEST(AtomicFolder, LeftoversAreRemovedAndNothingElse) {
+// A process that begins to build `out` and is killed.
+void leave_half_built(const fs::path& out) {
+  const pid_t process = ::fork();
+  if (process == 0) {
+    const auto* folder = new AtomicFolder(out);
+    write_file(OutputPath::inside(folder->path(), "deep/half"), "x");
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(process, nullptr, 0);
+}
+
+std::ptrdiff_t count_in(const fs::path& folder) {
+  return std::distance(fs::directory_iterator(folder), {});
+}
+
+TEST(AtomicFolder, WhatAKilledProcessLeftIsRemovedAndNothingElse) {
   const test::TemporaryFolder home;
-  fs::create_directories(home.path() / ".step-1.tmp-Ab12Cd");
-  fs::create_directories(home.path() / "step-1");
-  fs::create_directories(home.path() / ".hidden");
-  write_file(home.path() / ".file.tmp-Ab12Cd", "a file of somebody else's");
-  AtomicFolder::remove_leftovers(home.path());
-  EXPECT_FALSE(fs::exists(home.path() / ".step-1.tmp-Ab12Cd"));
-  EXPECT_TRUE(fs::exists(home.path() / "step-1"));
-  EXPECT_TRUE(fs::exists(home.path() / ".hidden"));
-  EXPECT_TRUE(fs::exists(home.path() / ".file.tmp-Ab12Cd"));
-  AtomicFolder::remove_leftovers(home.path() / "absent");
+  const fs::path out = home.path() / "model";
+  fs::create_directories(home.path() / ".model.tmp-Ab12Cd");
+  write_file(home.path() / ".model.striate-tmp-notes", "a file of somebody else's");
+  leave_half_built(out);
+  leave_half_built(home.path() / "other");
+  ASSERT_EQ(count_in(home.path()), 4);
+  AtomicFolder(out).commit();
+  EXPECT_EQ(count_in(home.path()), 4);  // its own leftover has gone, the model has come
+  EXPECT_TRUE(fs::exists(out));
+  clear_leftovers_in(home.path());
+  EXPECT_EQ(count_in(home.path()), 3);
+  EXPECT_TRUE(fs::exists(home.path() / ".model.tmp-Ab12Cd"));
+  EXPECT_TRUE(fs::exists(home.path() / ".model.striate-tmp-notes"));
+  clear_leftovers_in(home.path() / "absent");
+}
+
+TEST(AtomicFolder, IsRefusedWhileAnotherOneIsBuiltForTheSamePlace) {
+  const test::TemporaryFolder home;
+  AtomicFolder first(home.path() / "model");
+  clear_leftovers_in(home.path());
+  EXPECT_TRUE(fs::exists(first.path())) << "what lives is no leftover";
+  try {
+    AtomicFolder second(home.path() / "model");
+    FAIL() << "two at once";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 2);
+    EXPECT_NE(std::string(error.what()).find(std::to_string(::getpid())), std::string::npos) << error.what();
+  }
+  AtomicFolder other(home.path() / "another");
+  first.commit();
+}
+
+TEST(FolderLock, BelongsToOneAndIsGoneWithItsOwner) {
+  const test::TemporaryFolder home;
+  {
+    const FolderLock lock(home.path());
+    EXPECT_NE(read_file(home.path() / FolderLock::kFile).find(std::to_string(::getpid())), std::string::npos);
+    try {
+      const FolderLock second(home.path());
+      FAIL() << "two at once";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("process " + std::to_string(::getpid())), std::string::npos)
+          << error.what();
+    }
+  }
+  EXPECT_TRUE(fs::is_empty(home.path()));
+  const pid_t process = ::fork();
+  if (process == 0) {
+    new FolderLock(home.path());
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(process, nullptr, 0);
+  EXPECT_EQ(count_in(home.path()), 1);
+  EXPECT_NO_THROW(FolderLock(home.path())) << "the dead hold nothing";
+  EXPECT_TRUE(fs::is_empty(home.path()));
 }
 
 TEST(Sha256, GivesTheStandardsOwnExamples) {
@@ -70,7 +137,7 @@ TEST(Sha256, OfAFileIsThatOfItsBytes) {
   const test::TemporaryFolder home;
   write_file(home.path() / "file", "abc");
   EXPECT_EQ(sha256_of_file(home.path() / "file"), sha256_of("abc"));
-  EXPECT_THROW(sha256_of_file(home.path() / "absent"), Error);
+  EXPECT_ERROR(sha256_of_file(home.path() / "absent"), "absent: no such file");
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "striate/base/strings.h"
+
 namespace striate {
 namespace {
 
@@ -23,6 +25,24 @@ TEST(Error, KeepsItsKindMessageAndHint) {
 
 TEST(Error, AnInternalOneAsksForAReport) {
   EXPECT_NE(internal_error("m").hint().find("report"), std::string::npos);
+}
+
+TEST(Error, IsOneLineWithoutControlCharactersWhateverNamesAreInIt) {
+  const Error error = corrupt_data("x\x1b[2J\nerror: a lie", "y\x07");
+  EXPECT_STREQ(error.what(), "x\\u001b[2J\\u000aerror: a lie");
+  EXPECT_EQ(error.hint(), "y\\u0007");
+}
+
+TEST(Error, IsCutInTheMiddleWhereANameInItIsVeryLong) {
+  std::string name;
+  for (int i = 0; i < 100'000; ++i) name += "\u00e9";
+  const std::string message = corrupt_data("tokenizer.json: '" + name + "' occurs twice").what();
+  EXPECT_LE(message.size(), 1500U);
+  EXPECT_GT(message.size(), 1400U);
+  EXPECT_TRUE(is_valid_utf8(message));
+  EXPECT_TRUE(message.starts_with("tokenizer.json: '\u00e9"));
+  EXPECT_TRUE(message.ends_with("\u00e9' occurs twice"));
+  EXPECT_NE(message.find(" [...] "), std::string::npos);
 }
 
 TEST(Error, IsCaughtAsAStandardException) {

@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -16,12 +14,6 @@ namespace striate {
 namespace {
 
 using testing::HasSubstr;
-
-std::vector<std::string> names_in(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename());
-  return names;
-}
 
 std::string text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
@@ -95,90 +87,6 @@ TEST(MappedFile, WhatIsNotAFileIsInvalid) {
   expect_error(ErrorKind::kInvalidInput, folder.path() / "absent", [&] { MappedFile::open(folder.path() / "absent"); });
   expect_error(ErrorKind::kInvalidInput, folder.path(), [&] { MappedFile::open(folder.path()); });
   expect_error(ErrorKind::kInvalidInput, "/dev/zero", [] { MappedFile::open("/dev/zero"); });
-}
-
-TEST(AtomicFile, AppearsWholeOnCommitOnly) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "file";
-  write_file(path, "old");
-  AtomicFile file(path);
-  file.write("ne");
-  file.write("w");
-  EXPECT_EQ(read_file(path), "old");
-  file.commit();
-  EXPECT_EQ(read_file(path), "new");
-  EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("file"));
-}
-
-TEST(AtomicFile, LeavesNothingBehindWhenItIsNotCommitted) {
-  const test::TemporaryFolder folder;
-  try {
-    AtomicFile file(folder.path() / "file");
-    file.write("half");
-    throw std::runtime_error("something else failed");
-  } catch (const std::runtime_error&) {
-  }
-  EXPECT_THAT(names_in(folder.path()), testing::IsEmpty());
-}
-
-TEST(AtomicFile, IsReadableByOthersWhateverItsTemporaryWas) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "file";
-  write_file(path, "text");
-  struct stat status {};
-  ASSERT_EQ(::stat(path.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0644U);
-}
-
-TEST(AtomicFile, AMissingFolderIsAResourceErrorNamingTheFile) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "absent" / "file";
-  expect_error(ErrorKind::kResource, path, [&] { write_file(path, "text"); });
-}
-
-TEST(AtomicFile, AFolderInThePlaceOfTheFileStaysAndNothingIsLeft) {
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "taken";
-  std::filesystem::create_directory(path);
-  write_file(path / "inside", "kept");
-  expect_error(ErrorKind::kResource, path, [&] { write_file(path, "text"); });
-  EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("taken"));
-  EXPECT_EQ(read_file(path / "inside"), "kept");
-}
-
-TEST(AtomicFile, WritesIntoTheCurrentFolderByABareName) {
-  const test::TemporaryFolder folder;
-  const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(folder.path());
-  write_file("bare", "text");
-  std::filesystem::current_path(before);
-  EXPECT_EQ(read_file(folder.path() / "bare"), "text");
-}
-
-// In a process of its own: no file may grow beyond 100 kB, as if the disk were full; then `path` is written. The exit
-// status says what became of it.
-void write_where_room_ends(const std::filesystem::path& path) {
-  std::signal(SIGXFSZ, SIG_IGN);
-  constexpr rlimit kRoom{100'000, 100'000};
-  ::setrlimit(RLIMIT_FSIZE, &kRoom);
-  try {
-    write_file(path, std::string(300'000, 'x'));
-  } catch (const Error& error) {
-    const bool told = error.kind() == ErrorKind::kResource && error.exit_code() == 1 && !error.hint().empty() &&
-                      std::string(error.what()).find(path.string()) != std::string::npos;
-    std::_Exit(told ? 0 : 1);
-  }
-  std::_Exit(2);
-}
-
-TEST(AtomicFileDeathTest, AFullDiskKeepsTheOldFileAndLeavesNothingElse) {
-  testing::GTEST_FLAG(death_test_style) = "fast";
-  const test::TemporaryFolder folder;
-  const auto path = folder.path() / "file";
-  write_file(path, "old");
-  EXPECT_EXIT(write_where_room_ends(path), testing::ExitedWithCode(0), "");
-  EXPECT_EQ(read_file(path), "old");
-  EXPECT_THAT(names_in(folder.path()), testing::ElementsAre("file"));
 }
 
 }  // namespace

@@ -82,5 +82,17 @@ TEST(Strings, IllFormedUtf8IsSeen) {
   for (const std::string& text : bad) EXPECT_FALSE(is_valid_utf8(text)) << testing::PrintToString(text);
 }
 
+TEST(Strings, PrintableTextHasNoControlCharacters) {
+  EXPECT_EQ(printable("plain, \u00E9 \u20AC \U0001F600"), "plain, \u00E9 \u20AC \U0001F600");
+  EXPECT_EQ(printable("a\x1b[2J\r\n\tb\x7f"), "a\\u001b[2J\\u000d\\u000a\\u0009b\\u007f");
+  EXPECT_EQ(printable(std::string_view("\0", 1)), "\\u0000");
+  EXPECT_EQ(printable("\u009b2J \u202Etxt \u2028"), "\\u009b2J \\u202etxt \\u2028");
+  EXPECT_EQ(printable("cut \xE2\x82 \xFF"), "cut \\xe2\\x82 \\xff");
+}
+
+TEST(Strings, PrintableLinesKeepLineBreaksAndTabs) {
+  EXPECT_EQ(printable_lines("a\n\tb\r\x1b"), "a\n\tb\\u000d\\u001b");
+}
+
 }  // namespace
 }  // namespace striate

@@ -6,11 +6,13 @@
 
 namespace striate {
 
-// A folder built beside its destination, as `.NAME.tmp-XXXXXX`, that moves there on commit(). Destroyed without
-// commit(), it leaves nothing behind; a killed process leaves the hidden folder, which remove_leftovers() finds.
+// A folder built beside its destination, as `.NAME.striate-tmp-PROCESS-XXXXXX`, that moves there on commit(). Destroyed
+// without commit(), it leaves nothing behind; what a killed process leaves is removed when the same destination is
+// built again. Inside it, files are made at OutputPath::inside(folder.path(), name).
 class AtomicFolder {
  public:
-  // Makes the folders above `destination` where they are missing. Throws ResourceError when that cannot be done.
+  // Makes the folders above `destination` where they are missing. Throws InvalidInput when another process is building
+  // the same destination, or its name cannot be one; Resource when the file system refuses.
   explicit AtomicFolder(std::filesystem::path destination);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
@@ -19,15 +21,13 @@ class AtomicFolder {
   // Where to write meanwhile.
   const std::filesystem::path& path() const { return path_; }
   // fsync of every folder inside (files are synced by who writes them: AtomicFile does), rename, fsync of the folder
-  // above. What is at the destination stays (ResourceError) unless it is an empty folder, or `replace` is set.
+  // above. What is at the destination stays (Resource) unless it is an empty folder, or `replace` is set.
   void commit(bool replace = false);
-
-  // Deletes what killed processes left behind while they built folders beside others in `parent`.
-  static void remove_leftovers(const std::filesystem::path& parent);
 
  private:
   std::filesystem::path destination_;
   std::filesystem::path path_;
+  int lock_ = -1;  // on the folder itself, as long as it is being built
 };
 
 // `out` as the name of a folder that can be made, for AtomicFolder. Throws InvalidInput when it names none ("", "."),

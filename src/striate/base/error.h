@@ -1,7 +1,8 @@
 // The one exception type of the library.
 //
 // Every failure a user can meet is an Error with a kind, one line that says what and where, and a hint that says what
-// to do about it. The library throws; only the program's main() turns it into text and an exit code.
+// to do about it. The library throws; only the program's main() turns it into text and an exit code. Names out of files
+// may be part of a message: both texts become one printable line each (base/strings.h).
 #pragma once
 
 #include <stdexcept>
@@ -20,8 +21,7 @@ enum class ErrorKind {
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message, std::string hint = {})
-      : std::runtime_error(message), kind_(kind), hint_(std::move(hint)) {}
+  Error(ErrorKind kind, const std::string& message, const std::string& hint = {});
 
   ErrorKind kind() const { return kind_; }
   // What to do about it; may be empty.
@@ -34,11 +34,12 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-// Shorthands: `throw invalid_input("--layers 40: the model has 32 layers", "give layers 0 to 31")`.
-Error invalid_input(const std::string& message, std::string hint = {});
-Error corrupt_data(const std::string& message, std::string hint = {});
-Error unsupported(const std::string& message, std::string hint = {});
-Error resource_error(const std::string& message, std::string hint = {});
+// Shorthands: throw invalid_input("`layers` 40: the model has 32 layers", "give layers 0 to 31"); backticks name a
+// setting (base/setting.h).
+Error invalid_input(const std::string& message, const std::string& hint = {});
+Error corrupt_data(const std::string& message, const std::string& hint = {});
+Error unsupported(const std::string& message, const std::string& hint = {});
+Error resource_error(const std::string& message, const std::string& hint = {});
 Error internal_error(const std::string& message);
 
 }  // namespace striate

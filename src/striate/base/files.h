@@ -1,4 +1,4 @@
-// Files: reading with a cap, memory maps, and writing that appears whole or not at all.
+// Reading files: whole with a cap, or as a memory map. Writing is in output_file.h.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@
 
 namespace striate {
 
-// The whole file as bytes. Throws InvalidInput when it cannot be opened, CorruptData when it is larger than `cap`.
+// The whole file as bytes. Throws InvalidInput when it cannot be opened or is not a regular file, CorruptData when it
+// is larger than `cap` or becomes shorter meanwhile.
 std::string read_file(const std::filesystem::path& path, std::uint64_t cap = std::uint64_t{1} << 30);
 
 // A read-only memory map of a whole file; the map lives as long as the object. Throws InvalidInput when the file is
@@ -34,28 +35,5 @@ class MappedFile {
   const std::byte* data_;
   std::size_t size_;
 };
-
-// Writes a file beside its destination and moves it there on commit(): readers see the old file or the whole new one.
-// Destroyed without commit(), it leaves nothing behind. Throws ResourceError when the disk is full or not writable.
-class AtomicFile {
- public:
-  explicit AtomicFile(std::filesystem::path destination);
-  ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
-
-  void write(std::span<const std::byte> bytes);
-  void write(std::string_view text);
-  // fsync, rename, fsync of the folder.
-  void commit();
-
- private:
-  std::filesystem::path destination_;
-  std::filesystem::path temporary_;
-  int descriptor_ = -1;
-};
-
-// One AtomicFile written and committed.
-void write_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace striate

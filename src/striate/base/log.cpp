@@ -8,6 +8,8 @@
 #include <memory>
 #include <string_view>
 
+#include "striate/base/strings.h"
+
 namespace striate {
 namespace {
 
@@ -34,11 +36,11 @@ spdlog::logger& logger() {
 }  // namespace
 
 void log_info(const std::string& message) {
-  logger().log(spdlog::level::info, spdlog::string_view_t(message));
+  logger().log(spdlog::level::info, printable(message));
 }
 
 void log_warn(const std::string& message) {
-  logger().log(spdlog::level::warn, spdlog::string_view_t("warning: " + message));
+  logger().log(spdlog::level::warn, printable("warning: " + message));
 }
 
 }  // namespace striate

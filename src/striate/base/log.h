@@ -1,7 +1,8 @@
 // Notes to the person at the terminal, on standard error.
 //
 // Standard output belongs to results. Notes are for what a user wants to know and cannot act on by an error: what was
-// chosen, what was ignored. $STRIATE_LOG = "info" (the default), "warn" or "off" says how many are shown.
+// chosen, what was ignored. Each is one printable line (base/strings.h), whatever names out of files are in it.
+// $STRIATE_LOG = "info" (the default), "warn" or "off" says how many are shown.
 #pragma once
 
 #include <string>

@@ -1,13 +1,18 @@
 #include "striate/base/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <vector>
 
 #include "striate/base/strings.h"
+#include "striate/base/utf8_character.h"
 
 namespace striate {
 namespace {
@@ -15,6 +20,7 @@ namespace {
 constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds = 10;
 constexpr int kBarCells = 20;
+constexpr std::size_t kUsualColumns = 80;
 
 void write_standard_error(std::string_view text) {
   while (!text.empty()) {
@@ -33,12 +39,112 @@ std::string amount(double value, const std::string& unit) {
   return unit == "B" ? human_bytes(whole) : human_count(whole);
 }
 
+// "samples" to "sample".
+std::string one_of(const std::string& unit) {
+  return unit.ends_with('s') ? unit.substr(0, unit.size() - 1) : unit;
+}
+
 std::string rate_text(const ProgressState& state) {
   const double rate = static_cast<double>(state.done - state.before) / state.seconds;
-  const bool slow = state.unit != "B" && rate < 10;
   std::array<char, 32> decimals{};
-  std::snprintf(decimals.data(), decimals.size(), "%.2f", rate);
-  return cat("  ", slow ? std::string(decimals.data()) : amount(rate, state.unit), "/s");
+  if (state.unit == "B" || rate >= 10) return amount(rate, state.unit) + "/s";
+  if (rate >= 1) {
+    std::snprintf(decimals.data(), decimals.size(), "%.2f/s", rate);
+    return decimals.data();
+  }
+  constexpr double kFewSeconds = 9.95;
+  std::snprintf(decimals.data(), decimals.size(), "%.1f s", 1 / rate);
+  const std::string time = 1 / rate < kFewSeconds ? std::string(decimals.data()) : human_duration(1 / rate);
+  return time + (state.unit.empty() ? " each" : " a " + one_of(state.unit));
+}
+
+// How many columns of a terminal `text` takes at most: letters of scripts that may be wide count twice.
+std::size_t columns_of(std::string_view text) {
+  constexpr std::uint32_t kFirstWide = 0x1100;
+  std::size_t columns = 0;
+  while (!text.empty()) {
+    const Utf8Character c = utf8_at(text, 0);
+    columns += c.code >= kFirstWide ? 2 : 1;
+    text.remove_prefix(c.valid ? c.size : 1);
+  }
+  return columns;
+}
+
+std::string cut(const std::string& text, std::size_t columns) {
+  std::string_view rest = text;
+  std::size_t bytes = 0;
+  while (bytes < text.size()) {
+    const Utf8Character c = utf8_at(rest, 0);
+    const std::size_t next = bytes + (c.valid ? c.size : 1);
+    if (columns_of(std::string_view(text).substr(0, next)) > columns) break;
+    bytes = next;
+    rest = std::string_view(text).substr(bytes);
+  }
+  return text.substr(0, bytes);
+}
+
+// The parts of a line; empty ones are not shown.
+struct Line {
+  std::string head;  // label and percentage
+  std::string counts;
+  int cells = 0;  // of the bar
+  double share = 0;
+  std::string rate, time;
+  std::vector<std::string> note;
+
+  std::string text() const {
+    std::string out = head;
+    if (cells > 0) {
+      const int full = static_cast<int>(share * cells);
+      out += cat(" [", std::string(full, '#'), std::string(cells - full, ' '), "]");
+    }
+    for (const std::string* part : {&counts, &rate, &time}) {
+      if (!part->empty()) out += "  " + *part;
+    }
+    for (const std::string& part : note) out += "  " + part;
+    return out;
+  }
+
+  // Takes the least wanted part away, or half of it; false when nothing is left that may go.
+  bool shrink() {
+    constexpr int kFewCells = 10;
+    if (note.size() > 1) {
+      note.pop_back();
+    } else if (cells > 0) {
+      cells = cells > kFewCells ? kFewCells : 0;
+    } else if (!note.empty()) {
+      note.clear();
+    } else if (!rate.empty()) {
+      rate.clear();
+    } else if (!time.empty()) {
+      time.clear();
+    } else {
+      return false;
+    }
+    return true;
+  }
+};
+
+std::vector<std::string> parts_of(const std::string& note) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin < note.size();) {
+    const std::size_t end = std::min(note.find("  ", begin), note.size());
+    if (end > begin) parts.push_back(note.substr(begin, end - begin));
+    begin = end + 2;
+  }
+  return parts;
+}
+
+std::size_t terminal_columns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return kUsualColumns;
+}
+
+// A bar needs a terminal that moves its cursor.
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) != 0 && (kind == nullptr || std::string_view(kind) != "dumb");
 }
 
 }  // namespace
@@ -51,41 +157,40 @@ std::string human_duration(double seconds) {
   return whole < 3600 ? cat(whole / 60, " min ", padded, " s") : cat(whole / 3600, " h ", padded, " min");
 }
 
-std::string progress_text(const ProgressState& state, bool bar) {
-  std::string text = state.label;
+std::string progress_text(const ProgressState& state, bool bar, std::size_t columns) {
+  Line line;
+  line.head = state.label;
   const std::uint64_t done = state.total > 0 ? std::min(state.done, state.total) : state.done;
   if (state.total > 0) {
-    const double share = static_cast<double>(done) / static_cast<double>(state.total);
-    const auto percent = static_cast<int>(share * 100);
-    text += cat("  ", percent < 10 ? "  " : percent < 100 ? " " : "", percent, "%");
-    if (bar) {
-      const int cells = static_cast<int>(share * kBarCells);
-      text += cat(" [", std::string(cells, '#'), std::string(kBarCells - cells, ' '), "]");
-    }
+    line.share = static_cast<double>(done) / static_cast<double>(state.total);
+    const auto percent = static_cast<int>(line.share * 100);
+    line.head += cat("  ", percent < 10 ? "  " : percent < 100 ? " " : "", percent, "%");
+    if (bar) line.cells = kBarCells;
   }
-  text += cat("  ", amount(static_cast<double>(done), state.unit));
-  if (state.total > 0) text += cat(" of ", amount(static_cast<double>(state.total), state.unit));
-  if (!state.unit.empty() && state.unit != "B") text += cat(" ", state.unit);
+  line.counts = amount(static_cast<double>(done), state.unit);
+  if (state.total > 0) line.counts += cat(" of ", amount(static_cast<double>(state.total), state.unit));
+  if (!state.unit.empty() && state.unit != "B") line.counts += cat(" ", state.unit);
   if (done > state.before && state.seconds > 0) {
-    text += rate_text(state);
-    if (done < state.total) {
-      const auto own = static_cast<double>(done - state.before);
-      const double left = state.seconds * static_cast<double>(state.total - done) / own;
-      text += cat("  ", human_duration(left), " left");
-    }
+    line.rate = rate_text(state);
+    const auto own = static_cast<double>(done - state.before);
+    const double left = state.seconds * static_cast<double>(state.total - done) / own;
+    if (done < state.total) line.time = human_duration(left) + " left";
   }
-  if (state.total > 0 && done == state.total) text += cat("  in ", human_duration(state.seconds));
-  if (!state.note.empty()) text += "  " + state.note;
-  return text;
+  if (state.total > 0 && done == state.total) line.time = "in " + human_duration(state.seconds);
+  line.note = parts_of(state.note);
+  std::string text = line.text();
+  if (columns == 0) return text;
+  while (columns_of(text) > columns && line.shrink()) text = line.text();
+  return cut(text, columns);
 }
 
 ProgressOptions ProgressOptions::standard_error(std::string unit) {
-  return {std::move(unit), write_standard_error, ::isatty(STDERR_FILENO) != 0, steady_seconds};
+  return {std::move(unit), write_standard_error, is_terminal(), steady_seconds, terminal_columns};
 }
 
-Progress::Progress(std::string label, std::uint64_t total, ProgressOptions options)
+Progress::Progress(const std::string& label, std::uint64_t total, ProgressOptions options)
     : options_(std::move(options)), start_(options_.clock()), shown_at_(start_) {
-  state_.label = std::move(label);
+  state_.label = printable(label);
   state_.total = total;
   state_.unit = options_.unit;
 }
@@ -98,6 +203,7 @@ void Progress::advance(std::uint64_t count) {
   const std::lock_guard lock(mutex_);
   if (finished_) return;
   state_.done += count;
+  if (paused_at_) return;
   const double now = options_.clock();
   if (now - shown_at_ < (options_.terminal ? kRedrawSeconds : kLineSeconds)) return;
   shown_at_ = now;
@@ -110,9 +216,26 @@ void Progress::start_at(std::uint64_t done) {
   state_.before = done;
 }
 
-void Progress::set_note(std::string note) {
+void Progress::set_note(const std::string& note) {
   const std::lock_guard lock(mutex_);
-  state_.note = std::move(note);
+  state_.note = printable(note);
+}
+
+void Progress::pause() {
+  const std::lock_guard lock(mutex_);
+  if (finished_ || paused_at_) return;
+  paused_at_ = options_.clock();
+  wipe();
+}
+
+void Progress::resume() {
+  const std::lock_guard lock(mutex_);
+  if (finished_ || !paused_at_) return;
+  const double away = options_.clock() - *paused_at_;
+  start_ += away;
+  shown_at_ += away;
+  paused_at_.reset();
+  if (options_.terminal && state_.done > state_.before) show();
 }
 
 void Progress::finish() {
@@ -123,11 +246,24 @@ void Progress::finish() {
   finished_ = true;
 }
 
+void Progress::clear() {
+  const std::lock_guard lock(mutex_);
+  wipe();
+  finished_ = true;
+}
+
+void Progress::wipe() {
+  if (drawn_) options_.write("\r\033[K");
+  drawn_ = false;
+}
+
 void Progress::show() {
-  state_.seconds = options_.clock() - start_;
-  const std::string text = progress_text(state_, options_.terminal);
-  options_.write(options_.terminal ? "\r" + text + "\033[K" : text + "\n");
-  drawn_ = options_.terminal;
+  state_.seconds = paused_at_.value_or(options_.clock()) - start_;
+  if (!options_.terminal) return options_.write(progress_text(state_, false) + "\n");
+  // The last column stays free: a letter in it makes some terminals begin a new line.
+  const std::size_t columns = options_.columns ? options_.columns() : kUsualColumns;
+  options_.write(cat("\r", progress_text(state_, true, std::max<std::size_t>(columns, 2) - 1), "\033[K"));
+  drawn_ = true;
 }
 
 }  // namespace striate

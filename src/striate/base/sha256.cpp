@@ -16,7 +16,7 @@ struct Sha256::State {
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
   if (state_->context == nullptr || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) {
-    throw internal_error("OpenSSL offers no SHA-256");
+    throw internal_error("OpenSSL has no SHA-256");
   }
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "striate/base/utf8_character.h"
+
 namespace striate {
 
 std::string join(const std::vector<std::string>& items, std::string_view separator) {
@@ -83,27 +85,45 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return best;
 }
 
+namespace {
+
+std::string escaped(std::string_view text, std::string_view kept) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Utf8Character c = utf8_at(text, 0);
+    const std::size_t length = c.valid ? c.size : 1;
+    const auto byte = static_cast<unsigned char>(text[0]);
+    if (!c.valid) {
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    } else if (is_control(c.code) && kept.find(text[0]) == std::string_view::npos) {
+      out += escaped_character(c.code);
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+}  // namespace
+
 bool is_valid_utf8(std::string_view bytes) {
-  std::size_t i = 0;
-  while (i < bytes.size()) {
-    const auto lead = static_cast<unsigned char>(bytes[i]);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || i + length > bytes.size()) return false;
-    std::uint32_t code = lead & (0xFFu >> (length + 1));
-    for (std::size_t k = 1; k < length; ++k) {
-      const auto next = static_cast<unsigned char>(bytes[i + k]);
-      if ((next & 0xC0) != 0x80) return false;
-      code = (code << 6) | (next & 0x3Fu);
-    }
-    if (length == 3 && (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF))) return false;
-    if (length == 4 && (code < 0x10000 || code > 0x10FFFF)) return false;
-    i += length;
+  while (!bytes.empty()) {
+    const Utf8Character c = utf8_at(bytes, 0);
+    if (!c.valid) return false;
+    bytes.remove_prefix(c.size);
   }
   return true;
+}
+
+std::string printable(std::string_view text) {
+  return escaped(text, "");
+}
+
+std::string printable_lines(std::string_view text) {
+  return escaped(text, "\n\t");
 }
 
 }  // namespace striate

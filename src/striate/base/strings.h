@@ -38,4 +38,12 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 // Whether `bytes` is well-formed UTF-8 (no surrogates, no overlong forms).
 bool is_valid_utf8(std::string_view bytes);
 
+// `text` as one line that is safe to show on a terminal, wherever it came from: control characters (line breaks and
+// escape sequences too) and marks that reorder text are written as \u001b, bytes that are not UTF-8 as \xff. All other
+// text stays as it is. Error does this to every message.
+std::string printable(std::string_view text);
+
+// The same for text of several lines: line breaks and tabs stay.
+std::string printable_lines(std::string_view text);
+
 }  // namespace striate
