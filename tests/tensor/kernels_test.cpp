@@ -7,10 +7,12 @@
 #include <limits>
 
 #include "striate/base/error.h"
+#include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/matrix.h"
 #include "striate/tensor/storage.h"
+#include "tests/support/errors.h"
 
 namespace striate {
 namespace {
@@ -224,7 +226,8 @@ TEST(FrozenMatrix, TakesAnyNumberOfLeadingDimensions) {
 }
 
 TEST(FrozenMatrix, AnotherWidthOfXIsRefused) {
-  EXPECT_THROW(FrozenMatrix(at::randn({20, 30})).multiply(at::randn({2, 29}), Compute::kFloat32), Error);
+  EXPECT_ERROR(FrozenMatrix(at::randn({20, 30})).multiply(at::randn({2, 29}), Compute::kFloat32),
+               "times a frozen matrix");
 }
 
 class FusedOps : public testing::TestWithParam<at::ScalarType> {};
@@ -264,18 +267,23 @@ TEST_P(FusedOps, QuickGeluEqualsItsDefinition) {
   EXPECT_LE(relative_error(quick_gelu(x), wide * at::sigmoid(1.702 * wide)), tolerance(GetParam()));
 }
 
-TEST_P(FusedOps, DecodeAttentionEqualsASoftmaxOverTheCache) {
-  for (const std::int64_t length : {1, 5, 64, 301}) {
-    for (const std::int64_t dim : {8, 36, 128}) {
-      const at::Tensor q = at::randn({6, dim}).to(GetParam());
-      const at::Tensor keys = at::randn({2, 310, dim}).to(GetParam()), values = at::randn({2, 310, dim}).to(GetParam());
-      const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
-      const at::Tensor k = keys.slice(1, 0, length).to(at::kDouble).repeat_interleave(3, 0);
-      const at::Tensor v = values.slice(1, 0, length).to(at::kDouble).repeat_interleave(3, 0);
-      const at::Tensor scores = at::matmul(k, q.to(at::kDouble).unsqueeze(2)).squeeze(2) * scale;
-      const at::Tensor want = at::matmul(at::softmax(scores, 1).unsqueeze(1), v).squeeze(1);
-      EXPECT_LE(relative_error(decode_attention(q, keys, values, length, scale), want), tolerance(GetParam()));
+TEST_P(FusedOps, DecodeAttentionEqualsASoftmaxOverEachSequencesCache) {
+  for (const std::int64_t dim : {8, 36, 128}) {
+    const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
+    const at::Tensor q = at::randn({4, 6, dim}).to(GetParam());
+    std::vector<CachedTokens> sequences;
+    std::vector<at::Tensor> want;
+    for (const auto& [begin, end] : {std::pair{0, 1}, {0, 5}, {3, 64}, {200, 301}}) {
+      sequences.push_back(
+          {at::randn({2, 310, dim}).to(GetParam()), at::randn({2, 310, dim}).to(GetParam()), begin, end});
+      const auto counted = [&, first = begin, last = end](const at::Tensor& cache) {
+        return cache.slice(1, first, last).to(at::kDouble).repeat_interleave(3, 0);
+      };
+      const at::Tensor query = q.select(0, static_cast<std::int64_t>(want.size())).to(at::kDouble);
+      const at::Tensor scores = at::matmul(counted(sequences.back().keys), query.unsqueeze(2)).squeeze(2) * scale;
+      want.push_back(at::matmul(at::softmax(scores, 1).unsqueeze(1), counted(sequences.back().values)).squeeze(1));
     }
+    EXPECT_LE(relative_error(decode_attention(q, sequences, scale), at::stack(want)), tolerance(GetParam()));
   }
 }
 

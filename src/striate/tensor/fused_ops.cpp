@@ -21,6 +21,43 @@
 #include "striate/tensor/storage.h"
 
 namespace striate {
+namespace {
+
+bool dense_tokens(const at::Tensor& cache) {
+  return cache.stride(1) == cache.size(2) && cache.stride(2) == 1;
+}
+
+at::Tensor composed_decode_attention(const at::Tensor& q, std::span<const CachedTokens> sequences, double scale) {
+  at::Tensor y = at::empty_like(q);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const CachedTokens& sequence = sequences[i];
+    const at::Tensor query = q.select(0, static_cast<std::int64_t>(i)).to(at::kFloat);
+    const at::Tensor k = sequence.keys.slice(1, sequence.begin, sequence.end).to(at::kFloat);
+    const at::Tensor v = sequence.values.slice(1, sequence.begin, sequence.end).to(at::kFloat);
+    const at::Tensor grouped = query.reshape({k.size(0), query.size(0) / k.size(0), query.size(1)});
+    const at::Tensor weights = at::softmax(at::matmul(grouped, k.transpose(1, 2)) * scale, -1);
+    y.select(0, static_cast<std::int64_t>(i)).copy_(at::matmul(weights, v).reshape(query.sizes()));
+  }
+  return y;
+}
+
+// The keys and values of one query head; the query, the result and the room are the caller's.
+DecodeHead decode_job(const CachedTokens& sequence, std::int64_t head, std::int64_t heads) {
+  const std::int64_t kv_head = head / (heads / sequence.keys.size(0));
+  const auto place = [&](const at::Tensor& cache) {
+    const std::int64_t elements = kv_head * cache.stride(0) + sequence.begin * cache.stride(1);
+    return static_cast<const std::byte*>(cache.const_data_ptr()) + elements * cache.element_size();
+  };
+  DecodeHead job{};
+  job.storage = storage_of(sequence.keys);
+  job.dim = sequence.keys.size(2);
+  job.length = sequence.end - sequence.begin;
+  job.keys = place(sequence.keys);
+  job.values = place(sequence.values);
+  return job;
+}
+
+}  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!has_cpu_loop(x)) {
@@ -122,40 +159,27 @@ at::Tensor row_products(const at::Tensor& a, const at::Tensor& b) {
   return sums;
 }
 
-at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,
-                            double scale) {
-  const std::int64_t heads = q.size(0);
-  const std::int64_t kv_heads = keys.size(0);
-  const bool dense = keys.stride(1) == keys.size(2) && values.stride(1) == values.size(2) && keys.stride(2) == 1 &&
-                     values.stride(2) == 1;
-  if (!has_cpu_loop(keys) || !dense) {
-    const at::Tensor queries = q.to(at::kFloat).reshape({kv_heads, heads / kv_heads, q.size(1)});
-    const at::Tensor k = keys.slice(1, 0, length).to(at::kFloat);
-    const at::Tensor v = values.slice(1, 0, length).to(at::kFloat);
-    const at::Tensor weights = at::softmax(at::matmul(queries, k.transpose(1, 2)) * scale, -1);
-    return at::matmul(weights, v).reshape(q.sizes()).to(q.scalar_type());
-  }
+at::Tensor decode_attention(const at::Tensor& q, std::span<const CachedTokens> sequences, double scale) {
+  const bool loops = std::all_of(sequences.begin(), sequences.end(), [](const CachedTokens& sequence) {
+    return has_cpu_loop(sequence.keys) && dense_tokens(sequence.keys) && dense_tokens(sequence.values);
+  });
+  if (!loops) return composed_decode_attention(q, sequences, scale);
   const at::Tensor queries = q.to(at::kFloat).contiguous();
   at::Tensor y = at::empty(q.sizes(), queries.options());
-  DecodeHead job{};
-  job.storage = storage_of(keys);
-  job.dim = q.size(1);
-  job.length = length;
-  job.scale = static_cast<float>(scale);
-  const std::int64_t group = heads / kv_heads;
-  const auto* key_bytes = static_cast<const std::byte*>(keys.const_data_ptr());
-  const auto* value_bytes = static_cast<const std::byte*>(values.const_data_ptr());
-  const std::int64_t grain = std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, length * job.dim));
-  parallel_ranges(heads, grain, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> scores(static_cast<std::size_t>(length));
-    for (std::int64_t h = begin; h < end; ++h) {
-      DecodeHead head = job;
-      head.q = queries.const_data_ptr<float>() + h * job.dim;
-      head.keys = key_bytes + h / group * keys.stride(0) * keys.element_size();
-      head.values = value_bytes + h / group * values.stride(0) * values.element_size();
-      head.scores = scores.data();
-      head.y = y.data_ptr<float>() + h * job.dim;
-      cpu_kernels().decode_head(head);
+  const std::int64_t heads = q.size(1);
+  const std::int64_t dim = q.size(2);
+  std::int64_t longest = 1;
+  for (const CachedTokens& sequence : sequences) longest = std::max(longest, sequence.end - sequence.begin);
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskElements / (longest * dim));
+  parallel_ranges(q.size(0) * heads, grain, [&](std::int64_t first, std::int64_t last) {
+    std::vector<float> scores(static_cast<std::size_t>(longest));
+    for (std::int64_t task = first; task < last; ++task) {
+      DecodeHead job = decode_job(sequences[static_cast<std::size_t>(task / heads)], task % heads, heads);
+      job.q = queries.const_data_ptr<float>() + task * dim;
+      job.scores = scores.data();
+      job.y = y.data_ptr<float>() + task * dim;
+      job.scale = static_cast<float>(scale);
+      cpu_kernels().decode_head(job);
     }
   });
   return y.to(q.scalar_type());

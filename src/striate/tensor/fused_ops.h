@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 
 namespace striate {
 
@@ -28,9 +29,14 @@ at::Tensor quick_gelu(const at::Tensor& x);
 // squares of their norms. Sums are fp32 over at most 512 columns and double beyond. NaN and infinities go through.
 at::Tensor row_products(const at::Tensor& a, const at::Tensor& b);
 
-// One query against a key-value cache: q [heads, head_dim], keys and values [kv_heads, capacity, head_dim] of which the
-// first `length` tokens count -> [heads, head_dim]. Head h reads key-value head h / (heads / kv_heads).
-at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, std::int64_t length,
-                            double scale);
+// The keys and values of one sequence, [kv_heads, capacity, head_dim] each, of which tokens [begin, end) count.
+struct CachedTokens {
+  at::Tensor keys, values;
+  std::int64_t begin = 0, end = 0;
+};
+
+// One query for each of B sequences against its own keys and values: q [B, heads, head_dim] -> [B, heads, head_dim].
+// Head h reads key-value head h / (heads / kv_heads).
+at::Tensor decode_attention(const at::Tensor& q, std::span<const CachedTokens> sequences, double scale);
 
 }  // namespace striate

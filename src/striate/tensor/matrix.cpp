@@ -21,9 +21,6 @@ namespace {
 
 // Weight elements one parallel task reads at least: enough that starting it costs nothing beside.
 constexpr std::int64_t kTaskElements = 1 << 16;
-// Bytes of weight converted at a time: the block stays in the cache between conversion and product, and is large
-// enough for the product to run at its full rate.
-constexpr std::int64_t kBlockBytes = 8 << 20;
 
 std::int64_t rows_per_task(std::int64_t columns) {
   return std::max<std::int64_t>(1, kTaskElements / std::max<std::int64_t>(1, columns));
@@ -73,7 +70,7 @@ at::Tensor blocked_product(const at::Tensor& x, const at::Tensor& weight) {
   const std::int64_t rows = weight.size(0);
   const std::int64_t columns = weight.size(1);
   const std::int64_t row_bytes = std::max<std::int64_t>(1, columns * x.element_size());
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, rows);
+  const std::int64_t block = std::clamp<std::int64_t>(kConvertedBytes / row_bytes, 1, rows);
   at::Tensor y = at::empty({x.size(0), rows}, x.options());
   const at::Tensor buffer = at::empty({block, columns}, x.options());
   for (std::int64_t first = 0; first < rows; first += block) {
@@ -96,7 +93,7 @@ void add_blocked_gradient(const at::Tensor& onto, const at::Tensor& dy, const at
   const std::int64_t rows = weight.size(0);
   const std::int64_t columns = weight.size(1);
   const std::int64_t row_bytes = std::max<std::int64_t>(1, columns * dy.element_size());
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, rows);
+  const std::int64_t block = std::clamp<std::int64_t>(kConvertedBytes / row_bytes, 1, rows);
   const at::Tensor buffer = at::empty({block, columns}, dy.options());
   for (std::int64_t first = 0; first < rows; first += block) {
     const std::int64_t count = std::min(block, rows - first);

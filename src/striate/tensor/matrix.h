@@ -22,6 +22,10 @@ at::ScalarType compute_dtype(Compute compute);
 // What the CPU can do, for the start-up line: "AVX512, AMX bf16; 2 threads".
 std::string cpu_description();
 
+// Bytes of weight that a product converts at a time: the block stays in the cache between conversion and product, and
+// is large enough for the product to run at its full rate.
+inline constexpr std::int64_t kConvertedBytes = 8 << 20;
+
 // A weight [out, in] and an optional bias [out]; no gradient can ever reach it.
 class FrozenMatrix {
  public:
@@ -31,7 +35,7 @@ class FrozenMatrix {
 
   // x [..., in] -> [..., out] in compute_dtype(compute): x W^T + b. Sums are fp32 inside; fp32 x is never rounded.
   // Up to 8 rows of x (decoding) stream the weight once through vector kernels that keep fp16 and fp32 weights whole;
-  // each row's result then has the same bits whatever rows stand beside it and whatever the number of threads. More
+  // each row's result then has the same bits for any other rows and any number of threads. More
   // rows go through blocked matrix products, whose results differ from those by the order of sums, and in bf16 compute
   // by the rounding of fp16 and fp32 weights to bf16.
   at::Tensor multiply(const at::Tensor& x, Compute compute) const;

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <span>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -59,7 +60,7 @@ struct JobMaker {
     return pointer == nullptr ? nullptr : static_cast<Byte*>(pointer) + elements * element;
   }
 
-  AttentionHead at(const Span& span, std::int64_t kv_head, float* work) const {
+  AttentionHead at(const Span& span, std::int64_t kv_head, std::span<float> work) const {
     AttentionHead job = base;
     const std::int64_t first_head = kv_head * base.group;
     job.tokens = span.end - span.begin;
@@ -70,12 +71,16 @@ struct JobMaker {
     job.v = moved(base.v, span.begin * base.v_stride + kv_head * v_head);
     const std::int64_t out = span.first_query * base.out_stride + first_head * dim;
     job.out = moved(base.out, out);
+    job.forward_out = moved(base.forward_out, out);
     job.dout = moved(base.dout, out);
     job.dq = moved(base.dq, out);
     job.dk = moved(base.dk, span.begin * base.dk_stride + kv_head * dim);
     job.dv = moved(base.dv, span.begin * base.dk_stride + kv_head * dim);
-    job.log_sums = base.log_sums + first_head * base.log_sum_stride + span.first_query;
-    job.work = work;
+    const std::int64_t sums = first_head * base.log_sum_stride + span.first_query;
+    if (base.log_sums != nullptr) job.log_sums = base.log_sums + sums;
+    if (base.forward_log_sums != nullptr) job.forward_log_sums = base.forward_log_sums + sums;
+    job.work = work.data();
+    job.work_floats = static_cast<std::int64_t>(work.size());
     return job;
   }
 };
@@ -122,7 +127,7 @@ void for_heads(const JobMaker& maker, std::int64_t kv_heads, const StreamShape& 
     const std::unique_ptr<float[]> work(new float[room]);
     for (std::int64_t task = first; task < last; ++task) {
       const Span span = span_of(shape, queries, static_cast<std::size_t>(task % samples));
-      if (span.first_query < span.last_query) kernel(maker.at(span, task / samples, work.get()));
+      if (span.first_query < span.last_query) kernel(maker.at(span, task / samples, std::span(work.get(), room)));
     }
   });
 }
@@ -261,12 +266,12 @@ StreamAttentionGradients stream_attention_gradients(const at::Tensor& dout, cons
   const at::Tensor out_gradient = dout.contiguous();
   StreamAttentionGradients result = empty_gradients(q, k, queries);
   JobMaker maker = job_maker(asking, keys, values, shape, queries);
-  maker.base.out = forward.out.mutable_data_ptr();
+  maker.base.forward_out = forward.out.const_data_ptr();
   maker.base.dout = out_gradient.const_data_ptr();
   maker.base.dq = result.dq.mutable_data_ptr();
   maker.base.dk = result.dk.mutable_data_ptr();
   maker.base.dv = result.dv.mutable_data_ptr();
-  maker.base.log_sums = forward.log_sums.mutable_data_ptr<float>();
+  maker.base.forward_log_sums = forward.log_sums.const_data_ptr<float>();
   for_heads(maker, k.size(1), shape, queries, cpu_kernels().attention_backward);
   return result;
 }

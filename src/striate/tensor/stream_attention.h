@@ -1,4 +1,4 @@
-// Causal attention over a packed stream, forward and backward: every sample sees itself alone.
+// Causal attention over a packed stream, forward and backward: every sample attends only to itself.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,10 +15,10 @@ struct StreamShape {
   std::optional<std::int64_t> window;  // query i sees keys i - window .. i
 };
 
-// The tokens of a stream that ask; where nobody reads what the others would be told.
+// The query tokens of a stream, where the outputs of the other tokens are not needed.
 struct StreamQueries {
-  std::vector<std::int32_t> places;  // [Q]: each one's place in its sample
-  std::vector<std::int64_t> bounds;  // [S + 1]: where each sample's begin among them
+  std::vector<std::int32_t> places;  // [Q]: the position of each query in its sample
+  std::vector<std::int64_t> bounds;  // [S + 1]: where each sample's queries begin
 };
 // `rows` [Q] int64 on the CPU: places in the stream, ascending. Throws Internal for others.
 StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape);
@@ -39,7 +39,7 @@ struct StreamAttentionGradients {
   at::Tensor dv;
 };
 
-// Gradients given that of `forward.out`.
+// Gradients of q, k and v, given the gradient of `forward.out`.
 StreamAttentionGradients stream_attention_gradients(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
                                                     const at::Tensor& v, const StreamAttentionResult& forward,
                                                     const StreamShape& shape, const StreamQueries* queries = nullptr);

@@ -9,6 +9,28 @@
 namespace striate {
 namespace {
 
+// Hands out parts of a job's room, each on a cache line, and no more than there is.
+class AttentionRoom {
+ public:
+  explicit AttentionRoom(const AttentionHead& job)
+      : next_(reinterpret_cast<char*>(job.work)), end_(next_ + job.work_floats * kFloat) {}
+  // `count` elements of T, aligned to 64 bytes.
+  template <typename T>
+  T* take(std::int64_t count) {
+    const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(next_) % kLine);
+    const std::int64_t bytes = (past == 0 ? 0 : kLine - past) + count * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t there = end_ - next_;
+    if (bytes > there) attention_room_too_small(bytes, there);
+    next_ += bytes;
+    return reinterpret_cast<T*>(next_ - count * static_cast<std::int64_t>(sizeof(T)));
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64, kFloat = sizeof(float);
+  char* next_;
+  char* end_;
+};
+
 // c[m, n] (+)= sum_k a[m * a_row + k * a_column] * b[k, n] for kRows rows and kVectors vectors of columns.
 struct TileProduct {
   const float* a;
@@ -191,12 +213,13 @@ void attention_forward(const AttentionHead& job) {
   using T = typename S::Type;
   const std::int64_t padded = attention_padded(job.dim);
   const std::int64_t columns = attention_padded(job.tokens);
-  float* key_room = job.work;                            // [tokens, padded]
-  float* value_room = key_room + columns * padded;       // [tokens, padded]
-  float* keys_t = value_room + columns * padded;         // [dim, columns]
-  float* query_room = keys_t + padded * columns;         // [block, padded]
-  float* out = query_room + kAttentionQueries * padded;  // [block, padded]
-  float* scores = out + kAttentionQueries * padded;      // [block, columns]
+  AttentionRoom room(job);
+  auto* key_room = room.take<float>(columns * padded);              // [tokens, padded]
+  auto* value_room = room.take<float>(columns * padded);            // [tokens, padded]
+  auto* keys_t = room.take<float>(padded * columns);                // [dim, columns]
+  auto* query_room = room.take<float>(kAttentionQueries * padded);  // [block, padded]
+  auto* out = room.take<float>(kAttentionQueries * padded);         // [block, padded]
+  auto* scores = room.take<float>(kAttentionQueries * columns);     // [block, columns]
   const Rows keys = rows_of<V, S>(static_cast<const T*>(job.k), job.k_stride, key_room, job.tokens, job.dim, padded);
   const Rows values =
       rows_of<V, S>(static_cast<const T*>(job.v), job.v_stride, value_room, job.tokens, job.dim, padded);
@@ -249,20 +272,21 @@ void attention_backward(const AttentionHead& job) {
   const std::int64_t padded = attention_padded(job.dim);
   const std::int64_t columns = attention_padded(job.tokens);
   const std::int64_t panel = columns * padded;
-  float* key_room = job.work;        // [tokens, padded]
-  float* keys_t = key_room + panel;  // [dim, columns]
-  float* values_t = keys_t + panel;  // [dim, columns]
-  float* dkeys = values_t + panel;   // [tokens, padded]
-  float* dvalues = dkeys + panel;    // [tokens, padded]
+  AttentionRoom room(job);
+  auto* key_room = room.take<float>(panel);  // [tokens, padded]
+  auto* keys_t = room.take<float>(panel);    // [dim, columns]
+  auto* values_t = room.take<float>(panel);  // [dim, columns]
+  auto* dkeys = room.take<float>(panel);     // [tokens, padded]
+  auto* dvalues = room.take<float>(panel);   // [tokens, padded]
   const std::int64_t tile = kAttentionQueries * padded;
-  float* query_room = dvalues + panel;  // [block, padded], as the next three
-  float* dout_room = query_room + tile;
-  float* out_room = dout_room + tile;
-  float* dqueries = out_room + tile;
-  float* scores = dqueries + tile;                        // [block, columns]
-  float* dscores = scores + kAttentionQueries * columns;  // [block, columns]
-  const auto rows_at = [&](const void* from, std::int64_t stride, float* room, std::int64_t rows) {
-    return rows_of<V, S>(static_cast<const T*>(from), stride, room, rows, job.dim, padded);
+  auto* query_room = room.take<float>(tile);  // [block, padded], as the next three
+  auto* dout_room = room.take<float>(tile);
+  auto* out_room = room.take<float>(tile);
+  auto* dqueries = room.take<float>(tile);
+  auto* scores = room.take<float>(kAttentionQueries * columns);   // [block, columns]
+  auto* dscores = room.take<float>(kAttentionQueries * columns);  // [block, columns]
+  const auto rows_at = [&](const void* from, std::int64_t stride, float* copy, std::int64_t rows) {
+    return rows_of<V, S>(static_cast<const T*>(from), stride, copy, rows, job.dim, padded);
   };
   transpose_rows(rows_at(job.v, job.v_stride, dvalues, job.tokens), values_t, columns, job.tokens, job.dim);
   const Rows keys = rows_at(job.k, job.k_stride, key_room, job.tokens);
@@ -270,7 +294,7 @@ void attention_backward(const AttentionHead& job) {
   for (std::int64_t i = 0; i < panel; ++i) dkeys[i] = dvalues[i] = 0.0F;
   for (std::int64_t h = 0; h < job.group; ++h) {
     const T* q = static_cast<const T*>(job.q) + h * job.q_head_stride;
-    const T* y = static_cast<const T*>(job.out) + h * job.dim;
+    const T* y = static_cast<const T*>(job.forward_out) + h * job.dim;
     const T* dy = static_cast<const T*>(job.dout) + h * job.dim;
     T* dq = static_cast<T*>(job.dq) + h * job.dim;
     for (std::int64_t first = 0; first < job.queries; first += kAttentionQueries) {
@@ -285,7 +309,7 @@ void attention_backward(const AttentionHead& job) {
                        block.keys, job.dim, false});
       for (std::int64_t r = 0; r < rows; ++r) {
         const float delta = sum_products<V>(outs.at + r * outs.stride, douts.at + r * douts.stride, padded);
-        const float log_sum = job.log_sums[h * job.log_sum_stride + first + r];
+        const float log_sum = job.forward_log_sums[h * job.log_sum_stride + first + r];
         const KeyRange range = key_range(job, block.key_first, place_of(job, first + r));
         score_gradients<V>(scores + r * columns, dscores + r * columns, range, block.keys, job.scale, log_sum, delta);
       }

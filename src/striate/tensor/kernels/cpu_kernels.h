@@ -8,7 +8,7 @@
 
 namespace striate {
 
-enum class CpuIsa { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx };
+enum class CpuIsa { kPortable, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
 // The storage types the loops read.
 enum class Storage { kFloat32, kBFloat16, kFloat16 };
@@ -133,7 +133,7 @@ struct DropoutRows {
 
 // Attention of one sample and one key-value head with the `group` query heads that read it. Pointers stand at the
 // sample's first token (or query) and the first of those heads; strides count elements from token to token. q's heads
-// lie `q_head_stride` apart; out, dout and dq are dense in their heads.
+// lie `q_head_stride` apart; outputs, dout and dq are dense in their heads.
 inline constexpr std::int64_t kAttentionPad = 16;      // a multiple of every vector's width
 inline constexpr std::int64_t kAttentionQueries = 24;  // queries a block holds
 inline constexpr std::int64_t attention_padded(std::int64_t n) {
@@ -143,13 +143,18 @@ struct AttentionHead {
   const void* q;
   const void* k;
   const void* v;
-  void* out;         // written by the forward pass
-  const void* dout;  // backward only, as all below
+  // What the forward pass writes.
+  void* out;
+  float* log_sums;  // [group, queries] with log_sum_stride: log of the sum of exp(scale * scores)
+  // What the backward pass reads of the forward pass and of what comes after it, and what it writes.
+  const void* forward_out;
+  const float* forward_log_sums;
+  const void* dout;
   void* dq;
   void* dk;
   void* dv;
-  float* log_sums;  // [group, queries] with log_sum_stride: log of the sum of exp(scale * scores)
-  float* work;      // attention_work() floats
+  float* work;               // room to work in; what does not fit throws InternalError before anything is written
+  std::int64_t work_floats;  // its size: attention_work() or more
   Storage storage;
   std::int64_t tokens, dim, group, window;  // window < 0: none
   std::int64_t queries;                     // rows of q, out, dout, dq and log_sums
@@ -157,6 +162,10 @@ struct AttentionHead {
   std::int64_t q_stride, q_head_stride, k_stride, v_stride, out_stride, dk_stride, log_sum_stride;
   float scale;
 };
+// What the kernels call when `work` is too small: they are compiled for one instruction set, and so must not bring in
+// the inline code of exceptions and strings.
+[[noreturn]] void attention_room_too_small(std::int64_t bytes_wanted, std::int64_t bytes_there);
+
 // Floats of room that a head of `dim` and `tokens` needs, forward or backward.
 inline constexpr std::int64_t attention_work(std::int64_t tokens, std::int64_t dim) {
   const std::int64_t padded = attention_padded(dim) + kAttentionPad;
@@ -187,7 +196,8 @@ struct CpuKernels {
   void (*attention_backward)(const AttentionHead&);
 };
 
-const CpuKernels& scalar_kernels();
+const CpuKernels& portable_kernels();
+// The rest where the machine is x86-64 only.
 const CpuKernels& avx2_kernels();
 const CpuKernels& avx512_kernels();
 const CpuKernels& avx512_bf16_kernels();

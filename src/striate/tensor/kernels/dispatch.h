@@ -10,7 +10,7 @@ namespace striate {
 // The best table this CPU can run. ATEN_CPU_CAPABILITY (default, avx2, avx512) lowers it, as it lowers LibTorch's own.
 const CpuKernels& cpu_kernels();
 
-// Every table this CPU can run, the scalar one first: tests hold each to the reference.
+// Every table this CPU can run, the portable one first: tests hold each to the reference.
 std::vector<const CpuKernels*> runnable_cpu_kernels();
 
 // Whether the CPU multiplies bf16 in hardware (AMX or AVX512-BF16) and LibTorch may use it: ONEDNN_MAX_CPU_ISA and

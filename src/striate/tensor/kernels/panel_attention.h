@@ -1,10 +1,10 @@
 // Attention in bf16 products of panels, forward and backward, over what multiplies them: AMX tiles (amx_panels.h) or
 // AVX512-BF16 (bf16_panels.h). Included by the files of those instruction sets alone.
 //
-// A panel is kPanel by kPanel, 16 or 32 as the products like it: small ones compute less in vain above the diagonal and
-// beyond a sample's end. The right side of a product lies in pairs of rows: word (k / 2, n) holds elements (k, n) and
-// (k + 1, n). The backward pass works on transposed scores, [keys, queries], because then every product but one reads
-// its left side as rows and the last gives the queries' gradient transposed.
+// A panel is kPanel by kPanel, 16 or 32, whichever suits the products: small panels waste less work above the diagonal
+// and beyond a sample's end. The right side of a product lies in pairs of rows: word (k / 2, n) holds elements (k, n)
+// and (k + 1, n). The backward pass works on transposed scores, [keys, queries], because then every product but one
+// reads its left side as rows and the last gives the queries' gradient transposed.
 #pragma once
 
 #include <immintrin.h>
@@ -118,21 +118,6 @@ inline void split_pairs(const std::uint32_t* words, std::uint16_t* to, std::int6
   }
 }
 
-// Hands out parts of a job's room, each on a cache line.
-class Room {
- public:
-  explicit Room(float* work) : next_((reinterpret_cast<std::uintptr_t>(work) + 63) / 64 * 64) {}
-  template <typename T>
-  T* take(std::int64_t count) {
-    T* part = reinterpret_cast<T*>(next_);
-    next_ += (static_cast<std::uintptr_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return part;
-  }
-
- private:
-  std::uintptr_t next_;
-};
-
 // One row of scores against the keys the query sees: bf16 weights relative to the highest, zeros elsewhere up to
 // `keys`.
 inline SoftmaxRow panel_softmax_row(const float* scores, std::uint16_t* weights, const KeyRange& range,
@@ -165,7 +150,7 @@ void panel_attention_forward(const AttentionHead& job) {
   constexpr std::int64_t kPanel = Engine::kPanel;
   const std::int64_t tokens = job.tokens, dim = job.dim;
   const std::int64_t padded = panels<kPanel>(tokens), queries = panels<kPanel>(job.queries);
-  Room room(job.work);
+  AttentionRoom room(job);
   auto* rows = room.take<std::uint16_t>(padded * dim);
   auto* keys = room.take<std::uint32_t>(padded * dim / 2);
   auto* values = room.take<std::uint32_t>(padded * dim / 2);
@@ -223,7 +208,7 @@ struct QueryHead {
   float* dq_t;      // [dim, padded]
 };
 
-inline QueryHead take_query_head(const AttentionHead& job, std::int64_t padded, Room& room) {
+inline QueryHead take_query_head(const AttentionHead& job, std::int64_t padded, AttentionRoom& room) {
   const std::int64_t words = padded * job.dim / 2;
   const QueryHead head = {padded,
                           room.take<std::int32_t>(padded),
@@ -249,7 +234,7 @@ inline void fill_query_head(const AttentionHead& job, std::int64_t h, const Quer
   gather_rows(static_cast<const std::uint16_t*>(job.dout) + h * dim, job.out_stride, rows, queries, padded, dim);
   pair_columns(rows, head.dy_columns, padded, dim);
   pair_rows(rows, head.dy_rows, padded, dim);
-  const auto* out = static_cast<const std::uint16_t*>(job.out) + h * dim;
+  const auto* out = static_cast<const std::uint16_t*>(job.forward_out) + h * dim;
   for (std::int64_t t = 0; t < padded; ++t) {
     Avx512Vector sum = Avx512Vector::set(0.0F);
     for (std::int64_t i = 0; t < queries && i < dim; i += 16) {
@@ -258,7 +243,7 @@ inline void fill_query_head(const AttentionHead& job, std::int64_t h, const Quer
     }
     head.deltas[t] = sum.sum();
     // Beyond the queries nothing weighs anything.
-    head.log_sums[t] = t < queries ? job.log_sums[h * job.log_sum_stride + t] : __builtin_inff();
+    head.log_sums[t] = t < queries ? job.forward_log_sums[h * job.log_sum_stride + t] : __builtin_inff();
   }
   for (std::int64_t i = 0; i < padded * dim; ++i) head.dq_t[i] = 0.0F;
 }
@@ -341,7 +326,7 @@ template <typename Engine>
 void panel_attention_backward(const AttentionHead& job) {
   constexpr std::int64_t kPanel = Engine::kPanel;
   const std::int64_t tokens = job.tokens, dim = job.dim, padded = panels<kPanel>(tokens);
-  Room room(job.work);
+  AttentionRoom room(job);
   auto* rows = room.take<std::uint16_t>(padded * dim);
   auto* keys = room.take<std::uint16_t>(padded * dim);
   auto* values = room.take<std::uint16_t>(padded * dim);

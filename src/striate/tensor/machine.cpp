@@ -1,0 +1,23 @@
+#include "striate/tensor/machine.h"
+
+#include <ATen/Parallel.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "striate/base/strings.h"
+#include "striate/tensor/matrix.h"
+
+namespace striate {
+
+nlohmann::json hardware_description(const std::string& device, const std::string& compute, int ranks) {
+  utsname system{};
+  ::uname(&system);
+  const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+  const auto page = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  return {{"machine", system.machine},    {"system", cat(system.sysname, " ", system.release)},
+          {"cpu", cpu_description()},     {"threads", at::get_num_threads()},
+          {"memory_bytes", pages * page}, {"device", device},
+          {"compute", compute},           {"ranks", ranks}};
+}
+
+}  // namespace striate
