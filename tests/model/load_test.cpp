@@ -9,6 +9,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/model/init_model.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace striate::test {
@@ -45,14 +46,14 @@ TEST(Loading, LeavesWeightsInTheMappedFile) {
 }
 
 TEST(Loading, NeedsAModelOrAllItsParts) {
-  EXPECT_THROW(open_checkpoint({}), Error);
+  EXPECT_ERROR(open_checkpoint({}), "no model was given");
   ModelPaths both;
   both.model = "a";
   both.llm = "b";
-  EXPECT_THROW(open_checkpoint(both), Error);
+  EXPECT_ERROR(open_checkpoint(both), "`model` and `llm`");
   ModelPaths absent;
   absent.model = "/no/such/model";
-  EXPECT_THROW(open_checkpoint(absent), Error);
+  EXPECT_ERROR(open_checkpoint(absent), "/no/such/model: no such folder");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace striate {
 namespace {
 
-ModelPaths model_at(const std::filesystem::path& folder) {
+ModelPaths paths_of(const std::filesystem::path& folder) {
   ModelPaths paths;
   paths.model = folder;
   return paths;
@@ -41,11 +41,10 @@ TEST(TensorList, PublishedModelsHaveTheirPublishedNumberOfParameters) {
   EXPECT_EQ(parameters(published("bunny-phi3-mini"), Part::kVisionTower), 428'225'600 - 15'238'352);
 }
 
-class GoldenTensors : public testing::TestWithParam<const char*> {};
+class GoldenTensors : public testing::TestWithParam<std::filesystem::path> {};
 
 TEST_P(GoldenTensors, AreExactlyTheExpectedOnes) {
-  STRIATE_REQUIRE_GOLDENS();
-  const Checkpoint checkpoint = open_checkpoint(model_at(*test::goldens() / GetParam() / "model"));
+  const Checkpoint checkpoint = open_checkpoint(paths_of(GetParam()));
   std::set<std::string> expected;
   for (const TensorSpec& spec : expected_tensors(checkpoint.config)) {
     const auto* entry = checkpoint.weights.find(spec.name);
@@ -56,7 +55,8 @@ TEST_P(GoldenTensors, AreExactlyTheExpectedOnes) {
   for (const auto& [name, entry] : checkpoint.weights.entries()) EXPECT_TRUE(expected.contains(name)) << name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenTensors, testing::Values("a_llava15", "b_bunny_llama3", "c_bunny_phi3"));
+INSTANTIATE_TEST_SUITE_P(Of, GoldenTensors, testing::ValuesIn(test::golden_models()),
+                         [](const auto& info) { return info.param.parent_path().filename().string(); });
 
 TEST(TensorList, ATiedHeadIsNoTensorOfItsOwn) {
   ModelConfig config = published("llama-2-7b");

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "striate/base/error.h"
+#include "striate/files/weight_file.h"
 #include "striate/model/name_map.h"
-#include "striate/tensor/weight_file.h"
 #include "striate/text/conversation.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/weights.h"
 
 namespace striate::test {
 namespace {
@@ -51,7 +53,7 @@ TEST(WithoutLayers, ComputesWhatAModelWrittenWithoutThemComputes) {
     const TinyModelOptions options{.kind = kind, .layers = 5};
     const auto whole = tiny_model(options);
     const at::Tensor before = whole->forward(stream());
-    const Lvlm pruned = whole->without_layers({3, 1});
+    const Lvlm pruned = whole->without_layers(LayerSet(5, {1, 3}));
     EXPECT_EQ(pruned.config().decoder.layers, 3);
     EXPECT_EQ(pruned.decoder().config().layers, 3);
     EXPECT_EQ(pruned.decoder().layers().size(), 3U);
@@ -75,21 +77,21 @@ TEST(WithoutLayers, AttentionSeesNewNumbers) {
   };
   const PackedBatch batch = stream();
   Numbers numbers(batch.cu_seqlens, std::nullopt);
-  tiny_model({.layers = 5})->without_layers({0, 3}).forward(batch, numbers);
+  tiny_model({.layers = 5})->without_layers(LayerSet(5, {0, 3})).forward(batch, numbers);
   EXPECT_EQ(numbers.seen, (std::vector<std::int64_t>{0, 1, 2}));
 }
 
 TEST(WithoutLayers, SharesTheWeightsOfTheLayersThatStay) {
   const auto whole = tiny_model({.layers = 3});
-  const Lvlm pruned = whole->without_layers({0});
+  const Lvlm pruned = whole->without_layers(LayerSet(3, {0}));
   EXPECT_EQ(pruned.decoder().layers()[0].linears()[0].second, whole->decoder().layers()[1].linears()[0].second);
-  EXPECT_TRUE(at::equal(whole->without_layers({}).forward(stream()), whole->forward(stream())));
+  EXPECT_TRUE(at::equal(whole->without_layers(LayerSet(3, {})).forward(stream()), whole->forward(stream())));
 }
 
-TEST(WithoutLayers, RefusesLayersThereAreNot) {
+TEST(WithoutLayers, RefusesLayersOfAnotherDecoderAndAllOfThem) {
   const auto whole = tiny_model({.layers = 2});
-  EXPECT_THROW(whole->without_layers({2}), Error);
-  EXPECT_THROW(whole->without_layers({0, 1}), Error);
+  EXPECT_ERROR(whole->without_layers(LayerSet(3, {0})), "of a decoder of 3");
+  EXPECT_ERROR(whole->without_layers(LayerSet::all(2)), "a decoder without layers");
 }
 
 }  // namespace

@@ -26,9 +26,9 @@ void apply_pair(Lvlm& model, const AdapterFile& file, const AdapterPair& pair) {
                        "the adapter belongs to another family of models");
   }
   const at::Device device = model.placement().device;
-  const at::Tensor a = file.load(*pair.a).to(device, at::kFloat);
-  const at::Tensor b = file.load(*pair.b).to(device, at::kFloat);
-  layer.replace_linear(pair.linear, std::make_shared<LoraLinear>(current->matrix(), a, b, file.scale(pair)));
+  const AdapterUpdate update = file.update(pair, current->matrix().weight());
+  layer.replace_linear(pair.linear, std::make_shared<LoraLinear>(current->matrix(), update.a.to(device),
+                                                                 update.b.to(device), update.scale));
 }
 
 }  // namespace

@@ -1,15 +1,19 @@
 #include "striate/model/adapter_file.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/neg.h>
+
 #include <algorithm>
-#include <cmath>
 #include <set>
+#include <string_view>
 
 #include "striate/base/error.h"
+#include "striate/base/json_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
-#include "striate/model/config.h"
-#include "striate/model/config_reader.h"
+#include "striate/files/mapped_tensor.h"
+#include "striate/model/adapter_start.h"
 #include "striate/model/name_map.h"
-#include "striate/tensor/mapped_tensor.h"
 
 namespace striate {
 namespace {
@@ -18,34 +22,11 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kLayers = "model.layers.";
 
-AdapterSettings read_settings(const fs::path& file) {
-  const nlohmann::json root = read_json_file(file);
-  const ConfigReader config(root, file.string());
-  const std::string kind = config.text("peft_type", "LORA");
-  if (kind != "LORA") throw unsupported(cat(file.string(), ": adapter kind ", kind), "known: LORA");
-  if (config.boolean("use_dora", false))
-    throw unsupported(file.string() + ": DoRA adapters", "merge it with PEFT first");
-  for (const char* key : {"alpha_pattern", "rank_pattern"}) {
-    if (config.has(key) && !config.at(key).empty()) {
-      throw unsupported(cat(file.string(), ": ", key), "merge the adapter with PEFT first");
-    }
-  }
-  if (config.text("bias", "none") != "none") {
-    throw unsupported(file.string() + ": adapters that train biases", "merge the adapter with PEFT first");
-  }
-  AdapterSettings settings;
-  settings.rank = config.integer("r", 8, 1, 1 << 16);
-  settings.alpha = config.number("lora_alpha", static_cast<double>(settings.rank));
-  settings.dropout = config.number("lora_dropout", 0);
-  settings.rank_stabilised = config.boolean("use_rslora", false);
-  return settings;
-}
-
 fs::path find_weights(const fs::path& folder) {
   for (const char* name : {"adapter_model.safetensors", "adapter_model.bin"}) {
-    if (fs::exists(folder / name)) return folder / name;
+    if (path_exists(folder / name)) return folder / name;
   }
-  throw invalid_input(folder.string() + ": no adapter_model.safetensors or .bin in it",
+  throw invalid_input(folder.string() + ": the folder has no adapter_model.safetensors or .bin",
                       "give a folder as PEFT saves it");
 }
 
@@ -62,30 +43,91 @@ void check_pair(const AdapterPair& pair, const std::string& where) {
   }
   if (pair.a->shape.size() != 2 || pair.b->shape.size() != 2 || pair.a->shape.front() < 1) {
     throw corrupt_data(cat(where, ": ", module, ": A ", shape_text(pair.a->shape), " and B ", shape_text(pair.b->shape),
-                           " are no matrices"),
+                           " are not matrices"),
                        "the file is damaged");
   }
 }
 
+// A tensor's name, taken apart.
+struct MatrixName {
+  std::int64_t layer;
+  std::string linear;
+  bool is_a;           // else B
+  std::string module;  // as PEFT called it: without its own prefix
+};
+
 // PEFT writes `.lora_A.weight`, live state dicts `.lora_A.default.weight`.
-std::vector<AdapterPair> pair_up(const WeightFile& file, const std::string& where) {
+bool is_matrix_ending(std::string_view ending) {
+  constexpr std::string_view kWeight = "weight";
+  if (!ending.ends_with(kWeight)) return false;
+  ending.remove_suffix(kWeight.size());
+  return ending.empty() || (ending.ends_with('.') && ending.find('.') == ending.size() - 1);
+}
+
+MatrixName take_apart(const TensorInfo& info, const std::string& where) {
+  constexpr std::size_t kMarkBytes = std::string_view(".lora_A.").size();
+  constexpr std::string_view kPeft = "base_model.model.";
+  const std::string canonical = canonical_name(info.name).value_or("");
+  const std::size_t at_a = canonical.find(".lora_A.");
+  const std::size_t at = std::min(at_a, canonical.find(".lora_B."));
+  if (at == std::string::npos || !canonical.starts_with(kLayers)) {
+    throw unsupported(cat(where, ": tensor ", quoted_name(info.name), " is not a LoRA matrix of a decoder layer"),
+                      "adapters sit on the decoder's linears; other weights belong in non_lora_trainables");
+  }
+  if (!is_matrix_ending(std::string_view(canonical).substr(at + kMarkBytes))) {
+    throw unsupported(cat(where, ": tensor ", quoted_name(info.name), " is neither lora_A nor lora_B"),
+                      "biases of LoRA matrices (lora_bias) are not implemented: merge the adapter with PEFT first");
+  }
+  const auto target = split_layer_name(canonical.substr(0, at));
+  if (!target) {
+    throw corrupt_data(cat(where, ": ", quoted_name(canonical.substr(0, at)), " does not name a layer"),
+                       "check that it is an adapter of this model");
+  }
+  std::string module = info.name.starts_with(kPeft) ? info.name.substr(kPeft.size()) : info.name;
+  module.resize(std::min(module.find(".lora_A."), module.find(".lora_B.")));
+  return {target->first, target->second, at == at_a, std::move(module)};
+}
+
+// The settings must ask for the matrices that are there, of the rank that they have: PEFT leaves out or refuses others.
+void check_settings(const AdapterConfig& config, const MatrixName& name, const TensorInfo& info,
+                    const std::string& where) {
+  std::optional<std::string> key = config.left_out_by(name.module, name.layer);
+  const std::string canonical = cat(kLayers, name.layer, ".", name.linear);
+  for (const Naming naming : {Naming::kLlavaHf, Naming::kLlavaHfNew, Naming::kOriginal}) {
+    if (key) key = config.left_out_by(file_name(canonical, naming), name.layer);
+  }
+  if (key) {
+    throw corrupt_data(
+        cat(where, ": tensor ", quoted_name(info.name), " is left out by \"", *key, "\" of adapter_config.json"),
+        "PEFT would not use it: correct the setting, or remove the tensor from the file");
+  }
+  // Whether A is a matrix, and B fits it, is for check_pair() and update().
+  if (!name.is_a || info.shape.size() != 2 || info.shape[0] == config.rank(name.module)) return;
+  throw corrupt_data(cat(where, ": tensor ", quoted_name(info.name), " is of rank ", info.shape[0],
+                         ", but adapter_config.json (r, rank_pattern) says ", config.rank(name.module)),
+                     "the two files belong to different adapters");
+}
+
+std::vector<AdapterPair> pair_up(const WeightFile& file, const AdapterConfig& config, const std::string& where) {
   std::map<std::pair<std::int64_t, std::string>, AdapterPair> pairs;
   for (const TensorInfo& info : file.tensors()) {
-    const std::string canonical = canonical_name(info.name).value_or("");
-    const std::size_t at_a = canonical.find(".lora_A.");
-    const std::size_t at = std::min(at_a, canonical.find(".lora_B."));
-    if (at == std::string::npos || !canonical.starts_with(kLayers)) {
-      throw unsupported(cat(where, ": tensor ", quoted_name(info.name), " is no LoRA matrix of a decoder layer"),
-                        "adapters sit on the decoder's linears; other weights belong in non_lora_trainables");
-    }
-    const auto target = split_layer_name(canonical.substr(0, at));
-    if (!target) {
-      throw corrupt_data(cat(where, ": ", quoted_name(canonical.substr(0, at)), " names no layer"),
-                         "is it an adapter of this model?");
-    }
+    const MatrixName name = take_apart(info, where);
     AdapterPair& pair =
-        pairs.try_emplace(*target, AdapterPair{target->first, target->second, nullptr, nullptr}).first->second;
-    (at == at_a ? pair.a : pair.b) = &info;
+        pairs.try_emplace({name.layer, name.linear}, AdapterPair{name.layer, name.linear, nullptr, nullptr})
+            .first->second;
+    const TensorInfo*& half = name.is_a ? pair.a : pair.b;
+    if (half != nullptr) {
+      throw unsupported(
+          cat(where, ": tensors ", quoted_name(half->name), " and ", quoted_name(info.name), " are the same matrix"),
+          "it holds several adapters: save one of them by itself");
+    }
+    half = &info;
+    check_settings(config, name, info, where);
+    pair.alpha = config.alpha(name.module);
+  }
+  if (pairs.empty()) {
+    throw corrupt_data(where + ": the adapter has no matrices",
+                       "save it again: with PEFT's save_pretrained(), or from a whole state dict");
   }
   std::vector<AdapterPair> list;
   for (auto& [target, pair] : pairs) {
@@ -95,16 +137,22 @@ std::vector<AdapterPair> pair_up(const WeightFile& file, const std::string& wher
   return list;
 }
 
-}  // namespace
-
-double AdapterSettings::scale(std::int64_t rank_of_pair) const {
-  const auto r = static_cast<double>(rank_of_pair);
-  return alpha / (rank_stabilised ? std::sqrt(r) : r);
+// PiSSA divides the weight's singular values by the scale.
+void check_start(const AdapterFile& adapter) {
+  if (adapter.settings().start == AdapterStart::kZero) return;
+  for (const AdapterPair& pair : adapter.pairs()) {
+    if (adapter.scale(pair) > 0) continue;
+    throw corrupt_data(cat((adapter.folder() / "adapter_config.json").string(), ": \"lora_alpha\" ", pair.alpha,
+                           " with init_lora_weights ", adapter_start_name(adapter.settings().start)),
+                       "the scale must be above 0");
+  }
 }
+
+}  // namespace
 
 std::optional<fs::path> find_non_lora(const fs::path& adapter) {
   for (const char* name : {"non_lora_trainables.safetensors", "non_lora_trainables.bin"}) {
-    if (fs::exists(adapter / name)) return adapter / name;
+    if (path_exists(adapter / name)) return adapter / name;
   }
   return std::nullopt;
 }
@@ -121,18 +169,36 @@ std::optional<std::pair<std::int64_t, std::string>> split_layer_name(const std::
 }
 
 AdapterFile::AdapterFile(fs::path folder) : folder_(std::move(folder)) {
-  std::error_code ignored;
-  if (!fs::is_directory(folder_, ignored)) {
+  if (!is_folder(folder_)) {
     throw invalid_input(folder_.string() + ": no such folder", "give a folder with adapter_config.json");
   }
   const fs::path config = folder_ / "adapter_config.json";
-  if (!fs::exists(config)) {
-    throw invalid_input(folder_.string() + ": no adapter_config.json in it", "give a folder as PEFT saves it");
+  if (!path_exists(config)) {
+    throw invalid_input(folder_.string() + ": the folder has no adapter_config.json", "give a folder as PEFT saves it");
   }
-  settings_ = read_settings(config);
-  file_ = open_weight_file(find_weights(folder_));
-  pairs_ = pair_up(*file_, where());
+  const AdapterConfig settings(config);
+  settings_ = settings.settings();
+  const fs::path weights = find_weights(folder_);
+  file_ = open_weight_file(weights);
+  pairs_ = pair_up(*file_, settings, weights.string());
+  check_start(*this);
   if (const auto beside = find_non_lora(folder_)) beside_ = open_weight_file(*beside);
+}
+
+AdapterUpdate AdapterFile::update(const AdapterPair& pair, const at::Tensor& weight) const {
+  const bool fits = weight.dim() == 2 && pair.rank() == pair.b->shape[1] && pair.a->shape[1] == weight.size(1) &&
+                    pair.b->shape[0] == weight.size(0);
+  if (!fits) {
+    throw corrupt_data(cat(where(), ": ", kLayers, pair.layer, ".", pair.linear, ": A ", shape_text(pair.a->shape),
+                           ", B ", shape_text(pair.b->shape), " does not fit a weight ", shape_text(weight.sizes())),
+                       "the adapter belongs to another model");
+  }
+  AdapterUpdate update{load(*pair.a).to(at::kFloat), load(*pair.b).to(at::kFloat), scale(pair)};
+  if (settings_.start == AdapterStart::kZero) return update;
+  const LowRankProduct start = adapter_start(settings_.start, weight, pair.rank(), update.scale);
+  update.a = at::cat({update.a, start.a}, 0);
+  update.b = at::cat({update.b, start.b.neg()}, 1);
+  return update;
 }
 
 const AdapterPair* AdapterFile::find(std::int64_t layer, const std::string& linear) const {

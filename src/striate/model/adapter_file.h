@@ -12,19 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "striate/tensor/weight_file.h"
+#include "striate/files/weight_file.h"
+#include "striate/model/adapter_config.h"
 
 namespace striate {
-
-// How an adapter was made, from adapter_config.json (https://huggingface.co/docs/peft, checkpoint format).
-struct AdapterSettings {
-  std::int64_t rank = 8;
-  double alpha = 8;
-  double dropout = 0;
-  bool rank_stabilised = false;  // the scale is alpha / sqrt(rank) in place of alpha / rank
-
-  double scale(std::int64_t rank_of_pair) const;
-};
 
 // The two matrices beside one linear: its weight W becomes W + scale B A.
 struct AdapterPair {
@@ -32,15 +23,26 @@ struct AdapterPair {
   std::string linear;   // as decoder_linears() gives it: self_attn.q_proj
   const TensorInfo* a;  // [rank, in]
   const TensorInfo* b;  // [out, rank]
+  double alpha = 0;
+
+  std::int64_t rank() const { return a->shape.front(); }
+};
+
+// What an adapter adds to a weight: scale B A.
+struct AdapterUpdate {
+  at::Tensor a;  // [rank, in] fp32; of twice the pair's rank where the adapter's start is taken off (adapter_start.h)
+  at::Tensor b;  // [out, rank] fp32
+  double scale;
 };
 
 // An adapter's folder, opened: PEFT's naming or the authors'. Matrices stay in the mapped file until they are asked
 // for.
 class AdapterFile {
  public:
-  // Throws InvalidInput (no such folder, no adapter in it), Unsupported (DoRA, other PEFT kinds, per-layer patterns,
-  // matrices outside the decoder), CorruptData (half a pair, what is no matrix, a name without a layer). Whether a pair
-  // fits a model is for whoever applies it.
+  // Throws InvalidInput (no such folder, no adapter in it), Unsupported (a setting as AdapterConfig says, matrices
+  // outside the decoder, tensors beside A and B), CorruptData (no matrices at all, half a pair, a tensor that is not a
+  // matrix, a name without a layer, another rank than the settings say, a matrix that the settings leave out). Whether
+  // a pair fits a model is checked when it is applied.
   explicit AdapterFile(std::filesystem::path folder);
 
   const std::filesystem::path& folder() const { return folder_; }
@@ -51,10 +53,12 @@ class AdapterFile {
   const AdapterPair* find(std::int64_t layer, const std::string& linear) const;
   // The layers that have a matrix, ascending.
   std::vector<std::int64_t> layers() const;
-  double scale(const AdapterPair& pair) const { return settings_.scale(pair.a->shape.front()); }
+  double scale(const AdapterPair& pair) const { return settings_.scale(pair.alpha, pair.rank()); }
+  // What the pair adds to the model's own weight [out, in], on the CPU. Throws CorruptData when it does not fit it.
+  AdapterUpdate update(const AdapterPair& pair, const at::Tensor& weight) const;
   // A matrix in its own dtype, a view of the file.
   at::Tensor load(const TensorInfo& matrix) const { return file_->load(matrix.name); }
-  // non_lora_trainables: what was trained beside the adapter (the projector); nullptr when nothing was.
+  // non_lora_trainables: weights trained in addition to the adapter (the projector); nullptr when nothing was.
   const std::shared_ptr<const WeightFile>& beside() const { return beside_; }
   // The file of the matrices, for messages.
   std::string where() const;

@@ -5,12 +5,11 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/model/config_bounds.h"
+#include "striate/model/config_writer.h"
 
 namespace striate {
 namespace {
-
-constexpr std::int64_t kMostLayers = 1 << 12;
-constexpr std::int64_t kWidest = 1 << 20;
 
 DecoderConfig llama2(std::int64_t layers, std::int64_t hidden, std::int64_t heads, std::int64_t mlp) {
   DecoderConfig c;
@@ -62,7 +61,7 @@ Architecture with_vision(const std::string& name, const std::string& title, Fami
   config.decoder = decoder;
   config.vision = vision;
   config.projector = ProjectorConfig{2, vision.hidden_size, decoder.hidden_size};
-  config.vision_tower_name = vision.kind == TowerKind::kClip ? "vision_tower_clip" : "vision_tower_siglip";
+  config.vision_tower_name = tower_folder_name(vision.kind);
   return {name, title, config};
 }
 
@@ -86,28 +85,28 @@ std::vector<Architecture> all_architectures() {
 
 void check_range(const char* flag, const std::optional<std::int64_t>& value, std::int64_t high) {
   if (value && (*value < 1 || *value > high)) {
-    throw invalid_input(cat(flag, " ", *value, ": not between 1 and ", high), "give a size some model could have");
+    throw invalid_input(cat(flag, " ", *value, " is not between 1 and ", high), "give a size that a model can have");
   }
 }
 
 void check_ranges(const ShapeChanges& c) {
-  check_range("--layers", c.layers, kMostLayers);
-  check_range("--hidden", c.hidden, kWidest);
-  check_range("--heads", c.heads, kWidest);
-  check_range("--kv-heads", c.kv_heads, kWidest);
-  check_range("--head-dim", c.head_dim, 4096);
-  check_range("--mlp", c.mlp, kWidest);
-  check_range("--vocab", c.vocab, 1 << 24);
-  check_range("--max-positions", c.max_positions, std::int64_t{1} << 32);
-  check_range("--sliding-window", c.sliding_window, std::int64_t{1} << 32);
-  check_range("--vision-layers", c.vision_layers, kMostLayers);
-  check_range("--vision-hidden", c.vision_hidden, kWidest);
-  check_range("--vision-heads", c.vision_heads, kWidest);
-  check_range("--vision-mlp", c.vision_mlp, kWidest);
-  check_range("--image-size", c.image_size, 8192);
-  check_range("--patch-size", c.patch_size, 8192);
-  if (c.rope_theta && !(std::isfinite(*c.rope_theta) && *c.rope_theta > 1)) {
-    throw invalid_input(cat("--rope-theta ", *c.rope_theta, ": must be above 1"),
+  check_range("`layers`", c.layers, kMostLayers);
+  check_range("`hidden`", c.hidden, kMostWidth);
+  check_range("`heads`", c.heads, kMostHeads);
+  check_range("`kv_heads`", c.kv_heads, kMostHeads);
+  check_range("`head_dim`", c.head_dim, 4096);
+  check_range("`mlp`", c.mlp, kMostWidth);
+  check_range("`vocab`", c.vocab, 1 << 24);
+  check_range("`max_positions`", c.max_positions, kMostPositions);
+  check_range("`sliding_window`", c.sliding_window, kMostPositions);
+  check_range("`vision_layers`", c.vision_layers, kMostLayers);
+  check_range("`vision_hidden`", c.vision_hidden, kMostWidth);
+  check_range("`vision_heads`", c.vision_heads, kMostHeads);
+  check_range("`vision_mlp`", c.vision_mlp, kMostWidth);
+  check_range("`image_size`", c.image_size, 8192);
+  check_range("`patch_size`", c.patch_size, 8192);
+  if (c.rope_theta && !(*c.rope_theta > 1 && *c.rope_theta <= kMostTheta)) {
+    throw invalid_input(cat("`rope_theta` ", *c.rope_theta, " is not above 1 and at most ", kMostTheta),
                         "published models use 10000 or 500000");
   }
 }
@@ -123,7 +122,7 @@ std::int64_t in_proportion(std::int64_t size, std::int64_t from, std::int64_t to
 std::int64_t heads_for(std::int64_t hidden, std::int64_t head_dim, const char* width_flag, const char* heads_flag) {
   if (hidden % head_dim != 0) {
     throw invalid_input(cat(width_flag, " ", hidden, ": not a multiple of the architecture's head size ", head_dim),
-                        cat("say how many heads with ", heads_flag));
+                        cat("give the number of heads with ", heads_flag));
   }
   return hidden / head_dim;
 }
@@ -132,21 +131,21 @@ void shape_attention(DecoderConfig& c, const DecoderConfig& published, const Sha
   if (changes.heads) {
     c.heads = *changes.heads;
   } else if (changes.hidden && !changes.head_dim) {
-    c.heads = heads_for(c.hidden_size, published.head_dim, "--hidden", "--heads");
+    c.heads = heads_for(c.hidden_size, published.head_dim, "`hidden`", "`heads`");
   }
   if (!changes.head_dim && c.hidden_size % c.heads != 0) {
     throw invalid_input(cat(c.heads, " heads do not divide the hidden size ", c.hidden_size),
-                        "change --heads or --hidden, or give the size of a head with --head-dim");
+                        "change `heads` or `hidden`, or give the size of a head with `head_dim`");
   }
   c.head_dim = changes.head_dim.value_or(c.hidden_size / c.heads);
   if (c.head_dim % 2 != 0) {
     throw invalid_input(cat("heads of ", c.head_dim, ": rotary embedding needs an even size"),
-                        "change --heads, --hidden or --head-dim");
+                        "change `heads`, `hidden` or `head_dim`");
   }
   const std::int64_t share = published.heads / published.kv_heads;
   c.kv_heads = changes.kv_heads.value_or(c.heads % share == 0 ? c.heads / share : c.heads);
   if (c.heads % c.kv_heads != 0) {
-    throw invalid_input(cat("--kv-heads ", c.kv_heads, ": does not divide the ", c.heads, " heads"),
+    throw invalid_input(cat("`kv_heads` ", c.kv_heads, ": does not divide the ", c.heads, " heads"),
                         "each key-value head serves the same number of heads");
   }
 }
@@ -163,7 +162,8 @@ void shape_decoder(DecoderConfig& c, const ShapeChanges& changes) {
   c.tie_embeddings = changes.tie_embeddings;
   if (!changes.sliding_window) return;
   if (c.kind != DecoderKind::kPhi3) {
-    throw invalid_input("--sliding-window: this architecture attends to everything", "only Phi-3 has a window");
+    throw invalid_input("`sliding_window` does not apply: this architecture has full attention",
+                        "leave it out: only Phi-3 has a window");
   }
   c.sliding_window = changes.sliding_window;
 }
@@ -175,22 +175,27 @@ void shape_vision(VisionConfig& c, const ShapeChanges& changes) {
   if (changes.vision_heads) {
     c.heads = *changes.vision_heads;
   } else if (changes.vision_hidden) {
-    c.heads = heads_for(c.hidden_size, published.hidden_size / published.heads, "--vision-hidden", "--vision-heads");
+    c.heads = heads_for(c.hidden_size, published.hidden_size / published.heads, "`vision_hidden`", "`vision_heads`");
   }
   if (c.hidden_size % c.heads != 0) {
     throw invalid_input(cat(c.heads, " vision heads do not divide the vision tower's hidden size ", c.hidden_size),
-                        "change --vision-heads or --vision-hidden");
+                        "change `vision_heads` or `vision_hidden`");
   }
   c.mlp_size = changes.vision_mlp.value_or(in_proportion(published.mlp_size, published.hidden_size, c.hidden_size));
   c.image_size = changes.image_size.value_or(c.image_size);
   c.patch_size = changes.patch_size.value_or(c.patch_size);
   if (c.patch_size > c.image_size) {
-    throw invalid_input(cat("--patch-size ", c.patch_size, ": larger than the image, ", c.image_size, " pixels"),
+    throw invalid_input(cat("`patch_size` ", c.patch_size, ": larger than the image, ", c.image_size, " pixels"),
                         "LLaVA-1.5 and Bunny use patches of 14 pixels");
   }
+  if (c.grid() * c.grid() > kMostPatches) {
+    throw invalid_input(cat("`image_size` ", c.image_size, ": ", c.grid(), " x ", c.grid(), " patches"),
+                        "give a smaller `image_size` or a larger `patch_size`");
+  }
   if (c.layers_run() < 1) {
-    throw invalid_input(cat("--vision-layers ", c.layers, ": the feature is read before the last layer"),
-                        "give at least 2");
+    throw invalid_input(
+        cat("`vision_layers` ", c.layers, " is too few: the features come from the layer before the last"),
+        "give at least 2");
   }
 }
 
@@ -209,8 +214,8 @@ void choose_layout(ModelConfig& config, const Architecture& arch, std::optional<
   const Layout only = config.vision ? Layout::kOriginal : Layout::kHf;
   if (*layout != only) {
     throw invalid_input(
-        cat("--layout ", *layout == Layout::kHf ? "hf" : "original", ": ", arch.name, " has one layout"),
-        "leave --layout out; only the LLaVA architectures have two");
+        cat("`layout` ", *layout == Layout::kHf ? "hf" : "original", ": ", arch.name, " has one layout"),
+        "leave out `layout`; only the LLaVA architectures have two");
   }
 }
 
@@ -228,8 +233,25 @@ const Architecture& find_architecture(const std::string& name) {
     names.push_back(arch.name);
   }
   const std::string nearest = nearest_name(name, names);
-  throw invalid_input(cat("--arch ", name, ": unknown architecture"),
+  throw invalid_input(cat("`arch` ", name, ": unknown architecture"),
                       nearest.empty() ? "known: " + join(names, ", ") : cat("did you mean ", nearest, "?"));
+}
+
+ShapeChanges sized(const Architecture& arch, const std::string& size, ShapeChanges changes) {
+  if (size != "tiny" && size != "small") {
+    throw invalid_input(cat("`size` ", size, ": unknown size"), "known: tiny, small");
+  }
+  const bool tiny = size == "tiny";
+  const auto otherwise = [](std::optional<std::int64_t>& value, std::int64_t given) { value = value.value_or(given); };
+  if (!changes.hidden) otherwise(changes.heads, tiny ? 4 : 8);
+  otherwise(changes.layers, 8);
+  otherwise(changes.hidden, tiny ? 64 : 256);
+  if (!arch.config.vision) return changes;
+  if (!changes.vision_hidden) otherwise(changes.vision_heads, tiny ? 2 : 4);
+  otherwise(changes.vision_layers, tiny ? 2 : 4);
+  otherwise(changes.vision_hidden, tiny ? 32 : 128);
+  otherwise(changes.image_size, (tiny ? 4 : 8) * arch.config.vision->patch_size);
+  return changes;
 }
 
 ModelConfig shaped_config(const Architecture& arch, std::optional<Layout> layout, const ShapeChanges& changes) {
@@ -242,7 +264,7 @@ ModelConfig shaped_config(const Architecture& arch, std::optional<Layout> layout
   if (!config.vision) {
     if (changes_vision(changes)) {
       throw invalid_input(cat(arch.name, " has no vision tower and no projector"),
-                          "leave the vision and projector flags out, or choose an architecture that sees");
+                          "leave out the vision and projector flags, or choose a vision-language architecture");
     }
     return config;
   }
@@ -251,13 +273,13 @@ ModelConfig shaped_config(const Architecture& arch, std::optional<Layout> layout
   config.projector->out_size = config.decoder.hidden_size;
   if (!changes.projector) return config;
   try {
-    config.projector->depth = parse_projector_type(*changes.projector, "--projector");
+    config.projector->depth = parse_projector_type(*changes.projector, "`projector`");
   } catch (const Error& error) {
     throw invalid_input(error.what(), error.hint());
   }
   if (config.family == Family::kLlavaHf && config.projector->depth != 2) {
-    throw invalid_input(cat("--projector ", *changes.projector, ": the llava-hf layout knows mlp2x_gelu alone"),
-                        "add --layout original");
+    throw invalid_input(cat("`projector` ", *changes.projector, ": the llava-hf layout supports only mlp2x_gelu"),
+                        "add `layout` original");
   }
   return config;
 }

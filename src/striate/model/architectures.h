@@ -36,6 +36,12 @@ const std::vector<Architecture>& architectures();
 // Throws InvalidInput for an unknown name; the hint gives the nearest, or all.
 const Architecture& find_architecture(const std::string& name);
 
+// A small model of the same kind in one word: "tiny" (about 0.7 M parameters: tests, first steps) or "small" (about 8
+// M: it learns simple things in minutes on a CPU). Eight decoder layers, so that regions and pruning have something to
+// choose from; a vision tower where `arch` has one. What `changes` says already stays. Throws InvalidInput for another
+// word.
+ShapeChanges sized(const Architecture& arch, const std::string& size, ShapeChanges changes);
+
 // The configuration of `arch` in `layout` (nullopt: the usual one) with `changes`.
 // Throws InvalidInput, naming the flag, for a combination that makes no model: heads that do not divide the width, a
 // patch larger than the image, vision sizes for a language model alone, a projector llava-hf cannot name...

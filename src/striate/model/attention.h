@@ -23,7 +23,7 @@ class Attention {
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             std::optional<std::int64_t> window);
 
-// Variable-length causal attention over a packed stream: every sample sees itself alone.
+// Variable-length causal attention over a packed stream: every sample attends only to itself.
 class StreamAttention : public Attention {
  public:
   // cu_seqlens [S+1] int32 on the CPU.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "striate/image/image.h"
+#include "striate/model/name_map.h"
 #include "striate/text/conversation.h"
 
 namespace striate {
@@ -100,18 +101,44 @@ enum class Family {
   kTextPhi3,
 };
 
+// What a family's files and vocabulary hold that those of others do not; everything a model computes has a field of its
+// own in DecoderConfig, VisionConfig or ProjectorConfig.
+struct FileConventions {
+  Naming naming = Naming::kOriginal;       // of tensors in files
+  Naming live_naming = Naming::kOriginal;  // of tensors of the model in memory, as PEFT's adapters name them
+  // Whether config.json holds the language model's settings under "text_config", and the model in memory has the
+  // language model without a head inside.
+  bool nested_decoder = false;
+  bool image_token = false;  // whether one token of the vocabulary stands for a picture, and one for padding
+  // Whether the processor's "do_pad" decides on padding to a square where config.json does not; pictures are cropped
+  // where neither says anything.
+  bool processor_pads = false;
+};
+
 struct ModelConfig {
   Family family = Family::kLlavaHf;
   DecoderConfig decoder;
-  std::optional<VisionConfig> vision;          // absent in a language model alone
-  std::optional<ProjectorConfig> projector;    // absent with it
-  bool pad_to_square = true;                   // image_aspect_ratio "pad"
+  std::optional<VisionConfig> vision;        // absent in a language model alone
+  std::optional<ProjectorConfig> projector;  // absent with it
+  bool pad_to_square = true;                 // image_aspect_ratio "pad"
+  // Of a tower that was given apart: its processor's settings are read there.
+  std::optional<std::filesystem::path> tower_folder;
+  std::optional<bool> padding_asked;           // by `image_aspect` or by what training used: before all files
   std::string vision_tower_name;               // mm_vision_tower: a folder beside the config or a published name
   std::optional<std::int64_t> image_token_id;  // llava-hf's image_token_index
-  nlohmann::json raw;                          // the file as it was
+  // generation_config.json's eos_token_id, which transformers' generate() reads before config.json's; none: not said
+  // there.
+  std::optional<std::vector<std::int64_t>> generation_eos_ids;
+  nlohmann::json raw;  // the file as it was
+
+  const FileConventions& files() const;  // its family's
 };
 
+// Ids that end an answer: those of config.json and of generation_config.json.
+std::vector<std::int64_t> answer_end_ids(const ModelConfig& config);
+
 std::string family_name(Family family);
+const FileConventions& file_conventions(Family family);
 // The conversation template a family was tuned with.
 TemplateKind default_template(Family family);
 
@@ -136,12 +163,5 @@ DecoderConfig parse_decoder_config(const nlohmann::json& json, DecoderKind kind,
 
 // Parses "linear", "mlp2x_gelu", "mlp3x_gelu"...: the depth. Throws Unsupported.
 std::int64_t parse_projector_type(const std::string& type, const std::string& where);
-
-// The pixels this model's tower expects: `folder`/preprocessor_config.json when there is one, else the tower's
-// defaults.
-PreprocessConfig preprocess_config(const ModelConfig& config, const std::filesystem::path& folder);
-
-// Reads a JSON file with a cap of 64 MB. Throws InvalidInput (absent) or CorruptData (not JSON, with the line).
-nlohmann::json read_json_file(const std::filesystem::path& path);
 
 }  // namespace striate

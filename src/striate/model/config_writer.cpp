@@ -169,9 +169,9 @@ TypeNames type_names(Family family) {
   throw internal_error("unknown family");
 }
 
-// Everything whose config.json is the decoder's own, with LLaVA's mm_ keys in models that see.
-json flat_json(const ModelConfig& config, at::ScalarType dtype) {
-  json out = decoder_json(config.decoder, dtype);
+// Who the model is, and LLaVA's mm_ keys in models that see: what stands beside the decoder's own settings.
+json family_json(const ModelConfig& config) {
+  json out;
   const TypeNames names = type_names(config.family);
   out["model_type"] = names.model_type;
   out["architectures"] = {names.architecture};
@@ -193,6 +193,24 @@ json flat_json(const ModelConfig& config, at::ScalarType dtype) {
   return out;
 }
 
+// Everything whose config.json is the decoder's own.
+json flat_json(const ModelConfig& config, at::ScalarType dtype) {
+  json out = decoder_json(config.decoder, dtype);
+  out.update(family_json(config));
+  return out;
+}
+
+json assembled_json(const ModelConfig& config, at::ScalarType dtype) {
+  json out = config.raw;
+  out.update(family_json(config));
+  out["num_hidden_layers"] = config.decoder.layers;
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    if (out.contains(key)) out[key] = torch_dtype_name(dtype);
+  }
+  for (const char* key : {"auto_map", "_name_or_path"}) out.erase(key);  // of the language model alone
+  return out;
+}
+
 json generation_json(const ModelConfig& config) {
   const DecoderConfig& c = config.decoder;
   json out = {{"_from_model_config", true}, {"bos_token_id", id_or_null(c.bos_id)}};
@@ -202,7 +220,16 @@ json generation_json(const ModelConfig& config) {
   return out;
 }
 
+void add_tower_files(std::vector<std::pair<std::string, json>>& files, const ModelConfig& config, json processor) {
+  files.emplace_back(config.vision_tower_name + "/config.json", tower_json(*config.vision));
+  files.emplace_back(config.vision_tower_name + "/preprocessor_config.json", std::move(processor));
+}
+
 }  // namespace
+
+std::string tower_folder_name(TowerKind kind) {
+  return kind == TowerKind::kClip ? "vision_tower_clip" : "vision_tower_siglip";
+}
 
 std::string torch_dtype_name(at::ScalarType dtype) {
   switch (dtype) {
@@ -233,9 +260,18 @@ std::vector<std::pair<std::string, json>> config_files(const ModelConfig& config
                            {"vision_feature_select_strategy", config.vision->keep_class_token ? "full" : "default"},
                        });
   } else if (config.vision) {
-    files.emplace_back(config.vision_tower_name + "/config.json", tower_json(*config.vision));
-    files.emplace_back(config.vision_tower_name + "/preprocessor_config.json", preprocessor_json(config));
+    add_tower_files(files, config, preprocessor_json(config));
   }
+  return files;
+}
+
+std::vector<std::pair<std::string, json>> assembled_config_files(const ModelConfig& config,
+                                                                 const std::optional<json>& processor,
+                                                                 at::ScalarType dtype) {
+  std::vector<std::pair<std::string, json>> files;
+  files.emplace_back("config.json", assembled_json(config, dtype));
+  files.emplace_back("generation_config.json", generation_json(config));
+  add_tower_files(files, config, processor ? *processor : preprocessor_json(config));
   return files;
 }
 

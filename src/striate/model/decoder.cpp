@@ -43,13 +43,13 @@ at::Tensor Decoder::forward(at::Tensor x, const at::Tensor& positions, Attention
   return x;
 }
 
-void Decoder::remove_layers(const std::vector<std::int64_t>& removed) {
-  for (const std::int64_t layer : removed) {
-    if (layer < 0 || layer >= config_.layers) throw internal_error(cat("there is no layer ", layer, " to remove"));
+void Decoder::remove_layers(const LayerSet& removed) {
+  if (removed.depth() != config_.layers) {
+    throw internal_error(cat("layers of a decoder of ", removed.depth(), " are removed from one of ", config_.layers));
   }
   std::vector<DecoderLayer> kept;
   for (std::int64_t i = 0; i < config_.layers; ++i) {
-    if (std::find(removed.begin(), removed.end(), i) != removed.end()) continue;
+    if (removed.contains(i)) continue;
     kept.push_back(layers_[static_cast<std::size_t>(i)]);
     kept.back().renumber(static_cast<std::int64_t>(kept.size()) - 1);
   }

@@ -13,6 +13,7 @@
 #include "striate/model/attention.h"
 #include "striate/model/config.h"
 #include "striate/model/decoder_layer.h"
+#include "striate/model/layer_set.h"
 #include "striate/model/linear.h"
 #include "striate/model/placement.h"
 #include "striate/model/rotary.h"
@@ -46,7 +47,7 @@ class Decoder {
 
   // Takes layers out: the others move down, and attention sees them by their new numbers. Throws Internal for layers
   // there are not, or when none would be left.
-  void remove_layers(const std::vector<std::int64_t>& removed);
+  void remove_layers(const LayerSet& removed);
 
   const DecoderConfig& config() const { return config_; }
   std::vector<DecoderLayer>& layers() { return layers_; }

@@ -38,16 +38,16 @@ struct StreamContext {
   DropoutKeys dropout;
 };
 
-// Some of a stream's tokens. The last layer asks and computes for those alone that anyone reads after it: of the others
-// only keys and values are read.
+// Some of a stream's tokens. The last layer computes queries and outputs only for the rows that are read after it: of
+// the others only keys and values are read.
 struct RowChoice {
   at::Tensor rows;        // [K] int64, ascending
-  StreamQueries queries;  // these rows, as attention is told them
+  StreamQueries queries;  // these rows as queries of attention
   RotaryAngles angles;    // of these rows
   DropoutKeys dropout;    // of these rows
 };
 
-// How much of the gradient of a layer's input is wanted: none of it, or [N, hidden], or the rows [M] int64 alone.
+// Which part of the gradient of a layer's input is computed: none, all [N, hidden], or only the rows [M] int64.
 struct InputGradient {
   bool wanted = true;
   at::Tensor rows;
@@ -67,7 +67,7 @@ struct LayerTape {
   const RowChoice* choice = nullptr;
 };
 
-// A layer's output is middle + delta: the sum is left to whoever can join it with the next norm.
+// A layer's output is middle + delta: the caller computes the sum, if possible fused with the next norm.
 struct LayerForward {
   at::Tensor middle;
   at::Tensor delta;
@@ -102,7 +102,7 @@ class DecoderLayer {
   const std::vector<std::pair<std::string, std::shared_ptr<const Linear>>>& linears() const { return linears_; }
   // Puts another linear (an adapter around the same matrix) in the place of `name`. Throws Internal for other names.
   void replace_linear(const std::string& name, std::shared_ptr<const Linear> linear);
-  // The layer's place in the decoder, as attention (a key-value cache) is told it.
+  // The layer's index in the decoder, which attention (a key-value cache) receives.
   void renumber(std::int64_t index) { index_ = index; }
   // input_layernorm and post_attention_layernorm, [hidden] fp32.
   Weight& input_norm() { return input_norm_; }
@@ -136,7 +136,7 @@ class DecoderLayer {
   at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
                                 const InputGradient& wanted) const;
-  // The gradients of what the projections put out, from those of the rotated heads, which are turned back in place.
+  // The gradients of what the projections put out, from those of the rotated heads, which are rotated back in place.
   std::vector<at::Tensor> unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,
                                     const StreamContext& context) const;
   at::Tensor projections_backward(const std::vector<at::Tensor>& gradients, const LayerTape& tape,

@@ -8,14 +8,15 @@
 
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
-#include "striate/base/files.h"
+#include "striate/base/output_file.h"
 #include "striate/base/strings.h"
+#include "striate/files/sharded_writer.h"
 #include "striate/model/config_writer.h"
+#include "striate/model/model_record.h"
 #include "striate/model/name_map.h"
 #include "striate/model/random_weights.h"
 #include "striate/model/tensor_list.h"
 #include "striate/model/tokenizer_copy.h"
-#include "striate/tensor/sharded_writer.h"
 
 namespace striate {
 namespace {
@@ -34,9 +35,9 @@ void fit_ids(ModelConfig& config, const ModelConfig& published) {
   c.bos_id = inside(*c.bos_id, 1);
   for (std::int64_t& id : c.eos_ids) id = inside(id, 2);
   if (c.pad_id) c.pad_id = inside(*c.pad_id, 0);
-  if (config.family != Family::kLlavaHf) return;
+  if (!config.files().image_token) return;
   if (c.vocab_size < 5) {
-    throw invalid_input(cat("--vocab ", c.vocab_size, ": no room for the image and padding tokens"), "give at least 5");
+    throw invalid_input(cat("`vocab` ", c.vocab_size, ": no room for the image and padding tokens"), "give at least 5");
   }
   const std::int64_t own = published.decoder.vocab_size;  // llava-hf put its two tokens after the 32000 of Vicuna
   config.image_token_id = own + 2 <= c.vocab_size ? own : c.vocab_size - 2;
@@ -47,8 +48,8 @@ void fit_ids(ModelConfig& config, const ModelConfig& published) {
 std::int64_t fit_tokenizer(ModelConfig& config, const TokenizerFit& fit, std::optional<std::int64_t> wanted_vocab) {
   DecoderConfig& c = config.decoder;
   if (wanted_vocab && *wanted_vocab < fit.used_ids) {
-    throw invalid_input(cat("--vocab ", *wanted_vocab, ": the tokenizer has ", fit.used_ids, " tokens"),
-                        "leave --vocab out: it follows the tokenizer");
+    throw invalid_input(cat("`vocab` ", *wanted_vocab, ": the tokenizer has ", fit.used_ids, " tokens"),
+                        "leave out `vocab`: the tokenizer determines it");
   }
   c.vocab_size = wanted_vocab.value_or((fit.used_ids + kVocabularyStep - 1) / kVocabularyStep * kVocabularyStep);
   c.bos_id = fit.bos_id;
@@ -60,10 +61,6 @@ std::int64_t fit_tokenizer(ModelConfig& config, const TokenizerFit& fit, std::op
 
 std::uint64_t bytes_of(const TensorSpec& spec, at::ScalarType dtype) {
   return static_cast<std::uint64_t>(spec.numel()) * c10::elementSize(dtype);
-}
-
-Naming naming_of(Family family) {
-  return family == Family::kLlavaHf ? Naming::kLlavaHf : Naming::kOriginal;
 }
 
 bool is_vocabulary(const std::string& name) {
@@ -90,12 +87,14 @@ void write_weights(ShardedWriter& writer, const std::vector<TensorSpec>& tensors
 
 void write_config(const fs::path& folder, const ModelConfig& config, const InitRequest& request) {
   for (const auto& [name, contents] : config_files(config, request.dtype)) {
-    fs::create_directories((folder / name).parent_path());
-    write_file(folder / name, contents.dump(2) + "\n");
+    write_file(OutputPath::inside(folder, name), contents.dump(2) + "\n");
   }
-  const nlohmann::json origin = {
-      {"made_by", "striate init"}, {"weights", "random"}, {"arch", request.arch}, {"seed", request.seed}};
-  write_file(folder / "striate.json", origin.dump(2) + "\n");
+  ModelRecord record;
+  record.note("made_by", "striate init");
+  record.note("weights", "random");
+  record.note("arch", request.arch);
+  record.note("seed", request.seed);
+  record.write(folder);
 }
 
 bool same_tensors(const std::vector<TensorSpec>& a, const std::vector<TensorSpec>& b) {
@@ -103,20 +102,38 @@ bool same_tensors(const std::vector<TensorSpec>& a, const std::vector<TensorSpec
                     [](const TensorSpec& x, const TensorSpec& y) { return x.name == y.name && x.shape == y.shape; });
 }
 
+// With the architecture's name and the sizes of a small model filled in.
+InitRequest whole_request(InitRequest request) {
+  if (request.arch.empty() && request.size.empty()) {
+    std::vector<std::string> names;
+    for (const Architecture& arch : architectures()) names.push_back(arch.name);
+    throw invalid_input("neither `arch` nor `size` was given",
+                        cat("`size` tiny makes a small model; `arch` is one of: ", join(names, ", ")));
+  }
+  if (request.arch.empty()) request.arch = "llava-1.5-7b";
+  if (!request.size.empty()) {
+    request.changes = sized(find_architecture(request.arch), request.size, request.changes);
+  }
+  return request;
+}
+
 }  // namespace
 
-InitResult init_model(const InitRequest& request, const InitProgress& progress) {
+InitResult init_model(const InitRequest& asked, const InitProgress& progress) {
+  const InitRequest request = whole_request(asked);
   const Architecture& arch = find_architecture(request.arch);
   InitResult result;
   result.config = shaped_config(arch, request.layout, request.changes);
   ModelConfig& config = result.config;
-  if (request.max_shard_bytes == 0) throw invalid_input("--max-shard-size 0", "give a size such as 5GB");
+  if (request.max_shard_bytes == 0) throw invalid_input("`max_shard_size` 0 is too small", "give a size such as 5GB");
   const fs::path destination = free_destination(request.out);
   AtomicFolder folder(destination);
 
   std::int64_t used_rows = std::numeric_limits<std::int64_t>::max();
-  if (request.tokenizer) {
-    const TokenizerFit fit = copy_tokenizer(*request.tokenizer, folder.path(), config.family == Family::kLlavaHf);
+  if (request.tokenizer || !request.tokenizer_model.empty()) {
+    const bool image_tokens = config.files().image_token;
+    const TokenizerFit fit = request.tokenizer ? copy_tokenizer(*request.tokenizer, folder.path(), image_tokens)
+                                               : write_tokenizer(request.tokenizer_model, folder.path(), image_tokens);
     used_rows = fit_tokenizer(config, fit, request.changes.vocab);
     result.tokenizer = fit.description;
   } else {
@@ -128,10 +145,10 @@ InitResult init_model(const InitRequest& request, const InitProgress& progress) 
     result.bytes += bytes_of(spec, request.dtype);
   }
   require_space(folder.path(), result.bytes);
-  const Naming naming = naming_of(config.family);
+  const Naming naming = config.files().naming;
   std::vector<SafetensorsWriter::Entry> entries;
   for (const TensorSpec& spec : tensors) entries.push_back({file_name(spec.name, naming), request.dtype, spec.shape});
-  ShardedWriter writer(folder.path(), std::move(entries), request.max_shard_bytes);
+  ShardedWriter writer(folder.path(), "", std::move(entries), request.max_shard_bytes);
   result.weight_files = writer.files();
 
   write_config(folder.path(), config, request);
@@ -141,32 +158,6 @@ InitResult init_model(const InitRequest& request, const InitProgress& progress) 
   write_weights(writer, tensors, request, used_rows, progress);
   folder.commit();
   return result;
-}
-
-std::uint64_t parse_bytes(const std::string& text, const std::string& flag) {
-  const char* const begin = text.c_str();
-  char* end = nullptr;
-  const double number = std::strtod(begin, &end);
-  const std::string unit(trim(std::string_view(end)));
-  constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1.0},
-      {"B", 1.0},
-      {"kB", 1e3},
-      {"KB", 1e3},
-      {"MB", 1e6},
-      {"GB", 1e9},
-      {"TB", 1e12},
-      {"KiB", 1024.0},
-      {"MiB", 1024.0 * 1024},
-      {"GiB", 1024.0 * 1024 * 1024},
-  };
-  for (const auto& [name, factor] : kUnits) {
-    if (end == begin || unit != name) continue;
-    const double bytes = number * factor;
-    if (!(bytes >= 1.0 && bytes < 1e18)) break;
-    return static_cast<std::uint64_t>(bytes);
-  }
-  throw invalid_input(cat(flag, " ", text, ": not a size"), "write it as 5GB, 500MB or 2GiB");
 }
 
 }  // namespace striate

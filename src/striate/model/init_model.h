@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "striate/model/architectures.h"
 #include "striate/model/config.h"
@@ -15,7 +16,8 @@
 namespace striate {
 
 struct InitRequest {
-  std::string arch;
+  std::string arch;              // a name of architectures(); empty: llava-1.5-7b, with `size`
+  std::string size;              // "tiny" or "small": a small model of this architecture; empty: as published
   std::optional<Layout> layout;  // the architecture's usual one when absent
   ShapeChanges changes;
   at::ScalarType dtype = at::kBFloat16;  // or fp16, fp32
@@ -23,6 +25,8 @@ struct InitRequest {
   // A folder or file whose tokenizer the model gets; its vocabulary is then the tokenizer's, padded to a multiple of 64
   // (which makes it the published models' own), and rows that no token has are zero.
   std::optional<std::filesystem::path> tokenizer;
+  // In place of a path: the bytes of a tokenizer.model. They must outlive the call.
+  std::string_view tokenizer_model = {};
   std::uint64_t seed = 0;
   std::filesystem::path out;
 };
@@ -41,11 +45,8 @@ using InitProgress = std::function<void(std::uint64_t done, std::uint64_t total)
 // Writes a complete Hugging Face folder: configuration, tokenizer, safetensors in shards with their index, and
 // striate.json, which says that the weights are random. Memory stays near the largest tensor; the same seed gives the
 // same bytes whatever the number of threads. The folder appears whole or not at all: it is written beside `out` and
-// moved there. Throws InvalidInput (unknown architecture, impossible shape, `out` is in use, a vocabulary too small for
-// the tokenizer), ResourceError (disk full).
+// moved there. Throws InvalidInput (unknown architecture or none, impossible shape, `out` is in use, a vocabulary too
+// small for the tokenizer), ResourceError (disk full).
 InitResult init_model(const InitRequest& request, const InitProgress& progress = {});
-
-// "5GB", "500MB", "1.5e9": bytes, decimal units (GiB, MiB binary). Throws InvalidInput, naming `flag`.
-std::uint64_t parse_bytes(const std::string& text, const std::string& flag);
 
 }  // namespace striate

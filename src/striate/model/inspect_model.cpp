@@ -4,10 +4,14 @@
 #include <set>
 
 #include "striate/base/error.h"
+#include "striate/base/json_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/files/mapped_tensor.h"
+#include "striate/files/safetensors_format.h"
+#include "striate/model/adapter_file.h"
 #include "striate/model/config_reader.h"
-#include "striate/tensor/mapped_tensor.h"
-#include "striate/tensor/safetensors_format.h"
+#include "striate/model/picture_settings.h"
 #include "striate/text/tokenizer.h"
 
 namespace striate {
@@ -83,11 +87,7 @@ void list_files(Inspection& report, const WeightSource& weights) {
   std::map<fs::path, std::uint64_t> tensors;
   for (const auto& [name, entry] : weights.entries()) ++tensors[entry.info->file];
   for (const WeightSource::Entry& entry : weights.unknown()) ++tensors[entry.info->file];
-  for (const auto& [path, number] : tensors) {
-    std::error_code failed;
-    const std::uint64_t bytes = fs::file_size(path, failed);
-    report.files.push_back({path, failed ? 0 : bytes, number});
-  }
+  for (const auto& [path, number] : tensors) report.files.push_back({path, file_size_of(path), number});
 }
 
 void read_tokenizer(Inspection& report) {
@@ -107,41 +107,19 @@ void read_preprocessor(Inspection& report) {
   }
 }
 
-// "model.layers.3.self_attn.q_proj.lora_A.weight": layer 3, self_attn.q_proj.
-void count_matrix(AdapterReport& report, const TensorInfo& info, std::set<std::int64_t>& layers,
-                  std::set<std::string>& targets) {
-  constexpr std::string_view kLayers = "model.layers.";
-  const std::string name = canonical_name(info.name).value_or("");
-  const std::size_t matrix = name.find(".lora_");
-  if (!name.starts_with(kLayers) || matrix == std::string::npos) return;
-  const std::size_t dot = name.find('.', kLayers.size());
-  const std::string digits = name.substr(kLayers.size(), dot - kLayers.size());
-  const bool number =
-      !digits.empty() && digits.size() < 6 && digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!number || dot >= matrix) return;
-  layers.insert(std::stoll(digits));
-  targets.insert(name.substr(dot + 1, matrix - dot - 1));
-  add(report.matrices, info);
-}
-
 AdapterReport inspect_adapter(const fs::path& folder) {
-  const fs::path file = folder / "adapter_config.json";
-  const json root = read_json_file(file);
-  const ConfigReader config(root, file.string());
-  AdapterReport report{folder, config.integer("r", 8, 1, 1 << 16), 0, {}, {}, {}};
-  report.alpha = config.number("lora_alpha", static_cast<double>(report.rank));
-  std::set<std::int64_t> layers;
+  const AdapterFile adapter(folder);
+  const AdapterSettings& settings = adapter.settings();
+  AdapterReport report{folder, settings.rank, settings.alpha, adapter_start_name(settings.start), {}, {}, {}};
+  report.layers = adapter.layers();
   std::set<std::string> targets;
-  for (const char* name : {"adapter_model.safetensors", "adapter_model.bin"}) {
-    if (!fs::exists(folder / name)) continue;
-    const auto weights = open_weight_file(folder / name);
-    for (const TensorInfo& info : weights->tensors()) count_matrix(report, info, layers, targets);
-    report.layers.assign(layers.begin(), layers.end());
-    report.targets.assign(targets.begin(), targets.end());
-    return report;
+  for (const AdapterPair& pair : adapter.pairs()) {
+    targets.insert(pair.linear);
+    add(report.matrices, *pair.a);
+    add(report.matrices, *pair.b);
   }
-  throw invalid_input(folder.string() + ": no adapter_model.safetensors or .bin in it",
-                      "give a folder as PEFT saves it");
+  report.targets.assign(targets.begin(), targets.end());
+  return report;
 }
 
 json tally_json(const Tally& tally) {
@@ -225,6 +203,7 @@ json adapter_json(const AdapterReport& adapter) {
   out["folder"] = adapter.folder.string();
   out["rank"] = adapter.rank;
   out["alpha"] = adapter.alpha;
+  out["start"] = adapter.start;
   out["targets"] = adapter.targets;
   out["layers"] = adapter.layers;
   return out;
@@ -291,6 +270,24 @@ json inspection_json(const Inspection& report) {
           {"unexpected", report.unexpected},
           {"unused", report.unused},
           {"adapter", report.adapter ? adapter_json(*report.adapter) : json(nullptr)}};
+}
+
+void require_complete(const Inspection& report) {
+  const std::string where = report.folder.string();
+  if (!report.missing.empty()) {
+    const TensorSpec& first = report.missing.front();
+    const bool vision = first.part == Part::kVisionTower;
+    throw corrupt_data(cat(where, ": tensor ", first.name, " is missing (", report.missing.size(), " in all)"),
+                       vision ? "give the vision tower with `vision_tower` DIR, or download the rest of the checkpoint"
+                              : "download the rest of the checkpoint, or give the missing part");
+  }
+  for (const auto* wrong : {&report.wrong_shape, &report.wrong_dtype}) {
+    if (wrong->empty()) continue;
+    const Mismatch& first = wrong->front();
+    throw corrupt_data(cat(first.file.string(), ": tensor ", first.in_file, " is ", first.found, ", expected ",
+                           first.expected, " (", wrong->size(), " such tensors)"),
+                       "config.json and weights belong to different models");
+  }
 }
 
 }  // namespace striate

@@ -29,7 +29,7 @@ struct PartReport {
   std::map<std::string, Tally> dtypes;  // "BF16", "F16", "F32"
 };
 
-// A tensor the configuration asks for and the files have otherwise.
+// A tensor whose shape or type in the files differs from the configuration.
 struct Mismatch {
   std::string name;     // canonical
   std::string in_file;  // the name there
@@ -48,6 +48,7 @@ struct AdapterReport {
   std::filesystem::path folder;
   std::int64_t rank;
   double alpha;
+  std::string start;                 // as adapter_start_name() gives it
   std::vector<std::string> targets;  // linears, as in a decoder layer
   std::vector<std::int64_t> layers;  // those that have a matrix
   Tally matrices;
@@ -69,7 +70,7 @@ struct Inspection {
   std::vector<Mismatch> wrong_shape;
   std::vector<Mismatch> wrong_dtype;
   std::vector<std::string> unexpected;  // names in the files that fit the naming and not this configuration
-  std::vector<std::string> unused;      // names in the files that are no part of an LVLM (a pooling head)
+  std::vector<std::string> unused;      // names in the files that are not part of an LVLM (a pooling head)
   std::optional<AdapterReport> adapter;
 
   // Whether every tensor of the model is there, of its shape and of a floating type.
@@ -79,6 +80,10 @@ struct Inspection {
 // Reads headers and the tokenizer, no tensor. Throws as open_checkpoint() does when config, weights or adapter cannot
 // be opened; whatever else is wrong is in the report.
 Inspection inspect_model(const ModelPaths& paths);
+
+// Throws CorruptData, naming the first of them, when tensors are missing or of another shape or type than the
+// configuration says: such a model cannot be loaded.
+void require_complete(const Inspection& report);
 
 // The report as docs/inspect.md describes it.
 nlohmann::json inspection_json(const Inspection& report);

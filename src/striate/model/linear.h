@@ -1,6 +1,6 @@
-// The linears of a model: frozen by type, frozen with a low-rank adapter beside it, or trained.
+// The linear maps of a model: frozen by type, frozen with a low-rank adapter, or trained.
 //
-// There is no autograd graph: a linear computes its own backward pass from its input and what its forward pass left.
+// There is no autograd graph: a linear computes its own backward pass from its input and the tape of its forward pass.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,13 +15,13 @@
 
 namespace striate {
 
-// What training steps key dropout masks by; defaults mean there is none.
+// The keys of dropout masks in a training step; the defaults mean no dropout.
 struct DropoutKeys {
   std::uint64_t step_key = 0;  // of the seed and the step
   at::Tensor row_keys;         // [tokens] int64, of each token's sample and position; undefined: no dropout
 };
 
-// What a training forward pass leaves for the backward pass, its input aside.
+// What a training forward pass keeps for the backward pass, besides its input.
 struct LinearTape {
   at::Tensor low;  // x A^T of an adapter, [tokens, rank]
 };
@@ -31,7 +31,7 @@ struct LinearForward {
   LinearTape tape;
 };
 
-// What a backward pass is given.
+// The inputs of a backward pass.
 struct LinearBackward {
   at::Tensor dy;  // [tokens, out]
   at::Tensor x;   // the forward pass's input; read only by linears that train

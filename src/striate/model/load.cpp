@@ -4,8 +4,16 @@
 #include <array>
 
 #include "striate/base/error.h"
+#include "striate/base/json_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/model/adapter_base.h"
 #include "striate/model/adapter_file.h"
+#include "striate/model/config_writer.h"
+#include "striate/model/given_files.h"
+#include "striate/model/picture_settings.h"
+#include "striate/model/tower_folder.h"
+#include "striate/model/unsupported.h"
 
 namespace striate {
 namespace {
@@ -14,12 +22,12 @@ namespace fs = std::filesystem;
 
 // A projector file, or the one inside a folder.
 fs::path find_projector(const fs::path& path) {
-  if (!fs::is_directory(path)) return path;
+  if (!is_folder(path)) return path;
   for (const char* name :
        {"mm_projector.bin", "mm_projector.safetensors", "non_lora_trainables.bin", "non_lora_trainables.safetensors"}) {
-    if (fs::exists(path / name)) return path / name;
+    if (path_exists(path / name)) return path / name;
   }
-  throw invalid_input(path.string() + ": no projector in it", "give the file itself, e.g. mm_projector.bin");
+  throw invalid_input(path.string() + ": the folder has no projector", "give the file itself, e.g. mm_projector.bin");
 }
 
 bool has_vision(const WeightSource& weights) {
@@ -32,14 +40,15 @@ ProjectorConfig projector_config(const WeightSource& weights, const std::string&
   config.depth = 0;
   while (const WeightSource::Entry* entry = weights.find(cat("projector.", 2 * config.depth, ".weight"))) {
     if (entry->info->shape.size() != 2) {
-      throw corrupt_data(cat(where, ": tensor ", entry->info->name, " is not a matrix"), "is it a projector file?");
+      throw corrupt_data(cat(where, ": tensor ", entry->info->name, " is not a matrix"),
+                         "check that it is a projector file");
     }
     if (config.depth == 0) config.in_size = entry->info->shape[1];
     config.out_size = entry->info->shape[0];
     ++config.depth;
   }
   if (config.depth == 0) {
-    throw corrupt_data(where + ": no projector tensors in it",
+    throw corrupt_data(where + ": the file has no projector tensors",
                        "a projector file holds model.mm_projector.0.weight ...");
   }
   return config;
@@ -53,11 +62,19 @@ Family family_of_parts(const DecoderConfig& decoder, const VisionConfig& vision)
   return Family::kLlavaOriginal;
 }
 
+// A file of weights of which every tensor has a place in the model.
+std::shared_ptr<const WeightFile> open_in_full(const fs::path& file, const Checkpoint& checkpoint) {
+  std::shared_ptr<const WeightFile> weights = open_weight_file(file);
+  require_used_in_full(*weights, file, checkpoint.config);
+  return weights;
+}
+
 Checkpoint open_parts(const ModelPaths& paths) {
   if (!paths.vision_tower || !paths.projector) {
-    throw invalid_input("--llm needs --vision-tower and --projector beside it",
-                        "a whole model is opened with --model DIR");
+    throw invalid_input("`llm` needs `vision_tower` and `projector`",
+                        "give both, or open a whole model with `model` DIR");
   }
+  require_model_folder(*paths.llm);
   Checkpoint checkpoint{read_model_config(*paths.llm), {}, *paths.llm, paths.adapter};
   ModelConfig& config = checkpoint.config;
   const fs::path tower_config = *paths.vision_tower / "config.json";
@@ -65,24 +82,30 @@ Checkpoint open_parts(const ModelPaths& paths) {
   const fs::path projector = find_projector(*paths.projector);
   checkpoint.weights.add(open_weight_directory(*paths.vision_tower));
   checkpoint.weights.add(open_weight_directory(*paths.llm));
-  checkpoint.weights.add(open_weight_file(projector));
+  const auto projector_weights = open_weight_file(projector);
+  checkpoint.weights.add(projector_weights);
+  checkpoint.of_parts = true;
   config.projector = projector_config(checkpoint.weights, projector.string());
   if (config.projector->in_size != config.vision->hidden_size ||
       config.projector->out_size != config.decoder.hidden_size) {
     throw invalid_input(cat(projector.string(), ": projects ", config.projector->in_size, " to ",
-                            config.projector->out_size, ", the vision tower gives ", config.vision->hidden_size,
+                            config.projector->out_size, ", but the vision tower gives ", config.vision->hidden_size,
                             " and the language model takes ", config.decoder.hidden_size),
-                        "use the projector that was trained for this pair");
+                        "use the projector that was trained for these two models");
   }
   config.family = family_of_parts(config.decoder, *config.vision);
-  config.vision_tower_name = fs::absolute(*paths.vision_tower).string();
+  config.vision_tower_name = tower_folder_name(config.vision->kind);
+  config.tower_folder = *paths.vision_tower;
   config.pad_to_square = true;
+  require_used_in_full(*projector_weights, projector, config);
   return checkpoint;
 }
 
 Checkpoint open_whole(const ModelPaths& paths) {
+  require_model_folder(*paths.model);
   Checkpoint checkpoint{read_model_config(*paths.model, paths.vision_tower), {}, *paths.model, paths.adapter};
-  const ModelConfig& config = checkpoint.config;
+  ModelConfig& config = checkpoint.config;
+  config.tower_folder = paths.vision_tower;
   auto own = open_weight_directory(*paths.model);
   // Later files win: the checkpoint's own (perhaps tuned) tower stands before the published one.
   if (paths.vision_tower) {
@@ -90,34 +113,47 @@ Checkpoint open_whole(const ModelPaths& paths) {
     checkpoint.weights.add(std::move(own));
   } else {
     checkpoint.weights.add(std::move(own));
-    const fs::path beside = *paths.model / config.vision_tower_name;
-    const bool named = !config.vision_tower_name.empty() && config.vision_tower_name.find("..") == std::string::npos;
-    if (config.vision && named && !has_vision(checkpoint.weights) && fs::is_directory(beside)) {
-      checkpoint.weights.add(open_weight_directory(beside));
+    const auto tower = tower_folder_inside(*paths.model, config.vision_tower_name);
+    if (config.vision && tower && !has_vision(checkpoint.weights)) {
+      checkpoint.weights.add(open_weight_directory(*paths.model / *tower));
     }
   }
-  if (paths.projector) checkpoint.weights.add(open_weight_file(find_projector(*paths.projector)));
+  if (paths.projector) checkpoint.weights.add(open_in_full(find_projector(*paths.projector), checkpoint));
   return checkpoint;
+}
+
+// What the user asks for, else what the adapter or the projector was trained with.
+std::optional<bool> padding_asked(const ModelPaths& paths) {
+  if (paths.pad_to_square) return paths.pad_to_square;
+  if (paths.adapter) {
+    if (const auto recorded = recorded_padding(*paths.adapter)) return recorded;
+  }
+  if (!paths.projector) return std::nullopt;
+  return recorded_padding(is_folder(*paths.projector) ? *paths.projector : paths.projector->parent_path());
 }
 
 }  // namespace
 
 Checkpoint open_checkpoint(const ModelPaths& paths) {
   if (paths.model.has_value() == paths.llm.has_value()) {
-    throw invalid_input(paths.model ? "--model and --llm cannot be given together" : "no model was given",
-                        "give --model DIR, or --llm DIR --vision-tower DIR --projector FILE");
+    throw invalid_input(paths.model ? "`model` and `llm` exclude each other" : "no model was given",
+                        "give `model` DIR, or `llm` DIR `vision_tower` DIR `projector` FILE");
   }
   Checkpoint checkpoint = paths.llm ? open_parts(paths) : open_whole(paths);
   if (paths.adapter) {
-    if (!fs::is_directory(*paths.adapter)) {
+    if (!is_folder(*paths.adapter)) {
       throw invalid_input(paths.adapter->string() + ": no such folder", "give a folder with adapter_config.json");
     }
-    if (const auto extra = find_non_lora(*paths.adapter)) checkpoint.weights.add(open_weight_file(*extra));
+    check_adapter_base(*paths.adapter, checkpoint);
+    if (const auto extra = find_non_lora(*paths.adapter)) checkpoint.weights.add(open_in_full(*extra, checkpoint));
   }
+  refuse_unsupported_tensors(checkpoint.weights);
+  checkpoint.config.padding_asked = padding_asked(paths);
   return checkpoint;
 }
 
 std::unique_ptr<Lvlm> load_model(const Checkpoint& checkpoint, const Placement& placement) {
+  refuse_leftover_tensors(checkpoint.config, checkpoint.weights);
   auto model = std::make_unique<Lvlm>(checkpoint.config, checkpoint.weights, placement);
   if (checkpoint.adapter) apply_adapter(*model, *checkpoint.adapter);
   return model;

@@ -21,6 +21,9 @@ struct ModelPaths {
   std::optional<std::filesystem::path> vision_tower;
   std::optional<std::filesystem::path> projector;  // mm_projector.bin, *.safetensors, or a folder with one
   std::optional<std::filesystem::path> adapter;
+  // How pictures become square: padded, or cropped. Absent: as recorded beside the adapter or the projector
+  // (picture_settings.h), else as the model's files say.
+  std::optional<bool> pad_to_square = std::nullopt;
 };
 
 // A model whose files are open and whose headers are read; no weights yet.
@@ -29,6 +32,7 @@ struct Checkpoint {
   WeightSource weights;
   std::filesystem::path folder;  // where config, tokenizer and preprocessor files are
   std::optional<std::filesystem::path> adapter;
+  bool of_parts = false;  // `llm`, `vision_tower` and `projector`
 };
 
 // Throws InvalidInput (a path is missing, or the combination makes no model), CorruptData, Unsupported.
@@ -39,8 +43,8 @@ Checkpoint open_checkpoint(const ModelPaths& paths);
 std::unique_ptr<Lvlm> load_model(const Checkpoint& checkpoint, const Placement& placement);
 
 // Puts a PEFT LoRA adapter (adapter_config.json + adapter_model.safetensors|bin; the authors' naming and PEFT's) around
-// the model's linears. Throws Unsupported (DoRA, other PEFT kinds, per-layer patterns, adapters outside the decoder),
-// CorruptData (a pair is incomplete or does not fit, a layer the model does not have).
+// the model's linears. Throws what AdapterFile throws, and CorruptData for a pair that does not fit or a layer that the
+// model does not have.
 void apply_adapter(Lvlm& model, const std::filesystem::path& folder);
 
 }  // namespace striate

@@ -15,7 +15,7 @@ Lvlm::Lvlm(ModelConfig config, const WeightSource& weights, const Placement& pla
   if (config_.projector) projector_.emplace(weights, *config_.projector, placement);
 }
 
-Lvlm Lvlm::without_layers(const std::vector<std::int64_t>& removed) const {
+Lvlm Lvlm::without_layers(const LayerSet& removed) const {
   Lvlm pruned = *this;
   pruned.decoder_.remove_layers(removed);
   pruned.config_.decoder.layers = pruned.decoder_.config().layers;
@@ -24,13 +24,13 @@ Lvlm Lvlm::without_layers(const std::vector<std::int64_t>& removed) const {
 
 at::Tensor Lvlm::vision_features(const at::Tensor& pixels) const {
   const at::NoGradGuard no_grad;
-  if (!tower_) throw invalid_input("this model has no vision tower: it cannot look at images", "leave out --image");
+  if (!tower_) throw invalid_input("this model has no vision tower and cannot read images", "leave out `image`");
   return tower_->forward(pixels);
 }
 
 at::Tensor Lvlm::project(const at::Tensor& features) const {
   const at::NoGradGuard no_grad;
-  if (!projector_) throw invalid_input("this model has no projector: it cannot look at images", "leave out --image");
+  if (!projector_) throw invalid_input("this model has no projector and cannot read images", "leave out `image`");
   return projector_->forward(features);
 }
 

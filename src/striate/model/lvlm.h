@@ -24,7 +24,7 @@ class Lvlm {
   // The same model without some decoder layers: the others move down and are renumbered, and config() says how many
   // there are. Weights (and adapters on the layers that stay) are shared with this one, not copied. Throws Internal for
   // layers it does not have, or when none would be left.
-  Lvlm without_layers(const std::vector<std::int64_t>& removed) const;
+  Lvlm without_layers(const LayerSet& removed) const;
 
   // pixels [images, 3, S, S] fp32 -> [images, P, vision_hidden]. Throws InvalidInput for a language model alone.
   at::Tensor vision_features(const at::Tensor& pixels) const;

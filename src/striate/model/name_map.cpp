@@ -22,10 +22,12 @@ constexpr std::array kPrefixes = {
     Prefix{"model.vision_tower.vision_model.", "vision."},
     Prefix{"vision_tower.vision_model.", "vision."},
     Prefix{"model.vision_tower.", "vision."},
+    Prefix{"vision_tower.", "vision."},
     Prefix{"vision_model.", "vision."},
     Prefix{"language_model.model.", "model."},
     Prefix{"model.language_model.", "model."},
     Prefix{"language_model.lm_head.", "lm_head."},
+    Prefix{"language_model.", "model."},
     Prefix{"model.multi_modal_projector.linear_", "projector.hf."},
     Prefix{"multi_modal_projector.linear_", "projector.hf."},
     Prefix{"model.mm_projector.", "projector."},
@@ -34,6 +36,16 @@ constexpr std::array kPrefixes = {
     Prefix{"model.embed_tokens.", "model.embed_tokens."},
     Prefix{"model.layers.", "model.layers."},
     Prefix{"model.norm.", "model.norm."},
+    // What transformers 5 saves of a vision tower alone.
+    Prefix{"embeddings.", "vision.embeddings."},
+    Prefix{"pre_layrnorm.", "vision.pre_layrnorm."},
+    Prefix{"encoder.layers.", "vision.encoder.layers."},
+    Prefix{"post_layernorm.", "vision.post_layernorm."},
+    Prefix{"head.", "vision.head."},
+    // And of a decoder without its head.
+    Prefix{"embed_tokens.", "model.embed_tokens."},
+    Prefix{"layers.", "model.layers."},
+    Prefix{"norm.", "model.norm."},
 };
 
 // SigLIP's pooling head comes after the last layer and plays no part in an LVLM; rotary tables are recomputed.

@@ -11,11 +11,17 @@
 
 namespace striate {
 
+std::int64_t stream_length(const Sample& sample) {
+  std::int64_t length = static_cast<std::int64_t>(sample.input_ids.size());
+  for (const at::Tensor& image : sample.images) length += image.size(0) - 1;
+  return length;
+}
+
 ExpandedSample expand_images(const Sample& sample) {
   const auto slots = std::count(sample.input_ids.begin(), sample.input_ids.end(), kImageToken);
   if (slots != static_cast<std::int64_t>(sample.images.size())) {
     throw invalid_input(cat("the prompt has ", slots, " <image> and ", sample.images.size(), " images were given"),
-                        "write <image> once for every image, or leave it out to have them put first");
+                        "write <image> once for every image, or leave out <image> to put all images first");
   }
   if (!sample.labels.empty() && sample.labels.size() != sample.input_ids.size()) {
     throw internal_error(cat(sample.labels.size(), " labels for ", sample.input_ids.size(), " tokens"));

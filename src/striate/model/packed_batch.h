@@ -21,7 +21,7 @@ struct PackedBatch {
   at::Tensor targets;         // [K] int64, the label ids
   at::Tensor target_slots;    // [K] int64, the position that predicts each target
 
-  // One per sample: what random choices about it are keyed by, whatever it is packed with. Empty: none are made.
+  // One per sample: the key of its random choices, independent of the packing. Empty: no random choices.
   std::vector<std::uint64_t> sample_keys;
 
   std::int64_t tokens() const { return token_ids.size(0); }
@@ -31,11 +31,14 @@ struct PackedBatch {
 // One sample before packing.
 struct Sample {
   std::vector<std::int64_t> input_ids;  // kImageToken once per image
-  std::vector<std::int64_t> labels;     // same length, or empty (nothing to learn); kIgnoreLabel = no target
+  std::vector<std::int64_t> labels;     // same length, or empty (no targets); kIgnoreLabel = no target
   std::vector<at::Tensor> images;       // one [P, vision_hidden] per image, in order
   std::optional<std::uint64_t> key =
       std::nullopt;  // PackedBatch::sample_keys; all samples of a stream have one, or none has
 };
+
+// The positions that a sample takes in a stream: its tokens, and one for every row of its images.
+std::int64_t stream_length(const Sample& sample);
 
 // A sample with every kImageToken replaced by its image's P positions.
 struct ExpandedSample {
@@ -48,7 +51,7 @@ struct ExpandedSample {
 // length.
 ExpandedSample expand_images(const Sample& sample);
 
-// Packs samples end to end. Position t predicts the label of t + 1; the first label of a sample is no target.
+// Packs samples end to end. Position t predicts the label of t + 1; the first label of a sample is not a target.
 PackedBatch pack(std::span<const Sample> samples);
 
 }  // namespace striate

@@ -16,7 +16,7 @@ ParameterSet::ParameterSet(std::vector<std::shared_ptr<Parameter>> parameters, C
   std::set<std::string> names;
   for (const auto& parameter : parameters_) {
     if (parameter->value.scalar_type() != at::kFloat) throw internal_error(parameter->name + " is not fp32");
-    if (!names.insert(parameter->name).second) throw internal_error(parameter->name + " is there twice");
+    if (!names.insert(parameter->name).second) throw internal_error(parameter->name + " occurs twice");
     total += parameter->value.numel();
   }
   if (parameters_.empty()) return;

@@ -1,4 +1,4 @@
-// What training may change: fp32 values with fp32 gradients beside them.
+// Trained parameters: fp32 values with their fp32 gradients.
 #pragma once
 
 #include <ATen/core/Tensor.h>

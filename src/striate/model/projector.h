@@ -36,7 +36,7 @@ class Projector {
   // (undefined where not wanted).
   at::Tensor backward(at::Tensor dy, const ProjectorTape& tape, bool input_gradient) const;
 
-  // Linear i is `projector.{2 i}` (a GELU stands at every odd place of the Sequential).
+  // Linear i is `projector.{2 i}` (the odd entries of the Sequential are GELUs).
   std::size_t depth() const { return linears_.size(); }
   const Linear& linear(std::size_t i) const { return *linears_[i]; }
   void replace_linear(std::size_t i, std::shared_ptr<const Linear> linear) { linears_[i] = std::move(linear); }

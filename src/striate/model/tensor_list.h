@@ -1,4 +1,4 @@
-// The tensors a model of some configuration consists of.
+// The tensors that a model of a given configuration has.
 #pragma once
 
 #include <cstdint>

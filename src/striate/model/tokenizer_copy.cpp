@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "striate/base/error.h"
-#include "striate/base/files.h"
+#include "striate/base/json_file.h"
+#include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/model/config.h"
 #include "striate/text/tokenizer.h"
@@ -24,22 +26,22 @@ void copy_folder(const fs::path& source, const fs::path& folder) {
   for (const char* name : kTokenizerFiles) {
     for (const char* packed : {"", ".gz"}) {
       const fs::path from = source / cat(name, packed);
-      if (!fs::is_regular_file(from)) continue;
-      write_file(folder / name, read_tokenizer_file(from));
+      if (!is_file(from)) continue;
+      write_file(OutputPath::inside(folder, name), read_tokenizer_file(from));
       break;
     }
   }
-  if (!fs::exists(folder / "tokenizer.model") && !fs::exists(folder / "tokenizer.json")) {
-    throw invalid_input(source.string() + ": no tokenizer.model and no tokenizer.json in it",
+  if (!path_exists(folder / "tokenizer.model") && !path_exists(folder / "tokenizer.json")) {
+    throw invalid_input(source.string() + ": the folder has neither tokenizer.model nor tokenizer.json",
                         "give a folder or file that holds a tokenizer");
   }
 }
 
 void copy_files(const fs::path& source, const fs::path& folder) {
-  if (fs::is_directory(source)) return copy_folder(source, folder);
+  if (is_folder(source)) return copy_folder(source, folder);
   const std::string bytes = read_tokenizer_file(source);
   const bool is_json = trim(std::string_view(bytes).substr(0, 64)).starts_with('{');
-  write_file(folder / (is_json ? "tokenizer.json" : "tokenizer.model"), bytes);
+  write_file(OutputPath::inside(folder, is_json ? "tokenizer.json" : "tokenizer.model"), bytes);
 }
 
 // The id the tokenizer itself names, else that of the first of `names` in its vocabulary: a lone tokenizer.json does
@@ -68,14 +70,14 @@ TokenizerFit fit_of(const Tokenizer& tokenizer) {
   return fit;
 }
 
-void write_json(const fs::path& path, const json& contents) {
-  write_file(path, contents.dump(2) + "\n");
+void write_json(const fs::path& folder, const char* name, const json& contents) {
+  write_file(OutputPath::inside(folder, name), contents.dump(2) + "\n");
 }
 
 // What Hugging Face needs beside a vocabulary that came alone.
 void add_settings(const fs::path& folder, const Tokenizer& tokenizer, const TokenizerFit& fit) {
-  if (fs::exists(folder / "tokenizer_config.json")) return;
-  const bool sentencepiece = !fs::exists(folder / "tokenizer.json");
+  if (path_exists(folder / "tokenizer_config.json")) return;
+  const bool sentencepiece = !path_exists(folder / "tokenizer.json");
   if (sentencepiece && !tokenizer.description().starts_with("sentencepiece")) return;  // tiktoken ranks
   json config = {{"clean_up_tokenization_spaces", false}, {"model_max_length", 2048}};
   config["tokenizer_class"] = sentencepiece ? "LlamaTokenizer" : "PreTrainedTokenizerFast";
@@ -87,7 +89,7 @@ void add_settings(const fs::path& folder, const Tokenizer& tokenizer, const Toke
     config["add_bos_token"] = true;
     config["add_eos_token"] = false;
   }
-  write_json(folder / "tokenizer_config.json", config);
+  write_json(folder, "tokenizer_config.json", config);
 }
 
 json added_token(const std::string& content) {
@@ -102,14 +104,16 @@ json added_token(const AddedToken& token) {
 
 using NewTokens = std::map<std::int64_t, std::string>;
 
-void add_to_tokenizer_json(const fs::path& path, const NewTokens& tokens, json& decoder) {
-  json root = read_json_file(path);
+void add_to_tokenizer_json(const fs::path& folder, const NewTokens& tokens, json& decoder) {
+  const fs::path path = folder / "tokenizer.json";
+  json root = read_json_file(path, kTokenizerJson);
   json& list = root["added_tokens"];
   if (list.is_null()) list = json::array();
-  if (!list.is_array()) throw corrupt_data(path.string() + ": \"added_tokens\" is not a list", "fetch the file again");
+  if (!list.is_array())
+    throw corrupt_data(path.string() + ": \"added_tokens\" is not a list", "download the file again");
   for (json entry : list) {
     if (!entry.is_object() || !entry.contains("id") || !entry["id"].is_number_integer()) {
-      throw corrupt_data(path.string() + ": an added token has no id", "fetch the file again");
+      throw corrupt_data(path.string() + ": an added token has no id", "download the file again");
     }
     const std::string id = std::to_string(entry["id"].get<std::int64_t>());
     entry.erase("id");
@@ -120,7 +124,7 @@ void add_to_tokenizer_json(const fs::path& path, const NewTokens& tokens, json& 
     entry["id"] = id;
     list.push_back(std::move(entry));
   }
-  write_file(path, root.dump());
+  write_file(OutputPath::inside(folder, "tokenizer.json"), root.dump());
 }
 
 // Puts new special tokens into every file that Hugging Face might read them from.
@@ -129,42 +133,40 @@ void add_tokens(const fs::path& folder, const Tokenizer& before, const NewTokens
   for (const AddedToken& token : read_tokenizer_settings(folder).added) {
     decoder[std::to_string(token.id)] = added_token(token);
   }
-  const bool fast = fs::exists(folder / "tokenizer.json");
-  if (fast) add_to_tokenizer_json(folder / "tokenizer.json", tokens, decoder);
+  const bool fast = path_exists(folder / "tokenizer.json");
+  if (fast) add_to_tokenizer_json(folder, tokens, decoder);
   if (!fast) {
     for (const char* name : {"<unk>", "<s>", "</s>"}) {
       if (const auto id = before.token_to_id(name)) decoder.emplace(std::to_string(*id), added_token(name));
     }
   }
   const fs::path added_path = folder / "added_tokens.json";
-  json added = fs::exists(added_path) ? read_json_file(added_path) : json::object();
+  json added = path_exists(added_path) ? read_json_file(added_path) : json::object();
   for (const auto& [id, content] : tokens) {
     decoder[std::to_string(id)] = added_token(content);
     added[content] = id;
   }
-  write_json(added_path, added);
+  write_json(folder, "added_tokens.json", added);
   json config = read_json_file(folder / "tokenizer_config.json");
   config["added_tokens_decoder"] = decoder;
   config["pad_token"] = pad;
   config["processor_class"] = "LlavaProcessor";
-  write_json(folder / "tokenizer_config.json", config);
+  write_json(folder, "tokenizer_config.json", config);
   const fs::path map = folder / "special_tokens_map.json";
-  if (!fs::exists(map)) return;
+  if (!path_exists(map)) return;
   json names = read_json_file(map);
   names["pad_token"] = pad;
-  write_json(map, names);
+  write_json(folder, "special_tokens_map.json", names);
 }
 
-}  // namespace
-
-TokenizerFit copy_tokenizer(const fs::path& source, const fs::path& folder, bool image_tokens) {
-  copy_files(source, folder);
+// Makes the files in `folder`, which came from `source`, what a model of ours needs.
+TokenizerFit complete(const std::string& source, const fs::path& folder, bool image_tokens) {
   const auto tokenizer = load_tokenizer(folder);
   TokenizerFit fit = fit_of(*tokenizer);
   add_settings(folder, *tokenizer, fit);
   if (!image_tokens) return fit;
-  if (!fs::exists(folder / "tokenizer_config.json")) {
-    throw unsupported(source.string() + ": \"<image>\" cannot be added to a tiktoken rank file",
+  if (!path_exists(folder / "tokenizer_config.json")) {
+    throw unsupported(source + ": \"<image>\" cannot be added to a tiktoken rank file",
                       "give the model's tokenizer.json");
   }
   std::int64_t next = tokenizer->vocab_size();
@@ -176,13 +178,25 @@ TokenizerFit copy_tokenizer(const fs::path& source, const fs::path& folder, bool
   const auto fitted = load_tokenizer(folder);
   for (const auto& [id, content] : tokens) {
     if (fitted->token_to_id(content) != id) {
-      throw internal_error(cat(source.string(), ": \"", content, "\" did not become token ", id));
+      throw internal_error(cat(source, ": \"", content, "\" did not become token ", id));
     }
   }
   fit = fit_of(*fitted);
   fit.image_id = fitted->token_to_id("<image>");
   fit.pad_id = fitted->token_to_id(pad);
   return fit;
+}
+
+}  // namespace
+
+TokenizerFit copy_tokenizer(const fs::path& source, const fs::path& folder, bool image_tokens) {
+  copy_files(source, folder);
+  return complete(source.string(), folder, image_tokens);
+}
+
+TokenizerFit write_tokenizer(std::string_view model, const fs::path& folder, bool image_tokens) {
+  write_file(OutputPath::inside(folder, "tokenizer.model"), model);
+  return complete((folder / "tokenizer.model").string(), folder, image_tokens);
 }
 
 }  // namespace striate

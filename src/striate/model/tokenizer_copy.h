@@ -5,11 +5,12 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace striate {
 
-// The ids a model needs to know of its tokenizer.
+// The ids of the tokenizer that a model needs.
 struct TokenizerFit {
   std::string description;
   std::int64_t used_ids = 0;  // the largest id + 1, added tokens included
@@ -26,5 +27,8 @@ struct TokenizerFit {
 // Throws InvalidInput (no tokenizer there), CorruptData, Unsupported (image tokens in a tiktoken rank file).
 TokenizerFit copy_tokenizer(const std::filesystem::path& source, const std::filesystem::path& folder,
                             bool image_tokens);
+
+// The same for the bytes of a sentencepiece tokenizer.model.
+TokenizerFit write_tokenizer(std::string_view model, const std::filesystem::path& folder, bool image_tokens);
 
 }  // namespace striate

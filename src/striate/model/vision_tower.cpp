@@ -29,6 +29,59 @@ std::string layer_prefix(std::int64_t index) {
 
 }  // namespace
 
+// The weights that a pass reads, and the operators it reads them with.
+class TowerOperators {
+ public:
+  explicit TowerOperators(const TowerWeights& weights) : weights_(weights) {}
+  virtual ~TowerOperators() = default;
+
+  const at::Tensor& weight(const std::string& name) const { return weights_.at(name); }
+  // x [rows, in] -> [rows, out] by the linear `name`.
+  at::Tensor linear(const std::string& name, const at::Tensor& x) const {
+    const auto bias = weights_.find(name + ".bias");
+    // A patch kernel is a linear of its pixels.
+    return multiply(weight(name + ".weight").flatten(1), bias == weights_.end() ? at::Tensor() : bias->second, x);
+  }
+  virtual at::Tensor quick_gelu_of(const at::Tensor& x) const = 0;
+
+ private:
+  virtual at::Tensor multiply(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) const = 0;
+
+  const TowerWeights& weights_;
+};
+
+namespace {
+
+// No gradient can reach the weights.
+class FrozenOperators final : public TowerOperators {
+ public:
+  FrozenOperators(const TowerWeights& weights, Compute compute) : TowerOperators(weights), compute_(compute) {}
+  at::Tensor quick_gelu_of(const at::Tensor& x) const override { return quick_gelu(x); }
+
+ private:
+  at::Tensor multiply(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) const override {
+    return FrozenMatrix(weight, bias).multiply(x, compute_);
+  }
+
+  Compute compute_;
+};
+
+// LibTorch's autograd follows every one.
+class TrainedOperators final : public TowerOperators {
+ public:
+  using TowerOperators::TowerOperators;
+  at::Tensor quick_gelu_of(const at::Tensor& x) const override { return x * at::sigmoid(x * 1.702); }
+
+ private:
+  at::Tensor multiply(const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& x) const override {
+    std::optional<at::Tensor> typed;
+    if (bias.defined()) typed = bias.to(x.scalar_type());
+    return at::linear(x, weight.to(x.scalar_type()), typed);
+  }
+};
+
+}  // namespace
+
 VisionTower::VisionTower(const WeightSource& source, const VisionConfig& config, const Placement& placement)
     : config_(config), placement_(placement) {
   const std::int64_t hidden = config.hidden_size;
@@ -67,23 +120,13 @@ void VisionTower::replace_weight(const std::string& name, at::Tensor value) {
   current = std::move(value);
 }
 
-at::Tensor VisionTower::linear(const Pass& pass, const std::string& name, const at::Tensor& x) const {
-  const at::Tensor weight = pass.weights.at(name + ".weight").flatten(1);  // a patch kernel is a linear of its pixels
-  const auto bias = pass.weights.find(name + ".bias");
-  const at::Tensor offset = bias == pass.weights.end() ? at::Tensor() : bias->second;
-  if (!pass.differentiable) return FrozenMatrix(weight, offset).multiply(x, placement_.compute);
-  std::optional<at::Tensor> typed;
-  if (offset.defined()) typed = offset.to(x.scalar_type());
-  return at::linear(x, weight.to(x.scalar_type()), typed);
-}
-
-at::Tensor VisionTower::normalise(const Pass& pass, const std::string& name, const at::Tensor& x) const {
-  const auto wide = [&](const char* part) { return pass.weights.at(cat(name, part)).to(at::kFloat); };
+at::Tensor VisionTower::normalise(const TowerOperators& use, const std::string& name, const at::Tensor& x) const {
+  const auto wide = [&](const char* part) { return use.weight(cat(name, part)).to(at::kFloat); };
   return at::layer_norm(x.to(at::kFloat), {config_.hidden_size}, wide(".weight"), wide(".bias"), config_.layer_norm_eps)
       .to(x.scalar_type());
 }
 
-at::Tensor VisionTower::embed(const Pass& pass, const at::Tensor& pixels) const {
+at::Tensor VisionTower::embed(const TowerOperators& use, const at::Tensor& pixels) const {
   const std::int64_t images = pixels.size(0);
   const std::int64_t grid = config_.grid();
   const std::int64_t patch = config_.patch_size;
@@ -94,29 +137,29 @@ at::Tensor VisionTower::embed(const Pass& pass, const at::Tensor& pixels) const 
                                  .reshape({images, config_.channels, grid, patch, grid, patch})
                                  .permute({0, 2, 4, 1, 3, 5})
                                  .reshape({images * grid * grid, -1});  // [patches, channels * patch * patch]
-  at::Tensor x = linear(pass, kPatch, patches).view({images, grid * grid, config_.hidden_size});
-  const at::Tensor positions = placement_.activation(pass.weights.at(kPositions));
+  at::Tensor x = use.linear(kPatch, patches).view({images, grid * grid, config_.hidden_size});
+  const at::Tensor positions = placement_.activation(use.weight(kPositions));
   if (config_.kind != TowerKind::kClip) return x + positions;
-  const at::Tensor class_token = placement_.activation(pass.weights.at(kClassToken));
+  const at::Tensor class_token = placement_.activation(use.weight(kClassToken));
   x = at::cat({class_token.expand({images, 1, -1}), x}, 1);
-  return normalise(pass, kPreNorm, x + positions);
+  return normalise(use, kPreNorm, x + positions);
 }
 
-at::Tensor VisionTower::attend(const Pass& pass, const std::string& prefix, const at::Tensor& x,
+at::Tensor VisionTower::attend(const TowerOperators& use, const std::string& prefix, const at::Tensor& x,
                                std::int64_t images) const {
   const auto heads = [&](const char* name) {
-    return linear(pass, cat(prefix, "self_attn.", name), x)
+    return use.linear(cat(prefix, "self_attn.", name), x)
         .view({images, -1, config_.heads, config_.hidden_size / config_.heads})
         .transpose(1, 2);  // [images, heads, rows, head_dim]
   };
   const at::Tensor mixed = at::scaled_dot_product_attention(heads("q_proj"), heads("k_proj"), heads("v_proj"));
-  return linear(pass, prefix + "self_attn.out_proj", mixed.transpose(1, 2).reshape(x.sizes()));
+  return use.linear(prefix + "self_attn.out_proj", mixed.transpose(1, 2).reshape(x.sizes()));
 }
 
-at::Tensor VisionTower::activate(const Pass& pass, const at::Tensor& x) const {
+at::Tensor VisionTower::activate(const TowerOperators& use, const at::Tensor& x) const {
   switch (config_.activation) {
     case VisionActivation::kQuickGelu:
-      return pass.differentiable ? x * at::sigmoid(x * 1.702) : quick_gelu(x);
+      return use.quick_gelu_of(x);
     case VisionActivation::kGeluTanh:
       return at::gelu(x, "tanh");
     case VisionActivation::kGelu:
@@ -126,28 +169,28 @@ at::Tensor VisionTower::activate(const Pass& pass, const at::Tensor& x) const {
 }
 
 at::Tensor VisionTower::forward(const at::Tensor& pixels) const {
-  return run({weights_, /*differentiable=*/false}, pixels);
+  return run(FrozenOperators(weights_, placement_.compute), pixels);
 }
 
-at::Tensor VisionTower::differentiable_forward(const TowerWeights& weights, const at::Tensor& pixels) const {
-  return run({weights, /*differentiable=*/true}, pixels);
+at::Tensor VisionTower::train_forward(const TowerWeights& weights, const at::Tensor& pixels) const {
+  return run(TrainedOperators(weights), pixels);
 }
 
-at::Tensor VisionTower::run(const Pass& pass, const at::Tensor& pixels) const {
+at::Tensor VisionTower::run(const TowerOperators& use, const at::Tensor& pixels) const {
   const std::vector<std::int64_t> expected = {pixels.size(0), config_.channels, config_.image_size, config_.image_size};
   if (pixels.sizes() != at::IntArrayRef(expected)) {
     throw invalid_input(cat("pixels ", pixels.sizes(), " for a vision tower of ", config_.image_size, " pixels"),
                         "preprocess pictures with the model's own settings");
   }
   const std::int64_t images = pixels.size(0);
-  at::Tensor x = embed(pass, pixels);
+  at::Tensor x = embed(use, pixels);
   const std::int64_t rows = x.size(1);
   x = x.reshape({images * rows, config_.hidden_size});
   for (std::int64_t i = 0; i < config_.layers_run(); ++i) {
     const std::string prefix = layer_prefix(i);
-    x = x + attend(pass, prefix, normalise(pass, prefix + "layer_norm1", x), images);
-    const at::Tensor inner = linear(pass, prefix + "mlp.fc1", normalise(pass, prefix + "layer_norm2", x));
-    x = x + linear(pass, prefix + "mlp.fc2", activate(pass, inner));
+    x = x + attend(use, prefix, normalise(use, prefix + "layer_norm1", x), images);
+    const at::Tensor inner = use.linear(prefix + "mlp.fc1", normalise(use, prefix + "layer_norm2", x));
+    x = x + use.linear(prefix + "mlp.fc2", activate(use, inner));
   }
   x = x.view({images, rows, config_.hidden_size});
   const bool drop_class = config_.kind == TowerKind::kClip && !config_.keep_class_token;

@@ -17,6 +17,8 @@ namespace striate {
 // A tower's tensors by canonical name (vision.encoder.layers.0.mlp.fc1.weight), in the shapes they are published in.
 using TowerWeights = std::map<std::string, at::Tensor>;
 
+class TowerOperators;
+
 // A vision transformer. Layers after the feature layer are never loaded.
 class VisionTower {
  public:
@@ -26,8 +28,8 @@ class VisionTower {
   // of the feature layer, without CLIP's class row (unless the config keeps it), without the post-norm.
   // Throws InvalidInput when the pixels are of another size.
   at::Tensor forward(const at::Tensor& pixels) const;
-  // The same through operators that LibTorch's autograd follows, on `weights` instead of the tower's own.
-  at::Tensor differentiable_forward(const TowerWeights& weights, const at::Tensor& pixels) const;
+  // The same for training: through operators that LibTorch's autograd follows, on `weights` instead of the tower's own.
+  at::Tensor train_forward(const TowerWeights& weights, const at::Tensor& pixels) const;
 
   const VisionConfig& config() const { return config_; }
   const TowerWeights& weights() const { return weights_; }
@@ -35,19 +37,13 @@ class VisionTower {
   void replace_weight(const std::string& name, at::Tensor value);
 
  private:
-  // Which weights a pass reads, and through which operators.
-  struct Pass {
-    const TowerWeights& weights;
-    bool differentiable;
-  };
-
   void load(const WeightSource& source, const std::string& name, const std::vector<std::int64_t>& shape);
-  at::Tensor run(const Pass& pass, const at::Tensor& pixels) const;
-  at::Tensor linear(const Pass& pass, const std::string& name, const at::Tensor& x) const;
-  at::Tensor normalise(const Pass& pass, const std::string& name, const at::Tensor& x) const;
-  at::Tensor embed(const Pass& pass, const at::Tensor& pixels) const;
-  at::Tensor attend(const Pass& pass, const std::string& prefix, const at::Tensor& x, std::int64_t images) const;
-  at::Tensor activate(const Pass& pass, const at::Tensor& x) const;
+  at::Tensor run(const TowerOperators& use, const at::Tensor& pixels) const;
+  at::Tensor normalise(const TowerOperators& use, const std::string& name, const at::Tensor& x) const;
+  at::Tensor embed(const TowerOperators& use, const at::Tensor& pixels) const;
+  at::Tensor attend(const TowerOperators& use, const std::string& prefix, const at::Tensor& x,
+                    std::int64_t images) const;
+  at::Tensor activate(const TowerOperators& use, const at::Tensor& x) const;
 
   VisionConfig config_;
   Placement placement_;

@@ -2,6 +2,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/files/mapped_tensor.h"
 
 namespace striate {
 namespace {
@@ -13,16 +14,10 @@ std::optional<Naming> naming_of(const std::string& name) {
   return std::nullopt;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return cat("[", join(sizes, ", "), "]");
-}
-
 std::string what_to_give(const std::string& canonical) {
-  if (canonical.starts_with("vision.")) return "give the vision tower with --vision-tower DIR";
-  if (canonical.starts_with("projector.")) return "give the projector with --projector FILE";
-  return "the checkpoint is incomplete: are all its files there?";
+  if (canonical.starts_with("vision.")) return "give the vision tower with `vision_tower` DIR";
+  if (canonical.starts_with("projector.")) return "give the projector with `projector` FILE";
+  return "the checkpoint is incomplete: check that all its files were downloaded";
 }
 
 }  // namespace
@@ -56,7 +51,7 @@ at::Tensor WeightSource::load(const std::string& canonical, const std::vector<st
   const TensorInfo& info = *entry->info;
   if (info.shape != shape) {
     throw corrupt_data(cat(info.file.string(), ": tensor ", info.name, " is ", shape_text(info.shape),
-                           ", the config says ", shape_text(shape)),
+                           ", but config.json says ", shape_text(shape)),
                        "config.json and weights belong to different models");
   }
   if (info.dtype != at::kFloat && info.dtype != at::kHalf && info.dtype != at::kBFloat16) {

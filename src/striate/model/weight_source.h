@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "striate/files/weight_file.h"
 #include "striate/model/name_map.h"
-#include "striate/tensor/weight_file.h"
 
 namespace striate {
 
@@ -30,9 +30,9 @@ class WeightSource {
   // nullptr when there is none.
   const Entry* find(const std::string& canonical) const;
   const std::map<std::string, Entry>& entries() const { return entries_; }
-  // Tensors in the files that are no part of an LVLM.
+  // Tensors in the files that are not part of an LVLM.
   const std::vector<Entry>& unknown() const { return unknown_; }
-  // The scheme of the first file that told one.
+  // The naming scheme of the first file that shows one.
   std::optional<Naming> naming() const { return naming_; }
 
   // The tensor in its own dtype, a view of the file. Throws CorruptData when it is missing (the hint says what to
