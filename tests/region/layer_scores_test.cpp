@@ -13,6 +13,7 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/text/conversation.h"
+#include "tests/support/errors.h"
 #include "tests/support/tiny_model.h"
 
 namespace striate::test {
@@ -28,8 +29,8 @@ Sample sample(std::int64_t index) {
   }
   if (index % 3 == 0) return out;
   for (std::int64_t k = 0; k < (index % 5 == 0 ? 2 : 1); ++k) {
-    out.input_ids.insert(out.input_ids.begin() + 1 + 2 * k, kImageToken);
-    out.labels.insert(out.labels.begin() + 1 + 2 * k, kIgnoreLabel);
+    out.input_ids.insert(out.input_ids.begin() + 1 + 2 * k, 1, kImageToken);
+    out.labels.insert(out.labels.begin() + 1 + 2 * k, 1, kIgnoreLabel);
     out.images.push_back(tiny_image(index + k));
   }
   return out;
@@ -185,15 +186,15 @@ TEST(LayerScores, TokensThatAreNotFiniteAreCountedAndLeftOut) {
 // Sums over two threads that take every step together.
 class TwoRanks {
  public:
-  void sum(std::size_t rank, const at::Tensor& tensor) {
-    given_[rank] = tensor.clone();
+  void sum(std::size_t rank, std::span<double> values) {
+    given_[rank].assign(values.begin(), values.end());
     meeting_.arrive_and_wait();
-    tensor.copy_(given_[0] + given_[1]);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = given_[0][i] + given_[1][i];
     meeting_.arrive_and_wait();
   }
 
  private:
-  std::array<at::Tensor, 2> given_;
+  std::array<std::vector<double>, 2> given_;
   std::barrier<> meeting_{2};
 };
 
@@ -205,7 +206,7 @@ TEST(LayerScores, TwoRanksTogetherHaveTheScoresOfOne) {
   const auto run = [&](std::size_t rank) {
     LayerScoreCollector collector(model->config().decoder, {});
     for (std::size_t i = rank; i < all.size(); i += 2) collector.add(*model, pack(std::span(&all[i], 1)));
-    collector.combine([&](const at::Tensor& tensor) { ranks.sum(rank, tensor); });
+    collector.combine([&](std::span<double> values) { ranks.sum(rank, values); });
     collector.report(files[rank]);
   };
   std::thread other([&] { run(1); });
@@ -235,7 +236,7 @@ TEST(LayerScores, MemoryDoesNotGrowWithSamples) {
 
 TEST(LayerScores, AModelOfAnotherDepthIsRefused) {
   LayerScoreCollector collector(tiny_model()->config().decoder, {});
-  EXPECT_THROW(collector.add(*tiny_model({.layers = 2}), pack(samples(1))), Error);
+  EXPECT_ERROR(collector.add(*tiny_model({.layers = 2}), pack(samples(1))), "a model of 2 layers");
 }
 
 }  // namespace

@@ -7,9 +7,10 @@
 #include <cmath>
 
 #include "striate/base/error.h"
-#include "striate/tensor/weight_file.h"
+#include "striate/files/weight_file.h"
 #include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/weights.h"
 
 namespace striate::test {
 namespace {
@@ -98,7 +99,7 @@ TEST_F(ParamChanges, ABaseThatDoesNotFitIsRefusedByTheTensorsName) {
               HasSubstr("has no tensor " + name));
   EXPECT_THAT(refusal(*model, with(base, name, at::randn({16, 16}), folder_.path() / "other.safetensors")),
               testing::AllOf(HasSubstr(name), HasSubstr("[16, 16]"), HasSubstr("[16, 32]")));
-  EXPECT_THAT(refusal(*tiny_model({.layers = 2}), base), HasSubstr("has 3 layers, the model has 2"));
+  EXPECT_THAT(refusal(*tiny_model({.layers = 2}), base), HasSubstr("has 3 layers, but the model has 2"));
 }
 
 }  // namespace

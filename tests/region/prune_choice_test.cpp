@@ -29,12 +29,12 @@ ScoreFile scores_of_eight() {
   return scores;
 }
 
-PruneRequest request(std::int64_t remove, std::vector<std::int64_t> region = {},
-                     const std::string& metric = "angular") {
-  return {.layers = 8, .protected_layers = std::move(region), .remove = remove, .metric = metric};
+PruneCriteria request(std::int64_t remove, std::vector<std::int64_t> region = {},
+                      const std::string& metric = "angular") {
+  return {.protected_layers = LayerSet(8, std::move(region)), .remove = remove, .metric = metric};
 }
 
-std::vector<std::int64_t> chosen(const PruneRequest& r) {
+std::vector<std::int64_t> chosen(const PruneCriteria& r) {
   std::vector<std::int64_t> out;
   for (const PrunedLayer& p : choose_layers_to_prune(r, scores_of_eight())) out.push_back(p.layer);
   return out;
@@ -69,99 +69,100 @@ TEST(PruneChoice, TheRegionStays) {
 }
 
 TEST(PruneChoice, ABlockLiesWhollyOutsideTheRegion) {
-  PruneRequest block = request(3);
+  PruneCriteria block = request(3);
   block.contiguous = true;
   EXPECT_THAT(chosen(block), ElementsAre(4, 5, 6));
   EXPECT_EQ(choose_layers_to_prune(block, scores_of_eight())[2].score, 0.2);
-  block.protected_layers = {6};
+  block.protected_layers = LayerSet(8, {6});
   EXPECT_THAT(chosen(block), ElementsAre(1, 2, 3));
-  block.protected_layers = {0, 4};
+  block.protected_layers = LayerSet(8, {0, 4});
   EXPECT_THAT(chosen(block), ElementsAre(1, 2, 3));
-  block.protected_layers = {0, 3, 6};
+  block.protected_layers = LayerSet(8, {0, 3, 6});
   refused([&] { chosen(block); }, "no 3 neighbouring layers lie outside the region 0,3,6",
-          "the longest block there is has 2 layers");
+          "the longest block has 2 layers");
   block = request(2);
   block.contiguous = true;
-  refused([&] { chosen(block); }, "no angular distances of blocks of 2 layers", "score again");
+  refused([&] { chosen(block); }, "no angular distances of blocks of 2 layers", "measure the scores again");
   block = request(2, {}, "bi");
   block.contiguous = true;
-  refused([&] { chosen(block); }, "--contiguous with --metric bi", "--metric angular");
+  refused([&] { chosen(block); }, "`contiguous` does not work with `metric` bi", "`metric` angular");
 }
 
 TEST(PruneChoice, LayersWithoutAScoreAreNeverChosen) {
   EXPECT_THAT(chosen(request(2, {}, "patchy")), ElementsAre(3, 1));
-  refused([] { chosen(request(3, {}, "patchy")); }, "no value of patchy for 6 of the 8 layers", "another --metric");
-  PruneRequest block = request(3);
+  refused([] { chosen(request(3, {}, "patchy")); }, "no value of patchy for 6 of the 8 layers", "another `metric`");
+  PruneCriteria block = request(3);
   block.contiguous = true;
   ScoreFile scores = scores_of_eight();
   scores.angular[3].mean[4] = kNone;
   EXPECT_EQ(choose_layers_to_prune(block, scores)[0].layer, 1);
   scores.angular[3].mean.assign(6, kNone);
-  refused([&] { choose_layers_to_prune(block, scores); }, "no value for any block of 3 layers", "score again");
+  refused([&] { choose_layers_to_prune(block, scores); }, "no value for any block of 3 layers",
+          "measure the scores again");
 }
 
 TEST(PruneChoice, RefusesWhatCannotBe) {
-  refused([] { chosen(request(6, {0, 4, 7})); }, "only 5 layers of 8 lie outside the region 0,4,7", "--region none");
-  refused([] { chosen(request(8)); }, "one must stay", "7 at most");
-  refused([] { chosen(request(-1)); }, "--remove -1", "0 up");
-  refused([] { chosen(request(1, {8})); }, "--region names layer 8; the model has layers 0 to 7", "counted from 0");
+  refused([] { chosen(request(6, {0, 4, 7})); }, "only 5 layers of 8 lie outside the region 0,4,7", "`region` none");
+  refused([] { chosen(request(8)); }, "one must stay", "at most 7");
+  refused([] { chosen(request(-1)); }, "`remove` -1", "give 0");
   refused([] { chosen(request(1, {}, "bii")); }, "no metric \"bii\"", "did you mean bi?");
-  PruneRequest deeper = request(1);
-  deeper.layers = 9;
-  refused([&] { chosen(deeper); }, "scores a decoder of 8 layers, this one has 9", "score this model");
+  PruneCriteria deeper = request(1);
+  deeper.protected_layers = LayerSet(9, {});
+  refused([&] { chosen(deeper); }, "is for a decoder of 8 layers, but this decoder has 9", "score this model");
 }
 
 // Every round has scores of its own, by the numbers of what is left.
 TEST(PruneChoice, IterativelyLayersAreScoredAnewAfterEachRemoval) {
   std::vector<std::vector<std::int64_t>> asked;
-  const auto score = [&](const std::vector<std::int64_t>& gone) {
-    asked.push_back(gone);
-    ScoreFile scores{.model = "m", .layers = 5 - static_cast<std::int64_t>(gone.size()), .samples = 1};
+  const auto score = [&](const LayerSet& gone) {
+    asked.push_back(gone.numbers());
+    ScoreFile scores{.model = "m", .layers = 5 - gone.count(), .samples = 1};
     std::vector<double> values(static_cast<std::size_t>(scores.layers), 1.0);
     values[1] = 0.25;  // whatever is second now
     values[0] = 0.1;   // in the region
     scores.angular[1] = {.mean = values};
     return scores;
   };
-  PruneRequest r{.layers = 5, .protected_layers = {0, 3}, .remove = 2};
+  PruneCriteria r{.protected_layers = LayerSet(5, {0, 3}), .remove = 2};
   const auto pruned = choose_layers_iteratively(r, score);
   EXPECT_EQ(pruned, (std::vector<PrunedLayer>{{1, 0.25}, {2, 0.25}}));
   EXPECT_THAT(asked, ElementsAre(ElementsAre(), ElementsAre(1)));
   r.contiguous = true;
-  refused([&] { choose_layers_iteratively(r, score); }, "--iterative with --contiguous", "leave one of them out");
+  refused([&] { choose_layers_iteratively(r, score); }, "`iterative` and `contiguous` exclude each other",
+          "leave out one of them");
   r.contiguous = false;
   r.remove = 4;
-  refused([&] { choose_layers_iteratively(r, score); }, "only 3 layers of 5 lie outside", "3 at most");
+  refused([&] { choose_layers_iteratively(r, score); }, "only 3 layers of 5 lie outside", "at most 3");
   EXPECT_EQ(asked.size(), 2U);
 }
 
 TEST(PruneChoice, ScoresOfAnotherDecoderOfTheSameDepthAreRefused) {
-  PruneRequest r = request(1);
+  PruneCriteria r = request(1);
   r.decoder = DecoderShape{.hidden = 64, .mlp = 100, .heads = 4, .kv_heads = 4};
   ScoreFile scores = scores_of_eight();
   EXPECT_NO_THROW(choose_layers_to_prune(r, scores));  // a file that does not tell
   scores.decoder = r.decoder;
   EXPECT_NO_THROW(choose_layers_to_prune(r, scores));
   scores.decoder->hidden = 32;
-  refused([&] { choose_layers_to_prune(r, scores); }, "a decoder of width 32 and MLP 100, this one has 64 and 100",
-          "score this model");
+  refused([&] { choose_layers_to_prune(r, scores); },
+          "a decoder of width 32 and MLP 100, but this decoder has 64 and 100", "score this model");
 }
 
 TEST(PruneChoice, AListIsTakenAsItIs) {
   const auto listed = [](std::vector<std::int64_t> layers, std::vector<std::int64_t> region = {}) {
-    return ascending_layers(listed_layers_to_prune(request(0, std::move(region)), layers));
+    const LayerSet named(8, std::move(layers));
+    return layers_of(listed_layers_to_prune(request(0, std::move(region)), named), 8);
   };
-  EXPECT_THAT(listed({5, 2, 5}), ElementsAre(2, 5));
-  EXPECT_TRUE(std::isnan(listed_layers_to_prune(request(0), {2})[0].score));
-  refused([&] { listed({2, 9}); }, "--layers names layer 9", "counted from 0");
-  refused([&] { listed({2, 3}, {3}); }, "layer 3 is in the region", "--region none");
-  refused([&] { listed({0, 1, 2, 3, 4, 5, 6, 7}); }, "no layer would be left", "one must stay");
+  EXPECT_THAT(listed({5, 2}), ElementsAre(2, 5));
+  EXPECT_TRUE(std::isnan(listed_layers_to_prune(request(0), LayerSet(8, {2}))[0].score));
+  refused([&] { listed({2, 3}, {3}); }, "layer 3 is in the region", "`region` none");
+  refused([&] { listed({0, 1, 2, 3, 4, 5, 6, 7}); }, "no layer would be left", "leave at least one");
 }
 
 TEST(PruneChoice, WhatStaysKeepsItsOriginalNumber) {
-  EXPECT_THAT(kept_layers(6, {1, 4}), ElementsAre(0, 2, 3, 5));
-  EXPECT_EQ(longest_free_block(8, {0, 3}), 4);
-  EXPECT_EQ(longest_free_block(4, {}), 4);
+  EXPECT_THAT(layers_of({{4, 0.1}, {1, 0.2}}, 6).complement(), ElementsAre(0, 2, 3, 5));
+  EXPECT_EQ(longest_free_block(LayerSet(8, {0, 3})), 4);
+  EXPECT_EQ(longest_free_block(LayerSet(4, {})), 4);
 }
 
 }  // namespace

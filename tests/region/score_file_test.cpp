@@ -9,6 +9,8 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "tests/region/written_scores.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace striate {
@@ -48,7 +50,7 @@ TEST_F(ScoreFiles, WhatIsWrittenIsRead) {
   scores.param_change_linears["mlp.up_proj"] = {.mean = {0.1, 0.2, 0.3}};
   scores.tokens = TokenCounts{.total = 9, .zero_norm = {1, 0, 0}, .not_finite = {0, 2, 0}};
   scores.decoder = DecoderShape{32, 48, 4, 2};
-  write_score_file(scores, path_);
+  write_scores(scores, path_);
 
   const ScoreFile read = read_score_file(path_);
   EXPECT_EQ(read.metrics.at("bi").samples, (std::vector<std::int64_t>{500, 0, 499}));
@@ -74,7 +76,7 @@ TEST_F(ScoreFiles, WhatIsWrittenIsRead) {
 TEST_F(ScoreFiles, ScoresThatContradictTheirDepthAreNotWritten) {
   ScoreFile scores{.model = "m", .layers = 3, .samples = 1};
   scores.metrics["bi"] = {.mean = {1, 2}};
-  EXPECT_THROW(write_score_file(scores, path_), Error);
+  EXPECT_ERROR(write_scores(scores, path_), "a score does not have one value per place");
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
@@ -84,37 +86,39 @@ TEST_F(ScoreFiles, DamagedFilesAreRefusedByKey) {
   };
   EXPECT_EQ(refusal(file(R"("metrics": {"bi": {"mean": [1, 2]}})")), "accepted");
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"", "not valid JSON"},
+      {"", "empty, not JSON"},
       {"{\"format\": ", "not valid JSON"},
-      {"[]", "is no score file"},
-      {R"({"format": "other"})", "is no score file"},
+      {"[]", "not a score file"},
+      {R"({"format": "other"})", "not a score file"},
       {R"({"format": "striate-scores"})", "has no \"version\""},
       {R"({"format": "striate-scores", "version": 2})", "score file version 2"},
       {R"({"format": "striate-scores", "version": 0})", "\"version\" is 0"},
-      {R"({"format": "striate-scores", "version": 1, "model": 3})", "\"model\" is no text"},
+      {R"({"format": "striate-scores", "version": 1, "model": 3})", "\"model\" is not of type text"},
       {R"({"format": "striate-scores", "version": 1, "model": "m", "layers": -1})", "\"layers\" is -1"},
       {R"({"format": "striate-scores", "version": 1, "model": "m", "layers": 1e300})", "\"layers\" is 1e+300"},
       {R"({"format": "striate-scores", "version": 1, "model": "m", "layers": 99999999999})",
        "\"layers\" is 99999999999"},
       {file(R"("scores": {})"), "has no \"metrics\""},
-      {file(R"("metrics": [])"), "\"metrics\" is no object"},
-      {file(R"("metrics": {"bi": [1, 2]})"), "\"bi\" is no object with a \"mean\""},
+      {file(R"("metrics": [])"), "\"metrics\" is not of type object"},
+      {file(R"("metrics": {"bi": [1, 2]})"), "\"bi\" is not an object with a \"mean\""},
       {file(R"("metrics": {"bi": {}})"), "\"bi\" has no \"mean\""},
       {file(R"("metrics": {"bi": {"mean": [1]}})"), "\"bi\" has 1 values in \"mean\", expected 2"},
-      {file(R"("metrics": {"bi": {"mean": [1, "2"]}})"), "\"bi\" value 1 in \"mean\" is no number"},
-      {file(R"("metrics": {"bi": {"mean": [1, 1e999]}})"), "not valid JSON"},
+      {file(R"("metrics": {"bi": {"mean": [1, "2"]}})"), "\"bi\" value 1 in \"mean\" is not a number"},
+      {file(R"("metrics": {"bi": {"mean": [1, 1e999]}})"), "the number 1e999 is too large"},
       {file(R"("metrics": {"bi": {"mean": [1, 2], "standard_error": [1]}})"), "1 values in \"standard_error\""},
       {file(R"("metrics": {}, "angular": {"3": {"mean": [1]}})"), "block length \"3\" of 2 layers"},
       {file(R"("metrics": {}, "angular": {"x": {"mean": [1]}})"), "block length \"x\""},
       {file(R"("metrics": {}, "angular": {"2": {"mean": [1, 2]}})"), "\"angular.2\" has 2 values"},
       {file(R"("metrics": {}, "image_attention_heads": [])"), "has 0 layers, expected 2"},
       {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1]}})"), "1 values in \"samples\""},
-      {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1, -1]}})"), "value 1 in \"samples\" is no count: -1"},
+      {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1, -1]}})"), "value 1 in \"samples\" is not a count: -1"},
+      {file(R"("metrics": {"bi": {"mean": [1, 2], "samples": [1, 18446744073709551615]}})"),
+       "value 1 in \"samples\" is not a count: 18446744073709551615"},
       {file(R"("metrics": {}, "tokens": {})"), "has no \"total\""},
       {file(R"("metrics": {}, "tokens": {"total": 5, "zero_norm": [1]})"), "1 values in \"zero_norm\""},
       {file(R"("metrics": {}, "decoder": {"hidden": 0})"), "\"hidden\" is 0"},
-      {file(R"("metrics": {}, "param_change_linears": [])"), "\"param_change_linears\" is no object"},
-      {file(R"("metrics": {}, "settings": 3)"), "\"settings\" is no object"},
+      {file(R"("metrics": {}, "param_change_linears": [])"), "\"param_change_linears\" is not of type object"},
+      {file(R"("metrics": {}, "settings": 3)"), "\"settings\" is not of type object"},
   };
   for (const auto& [text, words] : cases) EXPECT_THAT(refusal(text), HasSubstr(words)) << text;
 }

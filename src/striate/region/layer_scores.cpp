@@ -293,10 +293,10 @@ void LayerScoreCollector::combine(const SumOverRanks& sum) {
   State& s = *state_;
   for (SampleMoments* moments : {&s.influence, &s.angles, &s.attention, &s.head_attention}) moments->combine(sum);
   for (std::vector<double>* counts : {&s.zero_norm, &s.not_finite, &s.attention_not_finite}) {
-    sum_over_ranks(*counts, sum);
+    sum(*counts);
   }
   std::vector<double> totals = {s.samples, s.tokens};
-  sum_over_ranks(totals, sum);
+  sum(totals);
   s.samples = totals[0];
   s.tokens = totals[1];
 }

@@ -1,4 +1,4 @@
-// Scores of layers from what passes through them: docs/scores.md has the formulas.
+// Scores of layers from their hidden states: docs/scores.md has the formulas.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace striate {
 
-// What is measured; what is not costs nothing.
+// Which scores are measured; the others cost nothing.
 struct LayerScoreOptions {
   bool block_influence = true;    // bi, bi_text, bi_image, bi_multimodal (Men et al., arXiv 2403.03853)
   bool angular = true;            // for every block length (Gromov et al., arXiv 2403.17887)

@@ -10,11 +10,12 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/files/mapped_tensor.h"
 
 namespace striate {
 namespace {
 
-constexpr const char* kHint = "give the model that this one was tuned from";
+constexpr const char* kBaseHint = "give the model that this one was tuned from";
 
 // ||W' - W||^2 and ||W||^2.
 struct Squares {
@@ -27,9 +28,9 @@ double squared_norm(const at::Tensor& x) {
   return norm * norm;
 }
 
-Squares compare(const Linear& tuned, const at::Tensor& base) {
+// `weight`: the tuned linear's own, without its adapter.
+Squares compare(const Linear& tuned, const at::Tensor& weight, const at::Tensor& base) {
   constexpr std::int64_t kBlockElements = 1 << 20;
-  const at::Tensor weight = tuned.matrix().weight();
   const auto* lora = dynamic_cast<const LoraLinear*>(&tuned);
   const std::int64_t block = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, weight.size(1)));
   Squares squares;
@@ -46,36 +47,31 @@ Squares compare(const Linear& tuned, const at::Tensor& base) {
   return squares;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const std::int64_t size : shape) sizes.push_back(std::to_string(size));
-  return cat("[", join(sizes, ", "), "]");
-}
-
 // The base's weight, checked against the shape it must have.
 at::Tensor base_weight(const Checkpoint& base, const std::string& name, const std::vector<std::int64_t>& shape) {
   const WeightSource::Entry* entry = base.weights.find(name);
   if (entry == nullptr) {
-    throw invalid_input(cat("--base ", base.folder.string(), ": has no tensor ", name, ", which the model has"), kHint);
+    throw invalid_input(
+        cat("`base` ", base.folder.string(), ": the base has no tensor ", name, ", but the model has it"), kBaseHint);
   }
   if (entry->info->shape != shape) {
-    throw invalid_input(cat("--base ", base.folder.string(), ": tensor ", name, " is ", shape_text(entry->info->shape),
-                            ", the model's is ", shape_text(shape)),
-                        kHint);
+    throw invalid_input(cat("`base` ", base.folder.string(), ": tensor ", name, " is ", shape_text(entry->info->shape),
+                            ", but the model's is ", shape_text(shape)),
+                        kBaseHint);
   }
   return base.weights.load(name, shape);
 }
 
 }  // namespace
 
-ParamChange param_change(const Lvlm& tuned, const Checkpoint& base) {
+ParamChange param_change(const Lvlm& tuned, const Checkpoint& base, const WeightSource* stored) {
   const at::NoGradGuard no_grad;
   const std::vector<DecoderLayer>& layers = tuned.decoder().layers();
   const std::int64_t depth = base.config.decoder.layers;
   if (depth != static_cast<std::int64_t>(layers.size())) {
-    throw invalid_input(cat("--base ", base.folder.string(), ": has ", depth, depth == 1 ? " layer" : " layers",
-                            ", the model has ", layers.size()),
-                        kHint);
+    throw invalid_input(cat("`base` ", base.folder.string(), ": has ", depth, depth == 1 ? " layer" : " layers",
+                            ", but the model has ", layers.size()),
+                        kBaseHint);
   }
   ParamChange out;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -83,7 +79,11 @@ ParamChange param_change(const Lvlm& tuned, const Checkpoint& base) {
     double sum = 0;
     for (const auto& [name, linear] : layers[i].linears()) {
       const std::vector<std::int64_t> shape = {linear->out_features(), linear->in_features()};
-      const Squares squares = compare(*linear, base_weight(base, cat("model.layers.", i, ".", name, ".weight"), shape));
+      const std::string tensor = cat("model.layers.", i, ".", name, ".weight");
+      const at::Tensor used = linear->matrix().weight();
+      // On the CPU the model computes with what is stored.
+      const at::Tensor weight = stored != nullptr && !used.is_cpu() ? stored->load(tensor, shape) : used;
+      const Squares squares = compare(*linear, weight, base_weight(base, tensor, shape));
       whole.change += squares.change;
       whole.weight += squares.weight;
       sum += squares.ratio();

@@ -20,9 +20,11 @@ struct ParamChange {
   std::map<std::string, std::vector<double>> linears;  // the ratios themselves, by the linear's name
 };
 
-// Compares a model with what it was tuned from, a few megabytes of weights at a time. NaN stands where W is zero.
+// Compares a model with what it was tuned from, a few megabytes of weights at a time. NaN where W is zero.
+// `stored` is what the tuned model was loaded from: its weights are compared as they were published, where a model on a
+// GPU computes with copies in its own type. Without it, the model's own.
 // Throws InvalidInput, naming the tensor, for a base of another depth or shape or without one of the linears' weights.
-ParamChange param_change(const Lvlm& tuned, const Checkpoint& base);
+ParamChange param_change(const Lvlm& tuned, const Checkpoint& base, const WeightSource* stored = nullptr);
 
 // As the metrics param_change, param_change_mean and param_change_sum, and the linears' ratios.
 void report(const ParamChange& change, ScoreFile& file);

@@ -6,63 +6,49 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/region/layer_set.h"
 
 namespace striate {
 namespace {
-
-using Layers = std::vector<std::int64_t>;
 
 std::string layer_count(std::int64_t n) {
   return cat(n, n == 1 ? " layer" : " layers");
 }
 
-bool holds(const Layers& layers, std::int64_t layer) {
-  return std::find(layers.begin(), layers.end(), layer) != layers.end();
-}
-
-void check_inside(std::int64_t layers, const Layers& named, const std::string& what) {
-  for (const std::int64_t layer : named) {
-    if (layer >= 0 && layer < layers) continue;
-    throw invalid_input(cat(what, " names layer ", layer, "; the model has layers 0 to ", layers - 1),
-                        "layers are counted from 0; striate inspect --model DIR says how many there are");
+void check_count(const PruneCriteria& r) {
+  if (r.remove < 0) throw invalid_input(cat("`remove` ", r.remove, " is below 0"), "give 0 or more");
+  if (r.remove >= r.protected_layers.depth()) {
+    throw invalid_input(cat("`remove` ", r.remove, ": the decoder has ", layer_count(r.protected_layers.depth()),
+                            ", and one must stay"),
+                        cat("remove at most ", r.protected_layers.depth() - 1));
   }
-}
-
-void check_count(const PruneRequest& r) {
-  if (r.remove < 0) throw invalid_input(cat("--remove ", r.remove), "give a number from 0 up");
-  if (r.remove >= r.layers) {
-    throw invalid_input(cat("--remove ", r.remove, ": the decoder has ", layer_count(r.layers), ", and one must stay"),
-                        cat("remove ", r.layers - 1, " at most"));
-  }
-  const auto outside = r.layers - static_cast<std::int64_t>(r.protected_layers.size());
+  const auto outside = r.protected_layers.depth() - r.protected_layers.count();
   if (r.remove > outside) {
-    throw invalid_input(
-        cat("--remove ", r.remove, ": only ", layer_count(outside), " of ", r.layers, outside == 1 ? " lies" : " lie",
-            " outside the region ", layer_list_text(r.protected_layers)),
-        cat("remove ", outside, " at most, or choose anywhere with --region none"));
+    throw invalid_input(cat("`remove` ", r.remove, ": only ", layer_count(outside), " of ", r.protected_layers.depth(),
+                            outside == 1 ? " lies" : " lie", " outside the region ", r.protected_layers.list()),
+                        cat("remove at most ", outside, ", or allow any layer with `region` none"));
   }
 }
 
-void check_scores(const PruneRequest& r, const ScoreFile& scores) {
-  const std::string hint = cat("score this model: striate score --model DIR ... --out ", scores.path);
-  if (scores.layers != r.layers) {
-    throw invalid_input(
-        cat(scores.path, ": scores a decoder of ", layer_count(scores.layers), ", this one has ", r.layers), hint);
+void check_scores(const PruneCriteria& r, const ScoreFile& scores) {
+  const std::string hint = cat("score this model: striate score `model` DIR ... `out` ", scores.path);
+  if (scores.layers != r.protected_layers.depth()) {
+    throw invalid_input(cat(scores.path, ": is for a decoder of ", layer_count(scores.layers),
+                            ", but this decoder has ", r.protected_layers.depth()),
+                        hint);
   }
   if (r.decoder && scores.decoder && *r.decoder != *scores.decoder) {
-    throw invalid_input(cat(scores.path, ": scores a decoder of width ", scores.decoder->hidden, " and MLP ",
-                            scores.decoder->mlp, ", this one has ", r.decoder->hidden, " and ", r.decoder->mlp),
+    throw invalid_input(cat(scores.path, ": is for a decoder of width ", scores.decoder->hidden, " and MLP ",
+                            scores.decoder->mlp, ", but this decoder has ", r.decoder->hidden, " and ", r.decoder->mlp),
                         hint);
   }
 }
 
-std::vector<PrunedLayer> single_layers(const PruneRequest& r, const ScoreFile& scores) {
+std::vector<PrunedLayer> single_layers(const PruneCriteria& r, const ScoreFile& scores) {
   const std::vector<double>& values = scores.metric(r.metric).mean;
   std::vector<PrunedLayer> candidates;
   std::int64_t unknown = 0;
-  for (std::int64_t layer = 0; layer < r.layers; ++layer) {
-    if (holds(r.protected_layers, layer)) continue;
+  for (std::int64_t layer = 0; layer < r.protected_layers.depth(); ++layer) {
+    if (r.protected_layers.contains(layer)) continue;
     const double value = values[static_cast<std::size_t>(layer)];
     if (std::isfinite(value)) {
       candidates.push_back({layer, value});
@@ -73,8 +59,8 @@ std::vector<PrunedLayer> single_layers(const PruneRequest& r, const ScoreFile& s
   const auto known = static_cast<std::int64_t>(candidates.size());
   if (known < r.remove) {
     throw invalid_input(cat(scores.path, ": has no value of ", r.metric, " for ", unknown, " of the ",
-                            layer_count(known + unknown), " to choose from, and ", r.remove, " are to go"),
-                        "score again with samples that give one, or take another --metric");
+                            layer_count(known + unknown), " to choose from, and ", r.remove, " should be removed"),
+                        "measure the scores again with samples that give one, or use another `metric`");
   }
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const PrunedLayer& a, const PrunedLayer& b) { return a.score < b.score; });
@@ -82,23 +68,22 @@ std::vector<PrunedLayer> single_layers(const PruneRequest& r, const ScoreFile& s
   return candidates;
 }
 
-std::vector<PrunedLayer> block(const PruneRequest& r, const ScoreFile& scores) {
+std::vector<PrunedLayer> block(const PruneCriteria& r, const ScoreFile& scores) {
   if (r.remove == 0) return {};
-  const std::int64_t longest = longest_free_block(r.layers, r.protected_layers);
+  const std::int64_t longest = longest_free_block(r.protected_layers);
   if (r.remove > longest) {
-    throw invalid_input(cat("--contiguous: no ", r.remove, " neighbouring layers lie outside the region ",
-                            layer_list_text(r.protected_layers)),
-                        cat("the longest block there is has ", layer_count(longest),
-                            "; single layers are chosen without --contiguous"));
+    throw invalid_input(
+        cat("`contiguous`: no ", r.remove, " neighbouring layers lie outside the region ", r.protected_layers.list()),
+        cat("the longest block has ", layer_count(longest), "; without `contiguous` single layers are removed"));
   }
   const auto found = scores.angular.find(r.remove);
   if (found == scores.angular.end()) {
     throw invalid_input(cat(scores.path, ": has no angular distances of blocks of ", layer_count(r.remove)),
-                        "score again: striate score measures every block length");
+                        "measure the scores again: striate score measures every block length");
   }
   const std::vector<double>& values = found->second.mean;
   std::int64_t best = -1;
-  for (std::int64_t first = 0; first + r.remove <= r.layers; ++first) {
+  for (std::int64_t first = 0; first + r.remove <= r.protected_layers.depth(); ++first) {
     const bool touches = std::any_of(r.protected_layers.begin(), r.protected_layers.end(),
                                      [&](std::int64_t p) { return p >= first && p < first + r.remove; });
     const double value = values[static_cast<std::size_t>(first)];
@@ -108,7 +93,7 @@ std::vector<PrunedLayer> block(const PruneRequest& r, const ScoreFile& scores) {
   if (best < 0) {
     throw invalid_input(
         cat(scores.path, ": has no value for any block of ", layer_count(r.remove), " outside the region"),
-        "score again with samples that give one");
+        "measure the scores again with samples that give one");
   }
   std::vector<PrunedLayer> out;
   for (std::int64_t i = 0; i < r.remove; ++i) out.push_back({best + i, values[static_cast<std::size_t>(best)]});
@@ -117,37 +102,35 @@ std::vector<PrunedLayer> block(const PruneRequest& r, const ScoreFile& scores) {
 
 }  // namespace
 
-std::vector<PrunedLayer> choose_layers_to_prune(const PruneRequest& request, const ScoreFile& scores) {
-  PruneRequest r = request;
-  check_inside(r.layers, r.protected_layers, "--region");
-  std::sort(r.protected_layers.begin(), r.protected_layers.end());
-  if (r.contiguous && r.metric != "angular") {
-    throw invalid_input(cat("--contiguous with --metric ", r.metric),
-                        "blocks are measured by angular distance alone: --metric angular");
+std::vector<PrunedLayer> choose_layers_to_prune(const PruneCriteria& criteria, const ScoreFile& scores) {
+  if (criteria.contiguous && criteria.metric != "angular") {
+    throw invalid_input(cat("`contiguous` does not work with `metric` ", criteria.metric),
+                        "only the angular distance measures blocks: `metric` angular");
   }
-  check_scores(r, scores);
-  check_count(r);
-  return r.contiguous ? block(r, scores) : single_layers(r, scores);
+  check_scores(criteria, scores);
+  check_count(criteria);
+  return criteria.contiguous ? block(criteria, scores) : single_layers(criteria, scores);
 }
 
-std::vector<PrunedLayer> choose_layers_iteratively(const PruneRequest& request,
-                                                   const std::function<ScoreFile(const Layers& gone)>& score) {
-  if (request.contiguous) {
-    throw invalid_input("--iterative with --contiguous", "a block is chosen at once; leave one of them out");
+std::vector<PrunedLayer> choose_layers_iteratively(const PruneCriteria& criteria,
+                                                   const std::function<ScoreFile(const LayerSet& gone)>& score) {
+  if (criteria.contiguous) {
+    throw invalid_input("`iterative` and `contiguous` exclude each other",
+                        "a block is removed at once: leave out one of them");
   }
-  check_inside(request.layers, request.protected_layers, "--region");
-  check_count(request);
+  check_count(criteria);
+  const LayerSet& region = criteria.protected_layers;
   std::vector<PrunedLayer> out;
-  for (std::int64_t round = 0; round < request.remove; ++round) {
-    const Layers gone = ascending_layers(out);
-    const Layers left = kept_layers(request.layers, gone);
-    PruneRequest one = request;
-    one.layers = static_cast<std::int64_t>(left.size());
-    one.remove = 1;
-    one.protected_layers.clear();
+  for (std::int64_t round = 0; round < criteria.remove; ++round) {
+    const LayerSet gone = layers_of(out, region.depth());
+    const LayerSet left = gone.complement();
+    std::vector<std::int64_t> still_protected;  // by the numbers of what is left
     for (std::size_t i = 0; i < left.size(); ++i) {
-      if (holds(request.protected_layers, left[i])) one.protected_layers.push_back(static_cast<std::int64_t>(i));
+      if (region.contains(left[i])) still_protected.push_back(static_cast<std::int64_t>(i));
     }
+    PruneCriteria one = criteria;
+    one.remove = 1;
+    one.protected_layers = LayerSet(left.count(), std::move(still_protected));
     PrunedLayer next = choose_layers_to_prune(one, score(gone)).front();
     next.layer = left[static_cast<std::size_t>(next.layer)];
     out.push_back(next);
@@ -155,45 +138,31 @@ std::vector<PrunedLayer> choose_layers_iteratively(const PruneRequest& request,
   return out;
 }
 
-std::vector<PrunedLayer> listed_layers_to_prune(const PruneRequest& request, const Layers& layers) {
-  check_inside(request.layers, request.protected_layers, "--region");
-  check_inside(request.layers, layers, "--layers");
+std::vector<PrunedLayer> listed_layers_to_prune(const PruneCriteria& criteria, const LayerSet& layers) {
   std::vector<PrunedLayer> out;
-  Layers sorted = layers;
-  std::sort(sorted.begin(), sorted.end());
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  for (const std::int64_t layer : sorted) {
-    if (holds(request.protected_layers, layer)) {
-      throw invalid_input(cat("--layers: layer ", layer, " is in the region"),
-                          "leave it out, or remove layers of the region too with --region none");
+  for (const std::int64_t layer : layers) {
+    if (criteria.protected_layers.contains(layer)) {
+      throw invalid_input(cat("`layers`: layer ", layer, " is in the region"),
+                          "leave it out, or allow layers of the region with `region` none");
     }
     out.push_back({layer, std::numeric_limits<double>::quiet_NaN()});
   }
-  if (static_cast<std::int64_t>(out.size()) >= request.layers) {
-    throw invalid_input(cat("--layers ", layer_list_text(sorted), ": no layer would be left"), "one must stay");
+  if (layers.count() >= layers.depth()) {
+    throw invalid_input(cat("`layers` ", layers.list(), ": no layer would be left"), "leave at least one layer");
   }
   return out;
 }
 
-Layers ascending_layers(const std::vector<PrunedLayer>& pruned) {
-  Layers out;
-  for (const PrunedLayer& p : pruned) out.push_back(p.layer);
-  std::sort(out.begin(), out.end());
-  return out;
+LayerSet layers_of(const std::vector<PrunedLayer>& pruned, std::int64_t depth) {
+  std::vector<std::int64_t> layers;
+  for (const PrunedLayer& p : pruned) layers.push_back(p.layer);
+  return {depth, std::move(layers)};
 }
 
-Layers kept_layers(std::int64_t layers, const Layers& removed) {
-  Layers out;
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    if (!holds(removed, layer)) out.push_back(layer);
-  }
-  return out;
-}
-
-std::int64_t longest_free_block(std::int64_t layers, const Layers& protected_layers) {
+std::int64_t longest_free_block(const LayerSet& protected_layers) {
   std::int64_t longest = 0, run = 0;
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    run = holds(protected_layers, layer) ? 0 : run + 1;
+  for (std::int64_t layer = 0; layer < protected_layers.depth(); ++layer) {
+    run = protected_layers.contains(layer) ? 0 : run + 1;
     longest = std::max(longest, run);
   }
   return longest;

@@ -1,7 +1,7 @@
-// Which layers a pruned decoder does without: those that change the stream least, outside the region that was taught to
+// Which layers pruning removes: those that change the hidden state least, outside the region that was taught to
 // see (arXiv 2412.12785, section 5), or anywhere, which is the baseline.
 //
-// A score says how much a layer does: the lowest go first. By metric:
+// A score says how much a layer changes: the lowest are removed first. By metric:
 //   angular   Gromov et al., arXiv 2403.17887: the angle between a layer's input and its output at the last token, over
 //             pi; of a block of n layers, between the input of its first and the output of its last
 //   others    any metric of the score file with one value per layer: bi, bi_text, bi_image, bi_multimodal, ...
@@ -17,51 +17,50 @@
 #include <string>
 #include <vector>
 
+#include "striate/model/layer_set.h"
 #include "striate/region/score_file.h"
 
 namespace striate {
 
-struct PruneRequest {
-  std::int64_t layers = 0;                       // of the decoder
-  std::vector<std::int64_t> protected_layers{};  // the region, never removed; empty: any layer may go
-  std::int64_t remove = 0;                       // how many; 0 removes none
+// What decides which layers go, with a score file.
+struct PruneCriteria {
+  LayerSet protected_layers{};  // of the decoder: the region, never removed; without layers: any may go
+  std::int64_t remove = 0;      // how many; 0 removes none
   std::string metric = "angular";
   // The block of `remove` layers with the lowest angular distance, wholly outside the region, instead of single layers;
-  // for the metric `angular` alone.
+  // only for the metric `angular`.
   bool contiguous = false;
   std::optional<DecoderShape> decoder{};  // what scores must be of, where they tell
 };
 
-// A layer that goes, and how it scored: in block form every layer has its block's score. NaN where none was asked.
+// A removed layer and its score: in block form every layer has its block's score. NaN where none was asked.
 struct PrunedLayer {
   std::int64_t layer = 0;
   double score = 0;
   bool operator==(const PrunedLayer&) const = default;
 };
 
-// What goes, the lowest score first (a block from its first layer up).
+// The layers to remove, the lowest score first (a block from its first layer up).
 // Throws InvalidInput: scores of another depth or shape of decoder, a metric or a block length the file lacks, more
 // layers than there are outside the region, no block of that length outside it (the hint says the longest there is), no
-// layer left, a protected layer outside the decoder, `contiguous` with another metric than angular.
-std::vector<PrunedLayer> choose_layers_to_prune(const PruneRequest& request, const ScoreFile& scores);
+// layer left, `contiguous` with another metric than angular.
+std::vector<PrunedLayer> choose_layers_to_prune(const PruneCriteria& criteria, const ScoreFile& scores);
 
-// One layer after another, scored anew without those that went before: `score` is given the layers that are gone,
-// ascending, and scores what is left by its new numbers. The layers returned have their original numbers, in the order
+// One layer after another, scored again after each removal: `score` receives the layers that are removed, and scores
+// what is left by its new numbers. The layers returned have their original numbers, in the order
 // they went. Throws as above, and InvalidInput for `contiguous`.
-std::vector<PrunedLayer> choose_layers_iteratively(
-    const PruneRequest& request, const std::function<ScoreFile(const std::vector<std::int64_t>& gone)>& score);
+std::vector<PrunedLayer> choose_layers_iteratively(const PruneCriteria& criteria,
+                                                   const std::function<ScoreFile(const LayerSet& gone)>& score);
 
-// Layers that the user lists, ascending, without scores. `request.remove`, `metric` and `contiguous` are not read.
-// Throws InvalidInput: a layer outside the decoder or in the region, no layer left.
-std::vector<PrunedLayer> listed_layers_to_prune(const PruneRequest& request, const std::vector<std::int64_t>& layers);
+// Layers that the user lists, ascending, without scores. `criteria.remove`, `metric` and `contiguous` are not read.
+// Throws InvalidInput: a layer in the region, no layer left.
+std::vector<PrunedLayer> listed_layers_to_prune(const PruneCriteria& criteria, const LayerSet& layers);
 
-// The layers alone, ascending.
-std::vector<std::int64_t> ascending_layers(const std::vector<PrunedLayer>& pruned);
-
-// The layers of a decoder of `layers` that stay when `removed` go: entry j is the original number of new layer j.
-std::vector<std::int64_t> kept_layers(std::int64_t layers, const std::vector<std::int64_t>& removed);
+// The layers alone, of a decoder of `depth` layers. What stays is their complement: its i-th layer is the original
+// number of new layer i.
+LayerSet layers_of(const std::vector<PrunedLayer>& pruned, std::int64_t depth);
 
 // The length of the longest block of neighbouring layers that holds none of `protected_layers`.
-std::int64_t longest_free_block(std::int64_t layers, const std::vector<std::int64_t>& protected_layers);
+std::int64_t longest_free_block(const LayerSet& protected_layers);
 
 }  // namespace striate

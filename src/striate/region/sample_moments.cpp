@@ -1,8 +1,5 @@
 #include "striate/region/sample_moments.h"
 
-#include <ATen/ops/empty.h>
-
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,15 +7,8 @@
 
 namespace striate {
 
-void sum_over_ranks(std::vector<double>& values, const SumOverRanks& sum) {
-  at::Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions(at::kDouble));
-  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<double>());
-  sum(tensor);
-  std::copy_n(tensor.const_data_ptr<double>(), values.size(), values.begin());
-}
-
 void SampleMoments::add(std::size_t place, double value) {
-  if (!std::isfinite(value)) throw internal_error("a score that is no finite number was about to be averaged");
+  if (!std::isfinite(value)) throw internal_error("a score that is not finite was about to be averaged");
   counts_[place] += 1;
   const double before = value - means_[place];
   means_[place] += before / counts_[place];
@@ -28,15 +18,15 @@ void SampleMoments::add(std::size_t place, double value) {
 void SampleMoments::combine(const SumOverRanks& sum) {
   const std::vector<double> own_counts = counts_;
   const std::vector<double> own_means = means_;
-  sum_over_ranks(counts_, sum);
+  sum(counts_);
   for (std::size_t i = 0; i < means_.size(); ++i) means_[i] *= own_counts[i];
-  sum_over_ranks(means_, sum);
+  sum(means_);
   for (std::size_t i = 0; i < means_.size(); ++i) {
     if (counts_[i] > 0) means_[i] /= counts_[i];
     const double apart = own_means[i] - means_[i];
     deviations_[i] += own_counts[i] * apart * apart;
   }
-  sum_over_ranks(deviations_, sum);
+  sum(deviations_);
 }
 
 Score SampleMoments::score(std::size_t first, std::size_t count) const {

@@ -1,19 +1,17 @@
 // Means over samples with their standard errors, from sums alone.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "striate/region/score_file.h"
 
 namespace striate {
 
-// Makes a tensor (double, contiguous) the sum of every rank's, in place: Collective::sum, which a room above cannot
-// name.
-using SumOverRanks = std::function<void(const at::Tensor&)>;
+// Makes numbers the sums of every rank's, in place: Collective::sum of the room `train`, which this room cannot name.
+using SumOverRanks = std::function<void(std::span<double>)>;
 
 // For each of a fixed number of places: how many samples gave a value, their mean, and the squared deviations from it
 // (Welford, Technometrics 4 (3), 1962). The size does not depend on the number of samples.
@@ -31,8 +29,5 @@ class SampleMoments {
  private:
   std::vector<double> counts_, means_, deviations_;
 };
-
-// `values` summed over ranks, in place.
-void sum_over_ranks(std::vector<double>& values, const SumOverRanks& sum);
 
 }  // namespace striate

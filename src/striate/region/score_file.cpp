@@ -5,8 +5,11 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/json_file.h"
+#include "striate/base/output_file.h"
 #include "striate/base/strings.h"
 #include "striate/model/config.h"
+#include "striate/model/config_bounds.h"
 
 namespace striate {
 namespace {
@@ -15,21 +18,20 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "striate-scores";
 constexpr std::int64_t kVersion = 1;
-constexpr std::int64_t kMostLayers = 100'000;
-constexpr std::uint64_t kMostBytes = 256'000'000;
-constexpr const char* kHint = "make it again with 'striate score', or see docs/scores.md for the format";
+constexpr std::uint64_t kMostCounted = std::uint64_t{1} << 62;  // samples or tokens
+constexpr const char* kScoreFileHint = "write it again with 'striate score', or see docs/scores.md for the format";
 
 // Reads the parts of one file; every error names the file and the key.
 class Reader {
  public:
   explicit Reader(std::string file) : file_(std::move(file)) {}
 
-  Error damaged(const std::string& what) const { return corrupt_data(cat(file_, ": ", what), kHint); }
+  Error damaged(const std::string& what) const { return corrupt_data(cat(file_, ": ", what), kScoreFileHint); }
 
   const json& at(const json& object, const std::string& key, json::value_t type, const char* type_name) const {
     const auto found = object.find(key);
     if (found == object.end()) throw damaged(cat("has no \"", key, "\""));
-    if (found->type() != type) throw damaged(cat("\"", key, "\" is no ", type_name));
+    if (found->type() != type) throw damaged(cat("\"", key, "\" is not of type ", type_name));
     return *found;
   }
 
@@ -55,7 +57,7 @@ class Reader {
     for (const json& item : list) {
       const bool number = item.is_number() && std::isfinite(item.get<double>());
       if (!number && !item.is_null()) {
-        throw damaged(cat("\"", where, "\" value ", out.size(), " in \"", key, "\" is no number: ", item.dump()));
+        throw damaged(cat("\"", where, "\" value ", out.size(), " in \"", key, "\" is not a number: ", item.dump()));
       }
       out.push_back(number ? item.get<double>() : std::numeric_limits<double>::quiet_NaN());
     }
@@ -70,8 +72,8 @@ class Reader {
     }
     std::vector<std::int64_t> out;
     for (const json& item : list) {
-      if (!item.is_number_unsigned()) {
-        throw damaged(cat("\"", where, "\" value ", out.size(), " in \"", key, "\" is no count: ", item.dump()));
+      if (!item.is_number_unsigned() || item.get<std::uint64_t>() > kMostCounted) {
+        throw damaged(cat("\"", where, "\" value ", out.size(), " in \"", key, "\" is not a count: ", item.dump()));
       }
       out.push_back(item.get<std::int64_t>());
     }
@@ -79,7 +81,7 @@ class Reader {
   }
 
   Score score(const json& object, const std::string& where, std::size_t length) const {
-    if (!object.is_object()) throw damaged(cat("\"", where, "\" is no object with a \"mean\""));
+    if (!object.is_object()) throw damaged(cat("\"", where, "\" is not an object with a \"mean\""));
     if (!object.contains("mean")) throw damaged(cat("\"", where, "\" has no \"mean\""));
     Score out;
     out.mean = values(object, "mean", where, length);
@@ -121,13 +123,9 @@ class Reader {
 };
 
 json parse(const Reader& reader, const std::filesystem::path& path) {
-  try {
-    json out = json::parse(read_file(path, kMostBytes));
-    if (out.is_object() && out.value("format", json()) == kFormat) return out;
-  } catch (const json::exception&) {
-    throw reader.damaged("is not valid JSON");
-  }
-  throw reader.damaged(cat("is no score file (no \"format\": \"", kFormat, "\")"));
+  json out = read_json_file(path, kScoreJson);
+  if (out.is_object() && out.value("format", json()) == kFormat) return out;
+  throw reader.damaged(cat("not a score file (it has no \"format\": \"", kFormat, "\")"));
 }
 
 json list_json(const std::vector<double>& values) {
@@ -139,7 +137,7 @@ json list_json(const std::vector<double>& values) {
 json score_json(const Score& score, std::size_t length) {
   const auto fits = [&](const auto& list) { return list.empty() || list.size() == length; };
   if (score.mean.size() != length || !fits(score.standard_error) || !fits(score.samples))
-    throw internal_error("a score has not one value per place");
+    throw internal_error("a score does not have one value per place");
   json out = {{"mean", list_json(score.mean)}};
   if (!score.standard_error.empty()) out["standard_error"] = list_json(score.standard_error);
   if (!score.samples.empty()) out["samples"] = score.samples;
@@ -188,8 +186,9 @@ ScoreFile read_score_file(const std::filesystem::path& path) {
   const json file = parse(reader, path);
   const std::int64_t version = reader.count(file, "version", 1, std::numeric_limits<std::int32_t>::max());
   if (version > kVersion) {
-    throw unsupported(cat(path.string(), ": score file version ", version, ", this program reads ", kVersion),
-                      "use the version of striate that wrote it, or score again");
+    throw unsupported(
+        cat(path.string(), ": score file version ", version, ", but this program reads version ", kVersion),
+        "use the version of striate that wrote it, or measure the scores again");
   }
   ScoreFile out;
   out.path = path.string();
@@ -240,7 +239,8 @@ nlohmann::json score_file_json(const ScoreFile& scores) {
     out["angular"][std::to_string(n)] = score_json(score, layers - static_cast<std::size_t>(n) + 1);
   }
   if (!scores.image_attention_heads.empty()) {
-    if (scores.image_attention_heads.size() != layers) throw internal_error("image attention has not every layer");
+    if (scores.image_attention_heads.size() != layers)
+      throw internal_error("image attention does not have every layer");
     out["image_attention_heads"] = json::array();
     for (const Score& layer : scores.image_attention_heads) {
       out["image_attention_heads"].push_back(score_json(layer, layer.mean.size()));
@@ -257,8 +257,9 @@ nlohmann::json score_file_json(const ScoreFile& scores) {
   return out;
 }
 
-void write_score_file(const ScoreFile& scores, const std::filesystem::path& path) {
-  write_file(path, score_file_json(scores).dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+void write_score_file(const ScoreFile& scores, AtomicFile& file) {
+  file.write(score_file_json(scores).dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  file.commit();
 }
 
 }  // namespace striate

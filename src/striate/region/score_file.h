@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "striate/base/output_file.h"
+
 namespace striate {
 
 struct DecoderConfig;
@@ -21,7 +23,7 @@ struct Score {
   std::vector<std::int64_t> samples{};   // that gave a value; of the same length, or empty where that is not told
 };
 
-// Tokens that went through, and those that have no direction to compare: by layer, its input or its output.
+// The number of tokens, and of those that have no direction to compare: by layer, its input or its output.
 struct TokenCounts {
   std::int64_t total = 0;
   std::vector<std::int64_t> zero_norm{};             // [layers], or empty where no score looks at states
@@ -29,7 +31,7 @@ struct TokenCounts {
   std::vector<std::int64_t> attention_not_finite{};  // text queries times heads; [layers], or empty without attention
 };
 
-// What tells one decoder from another of the same depth.
+// The shape of a decoder, which differs between decoders of the same depth.
 struct DecoderShape {
   std::int64_t hidden = 0, mlp = 0, heads = 0, kv_heads = 0;
   bool operator==(const DecoderShape&) const = default;
@@ -70,7 +72,7 @@ ScoreFile read_score_file(const std::filesystem::path& path);
 // As the file holds it. Throws InternalError when lengths contradict `layers`.
 nlohmann::json score_file_json(const ScoreFile& scores);
 
-// Writes `scores` whole or not at all. Throws InternalError when lengths contradict `layers`, ResourceError.
-void write_score_file(const ScoreFile& scores, const std::filesystem::path& path);
+// Writes `scores` into a file and commits it. Throws InternalError when lengths contradict `layers`, ResourceError.
+void write_score_file(const ScoreFile& scores, AtomicFile& file);
 
 }  // namespace striate

@@ -1,0 +1,100 @@
+#include "striate/edit/revert_model.h"
+
+#include "striate/base/atomic_folder.h"
+#include "striate/base/error.h"
+#include "striate/base/paths.h"
+#include "striate/base/strings.h"
+#include "striate/edit/adapter_folder.h"
+#include "striate/edit/history.h"
+#include "striate/edit/revert.h"
+#include "striate/model/adapter_base.h"
+#include "striate/region/layer_grammar.h"
+#include "striate/version.h"
+
+namespace striate {
+namespace {
+
+const Placement kComparedOn{at::kCPU, Compute::kFloat32};
+
+nlohmann::json reverted_json(const RevertRequest& request, const LayerSet& layers) {
+  nlohmann::json out = layers.record();
+  if (request.base) out["base"] = full_path(*request.base).string();
+  return out;
+}
+
+// Layers of the adapter that stay, written as an adapter again.
+RevertResult without_adapters(const RevertRequest& request, const ModelPaths& paths) {
+  AtomicFolder folder(free_destination(request.output.out));
+  const Checkpoint source = open_checkpoint(paths);
+  const AdapterFile adapter(*paths.adapter);
+  const std::int64_t total = source.config.decoder.layers;
+  RevertResult result{source.config.family, parse_layer_set(request.layers, total), std::nullopt, {}, std::nullopt};
+  AdapterOutOptions options;
+  options.layers = adapter_reversion(adapter, result.layers);
+  options.dtype = request.output.dtype;
+  options.record = model_history("striate revert", STRIATE_VERSION, source, {});
+  options.record->note("reverted", reverted_json(request, result.layers));
+  options.record->set_base_weights(base_weights(paths));
+  write_adapter_folder(folder.path(), adapter, source.config.family, source.folder, options);
+  result.adapter_layers = AdapterFile(folder.path()).layers();
+  if (request.output.verify) {
+    const std::vector<ProbeInput> inputs = probe_inputs(source.config);
+    const auto live = load_model(source, kComparedOn);
+    remove_adapters(*live, result.layers);
+    ModelPaths written = paths;
+    written.adapter = folder.path();
+    const double rounding = options.dtype ? rounding_of(*options.dtype) : 0;
+    result.check = check_export(inputs, probe_logits(*live, inputs), written, rounding, request.output.out);
+  }
+  folder.commit();
+  return result;
+}
+
+RevertResult with_base_layers(const RevertRequest& request, const ModelPaths& paths) {
+  AtomicFolder folder(free_destination(request.output.out));
+  if (!request.base) {
+    throw invalid_input("striate revert needs the model as it was before tuning",
+                        "give it with `base` DIR (its language model alone is enough)");
+  }
+  const Checkpoint tuned = open_checkpoint(paths);
+  ModelPaths base_paths;
+  base_paths.model = *request.base;
+  base_paths.vision_tower = paths.vision_tower;
+  const Checkpoint base = open_checkpoint(base_paths);
+  const std::int64_t total = tuned.config.decoder.layers;
+  RevertResult result{tuned.config.family, parse_layer_set(request.layers, total), std::nullopt, {}, std::nullopt};
+  const ModelChange change = reversion(tuned, base, result.layers);
+  ModelRecord record = model_history("striate revert", STRIATE_VERSION, tuned, change);
+  record.note("reverted", reverted_json(request, result.layers));
+  result.written = write_model_folder(folder.path(), tuned, change, request.output.folder_options(std::move(record)));
+  if (request.output.verify) {
+    const std::vector<ProbeInput> inputs = probe_inputs(tuned.config);
+    const auto live = load_model(tuned, kComparedOn);
+    revert_layers(*live, base, change.from_donor);
+    ModelPaths written;
+    written.model = folder.path();
+    result.check =
+        check_export(inputs, probe_logits(*live, inputs), written, result.written->rounding, request.output.out);
+  }
+  folder.commit();
+  return result;
+}
+
+}  // namespace
+
+RevertResult revert_model(const RevertRequest& request) {
+  ModelPaths paths = request.model;
+  // A run's folder is the adapter itself; its base is then the model it sits on.
+  if (paths.model && !paths.adapter && path_exists(*paths.model / "adapter_config.json") &&
+      !path_exists(*paths.model / "config.json")) {
+    paths.adapter = paths.model;
+    paths.model = request.base;
+    if (!paths.model) {
+      throw invalid_input(cat(paths.adapter->string(), " is an adapter, and the model it was tuned on was not given"),
+                          "give it with `base` DIR");
+    }
+  }
+  return paths.adapter ? without_adapters(request, paths) : with_base_layers(request, paths);
+}
+
+}  // namespace striate

@@ -1,0 +1,50 @@
+// Sums across the processes of a run, on LibTorch's own c10d (Gloo, or NCCL where the build has it).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "striate/base/notes.h"
+#include "striate/ranks/rank_exchange.h"
+#include "striate/ranks/ranks.h"
+
+namespace striate {
+
+// A group of processes that take every step together. When one of them dies, freezes or fails, the others' next (or
+// waiting) call throws ResourceError, saying which and why as far as is known: within seconds when it died or failed,
+// within a minute when it is frozen. A thread of every rank shows that it lives and watches the others, so that long
+// steps and evaluations are not a reason to give up.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Every rank's `tensor` becomes the sum of them all, in place: fp32 or double, contiguous, on any device (where the
+  // backend takes tensors of its own device alone, as NCCL does, others are copied there and back). The order of sums
+  // depends on the number of ranks and nothing else.
+  virtual void sum(const at::Tensor& tensor) = 0;
+  // The same of numbers in main memory.
+  void sum(std::span<double> values);
+  // Waits for every rank.
+  void barrier();
+  // Whether every rank gave the same text; every rank gets the same answer.
+  bool agree(std::string_view text);
+  // Texts between the ranks, on a connection of their own: may be used while sums are under way. Exchanges of one name
+  // belong together; the group must outlive them. nullptr for a process alone.
+  virtual std::unique_ptr<RankExchange> open_exchange(const std::string& name) = 0;
+  // Tells the others why this rank is about to end early.
+  virtual void report_failure(const std::string& message) = 0;
+  // The end of the group, for a run that is done: waits for every rank, after which each may leave.
+  virtual void finish() = 0;
+};
+
+// Meets the other ranks (meeting.h says what it throws when they do not come), and connects them by NCCL for a CUDA
+// device where the build has it, else by Gloo. A process alone gets a collective that does nothing. Throws Unsupported
+// when this build has no backend. The notes hear whom it waits for, after a few seconds.
+std::unique_ptr<Collective> join_ranks(const Ranks& ranks, at::Device device, const Notes& notes = {});
+
+}  // namespace striate
