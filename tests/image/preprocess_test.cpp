@@ -6,6 +6,7 @@
 #include "striate/base/files.h"
 #include "striate/image/resize.h"
 #include "tests/image/samples.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace striate::test {
@@ -46,24 +47,52 @@ TEST(Resize, OneColourStaysOneColour) {
 }
 
 TEST(Resize, NoPixelsAreInvalid) {
-  EXPECT_THROW(resize_bicubic(noise(3, 3), 0, 5), Error);
-  EXPECT_THROW(resize_bicubic(Image{}, 5, 5), Error);
+  EXPECT_ERROR(resize_bicubic(noise(3, 3), 0, 5), "both must have pixels");
+  EXPECT_ERROR(resize_bicubic(Image{}, 5, 5), "both must have pixels");
+}
+
+// What a canvas stands for, built.
+Image built(const Canvas& canvas) {
+  Image out{canvas.width, canvas.height, {}};
+  for (int i = 0; i < canvas.width * canvas.height; ++i) {
+    const int x = i % canvas.width - canvas.left;
+    const int y = i / canvas.width - canvas.top;
+    const bool inside = x >= 0 && x < canvas.image.width && y >= 0 && y < canvas.image.height;
+    const std::uint8_t* pixel =
+        inside ? canvas.image.rgb.data() + (static_cast<std::size_t>(y) * canvas.image.width + x) * 3
+               : canvas.colour.data();
+    out.rgb.insert(out.rgb.end(), pixel, pixel + 3);
+  }
+  return out;
 }
 
 TEST(Pad, ThePictureIsCentredAndTheOddPixelGoesRightOrBelow) {
   const Image tall{1, 4, {1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4}};
-  const Image padded = pad_to_square(tall, {9, 9, 9});
-  ASSERT_EQ(padded.width, 4);
-  ASSERT_EQ(padded.height, 4);
+  const Image padded = resize_bicubic_window(padded_to_square(tall, {9, 9, 9}), 4, 4, {0, 0, 4, 4});
   EXPECT_THAT(std::vector<int>(padded.rgb.begin(), padded.rgb.begin() + 12),
               ElementsAre(9, 9, 9, 1, 1, 1, 9, 9, 9, 9, 9, 9));
   const Image wide{2, 1, {5, 5, 5, 6, 6, 6}};
-  EXPECT_THAT(pad_to_square(wide, {9, 9, 9}).rgb, ElementsAre(5, 5, 5, 6, 6, 6, 9, 9, 9, 9, 9, 9));
+  EXPECT_THAT(resize_bicubic_window(padded_to_square(wide, {9, 9, 9}), 2, 2, {0, 0, 2, 2}).rgb,
+              ElementsAre(5, 5, 5, 6, 6, 6, 9, 9, 9, 9, 9, 9));
+}
+
+TEST(Pad, AMadeUpBorderIsResizedAsABuiltOne) {
+  for (const auto& [width, height] : {std::pair{7, 90}, {90, 7}, {61, 64}, {1, 33}, {33, 1}, {40, 40}}) {
+    const Image image = noise(width, height);
+    const Canvas canvas = padded_to_square(image, {122, 116, 104});
+    const Image square = built(canvas);
+    for (const int side : {28, 64, 111}) {
+      const ResizeWindow window{side / 5, side / 7, side / 2, side / 3};
+      EXPECT_EQ(resize_bicubic_window(canvas, side, side, window).rgb,
+                resize_bicubic_window(square, side, side, window).rgb)
+          << width << "x" << height << " to " << side;
+    }
+  }
 }
 
 TEST(Pad, AVeryLongPictureIsRefusedInsteadOfPadded) {
   const Image strip{65000, 1, std::vector<std::uint8_t>(65000 * 3)};
-  EXPECT_THROW(fit_image(strip, PreprocessConfig::clip()), Error);
+  EXPECT_ERROR(fit_image(strip, PreprocessConfig::clip()), "too long to be padded");
 }
 
 TEST(Fit, AVeryLongPictureIsCroppedWithoutBuildingWhatIsCutOff) {
@@ -136,9 +165,9 @@ TEST(PreprocessorConfig, WhatIsNotBuiltIsUnsupportedNamingTheKey) {
 }
 
 TEST(PreprocessorConfig, ADamagedFileIsCorruptNamingTheKey) {
-  expect_parse_error("{", ErrorKind::kCorruptData, "not a JSON object");
+  expect_parse_error("{", ErrorKind::kCorruptData, "not valid JSON: it ends too soon");
   expect_parse_error("[1]", ErrorKind::kCorruptData, "not a JSON object");
-  expect_parse_error("", ErrorKind::kCorruptData, "not a JSON object");
+  expect_parse_error("", ErrorKind::kCorruptData, "empty, not JSON");
   expect_parse_error(R"({"size": "large"})", ErrorKind::kCorruptData, "\"size\"");
   expect_parse_error(R"({"size": -3})", ErrorKind::kCorruptData, "\"size\"");
   expect_parse_error(R"({"size": 99999999999999999999})", ErrorKind::kCorruptData, "\"size\"");

@@ -54,18 +54,17 @@ PreprocessConfig pipeline(const std::string& name) {
 }
 
 Json expected_images() {
-  return Json::parse(read_file(*test::testdata() / "preprocess_expected.json")).at("images");
+  return Json::parse(read_file(test::testdata("preprocess_expected.json"))).at("images");
 }
 
 const std::array<std::string, 4> kPipelines{"clip336_pad", "clip336_nopad", "siglip384_pad", "siglip384_nopad"};
 
 TEST(ImageReference, EveryPictureDecodesToPillowsBytes) {
-  STRIATE_REQUIRE_TESTDATA();
   int pictures = 0;
   const Json images = expected_images();
   for (const auto& [name, expected] : images.items()) {
     SCOPED_TRACE(name);
-    const Image image = load_image(*test::testdata() / "images" / name);
+    const Image image = load_image(test::testdata("images/" + name));
     EXPECT_EQ(image.width, expected.at("width").get<int>());
     EXPECT_EQ(image.height, expected.at("height").get<int>());
     EXPECT_EQ(grid(image, 8), expected.at("rgb_grid8_hex").get<std::string>());
@@ -76,10 +75,9 @@ TEST(ImageReference, EveryPictureDecodesToPillowsBytes) {
 }
 
 TEST(ImageReference, EveryPipelineFitsToPillowsBytes) {
-  STRIATE_REQUIRE_TESTDATA();
   const Json images = expected_images();
   for (const auto& [name, expected] : images.items()) {
-    const Image image = load_image(*test::testdata() / "images" / name);
+    const Image image = load_image(test::testdata("images/" + name));
     for (const std::string& kind : kPipelines) {
       SCOPED_TRACE(name + " " + kind);
       const Image fitted = fit_image(image, pipeline(kind));
@@ -90,11 +88,10 @@ TEST(ImageReference, EveryPipelineFitsToPillowsBytes) {
 }
 
 TEST(ImageReference, EveryNormalisedTensorHasTheReferencesMoments) {
-  STRIATE_REQUIRE_TESTDATA();
   constexpr double kRounding = 2e-6;  // the reference values have 6 decimals
   const Json images = expected_images();
   for (const auto& [name, expected] : images.items()) {
-    const Image image = load_image(*test::testdata() / "images" / name);
+    const Image image = load_image(test::testdata("images/" + name));
     for (const std::string& kind : kPipelines) {
       SCOPED_TRACE(name + " " + kind);
       const PreprocessConfig config = pipeline(kind);

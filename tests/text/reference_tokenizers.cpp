@@ -1,8 +1,8 @@
 #include "tests/text/reference_tokenizers.h"
 
-#include <fstream>
+#include <algorithm>
+#include <cstring>
 #include <map>
-#include <stdexcept>
 
 #include "striate/base/files.h"
 #include "tests/support/paths.h"
@@ -23,24 +23,56 @@ std::shared_ptr<const Tokenizer> phi3_orig() {
   return load_tokenizer(folder.path());
 }
 
+std::shared_ptr<const Tokenizer> from_ranks(const std::filesystem::path& file) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "tokenizer.model", full_ranks(read_file(file)));
+  return load_tokenizer(folder.path() / "tokenizer.model");
+}
+
 std::shared_ptr<const Tokenizer> load(const std::string& name) {
-  if (name == "llama2") return load_tokenizer(tokenizer_path("llama2/tokenizer.model"));
-  if (name == "llama2_legacy") return load_tokenizer(tokenizer_path("llama2/tokenizer.model"), {.legacy = true});
-  if (name == "llama2_json") return load_tokenizer(tokenizer_path("llama2/tokenizer.json"));
-  if (name == "llama3_ranks") return load_tokenizer(tokenizer_path("llama3/tokenizer.model"));
   if (name == "phi3_orig") return phi3_orig();
-  if (name == "llama3" || name == "phi3" || name == "phi2") return load_tokenizer(tokenizer_path(name));
-  throw std::invalid_argument("no reference tokenizer '" + name + "'");
+  const std::filesystem::path folder = tokenizer_path(folder_of(name));
+  if (name.starts_with("llama2") && name.ends_with("_json")) return load_tokenizer(folder / "tokenizer.json");
+  if (name.starts_with("llama2")) {
+    return load_tokenizer(folder / "tokenizer.model", {.legacy = name.ends_with("_legacy")});
+  }
+  if (name.ends_with("_ranks")) return from_ranks(folder / "tokenizer.model");
+  return load_tokenizer(folder);
 }
 
 }  // namespace
 
 nlohmann::json reference_json(const std::string& name) {
-  return nlohmann::json::parse(read_file(testdata().value() / name));
+  return nlohmann::json::parse(read_file(testdata(name)));
 }
 
 std::filesystem::path tokenizer_path(const std::string& name) {
-  return testdata().value() / "tokenizers" / name;
+  return testdata("tokenizers/" + name);
+}
+
+std::string folder_of(const std::string& tokenizer) {
+  for (const char* form : {"_legacy", "_json", "_ranks", "_orig"}) {
+    if (tokenizer.ends_with(form)) return tokenizer.substr(0, tokenizer.size() - std::strlen(form));
+  }
+  return tokenizer;
+}
+
+std::vector<std::string> all_tokenizers() {
+  const std::string names[] = {
+      "llama2_style", "llama2_style_legacy", "llama2_style_json", "llama3_style", "phi3", "phi3_orig", "phi2",
+      "llama2",       "llama2_legacy",       "llama2_json",       "llama3"};
+  return with_tokenizers<std::string>(names, [](const std::string& name) { return name; });
+}
+
+std::string full_ranks(std::string ranks) {
+  static const char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (!ranks.empty() && ranks.back() != '\n') ranks += '\n';
+  for (std::int64_t rank = std::count(ranks.begin(), ranks.end(), '\n'); rank < kLlama3Ranks; ++rank) {
+    ranks += "////";  // base64 of FF FF FF; the rank itself makes the token unlike the others
+    for (const int shift : {18, 12, 6, 0}) ranks += kDigits[(rank >> shift) & 63];
+    ranks += " " + std::to_string(rank) + "\n";
+  }
+  return ranks;
 }
 
 std::shared_ptr<const Tokenizer> reference_tokenizer(const std::string& name) {

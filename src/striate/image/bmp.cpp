@@ -98,7 +98,7 @@ void check_supported(const Header& header, const EncodedImage& file) {
   };
   constexpr std::array<int, 6> kDepths{1, 4, 8, 16, 24, 32};
   if (std::find(kDepths.begin(), kDepths.end(), header.bits) == kDepths.end())
-    refuse(cat(header.bits, " bits a pixel"));
+    refuse(cat(header.bits, " bits per pixel"));
   if (header.bits <= 8 && header.colours > 65536) {
     throw damaged_image(file, "BMP", cat("a palette of ", header.colours, " colours"));
   }
@@ -107,10 +107,10 @@ void check_supported(const Header& header, const EncodedImage& file) {
       return;
     case kRle8:
     case kRle4:
-      if (header.bits > 8) refuse(cat("run lengths at ", header.bits, " bits a pixel"));
+      if (header.bits > 8) refuse(cat("run lengths at ", header.bits, " bits per pixel"));
       return;
     case kBitFields:
-      if (header.bits < 16) refuse(cat("bit fields at ", header.bits, " bits a pixel"));
+      if (header.bits < 16) refuse(cat("bit fields at ", header.bits, " bits per pixel"));
       return;
     default:
       refuse(cat("compression ", header.compression));
@@ -263,8 +263,9 @@ void decode_runs(const Header& header, const EncodedImage& file, Image& image) {
 Image decode_bmp(const EncodedImage& file) {
   const Header header = read_header(file);
   check_supported(header, file);
-  Image image = new_image(header.width, header.height, file);
-  if (header.compression == kRle8 || header.compression == kRle4) {
+  const bool runs = header.compression == kRle8 || header.compression == kRle4;
+  Image image = new_image(header.width, header.height, file, runs ? kMostPixelsPerByte : 8.0 / header.bits);
+  if (runs) {
     decode_runs(header, file, image);
   } else {
     decode_raw(header, file, image);

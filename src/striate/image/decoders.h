@@ -15,11 +15,14 @@
 
 namespace striate {
 
+class PictureTurn;  // picture_turn.h
+
 // What a decoder is given.
 struct EncodedImage {
   std::span<const std::byte> bytes;
   const std::string& name;
   const DecodeLimits& limits;
+  PictureTurn* turn = nullptr;  // taken before a large picture is allocated
 
   const std::uint8_t* data() const { return reinterpret_cast<const std::uint8_t*>(bytes.data()); }
   std::size_t size() const { return bytes.size(); }
@@ -40,8 +43,13 @@ Palette grey_palette();
 // indices are levels even beyond the palette.
 bool is_grey_palette(const Palette& palette, int count);
 
-// A black picture of that size. Throws CorruptData for an empty one, Unsupported beyond the limits.
-Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& file);
+// For formats that can say "all of it is one colour" in a few bytes: a bound that no picture worth showing comes near.
+inline constexpr double kMostPixelsPerByte = 20'000;
+
+// A black picture of that size. `pixels_per_byte` is the most that the format packs into a byte. Throws CorruptData for
+// an empty picture and for one of more than 16 million pixels that the file is too short to hold, Unsupported beyond
+// the limits.
+Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& file, double pixels_per_byte);
 
 // "NAME: the FORMAT file ends early" and "NAME: damaged FORMAT file: DETAIL".
 Error truncated_image(const EncodedImage& file, const std::string& format);

@@ -109,8 +109,9 @@ Image decode_gif(const EncodedImage& file) {
   const GifImageDesc frame = gif->Image;
   if (frame.Width <= 0 || frame.Height <= 0) throw damaged_image(file, "GIF", "its first frame is empty");
   // A frame that reaches beyond the screen makes the screen larger.
-  Image image = new_image(static_cast<std::uint64_t>(std::max(gif->SWidth, frame.Left + frame.Width)),
-                          static_cast<std::uint64_t>(std::max(gif->SHeight, frame.Top + frame.Height)), file);
+  Image image =
+      new_image(static_cast<std::uint64_t>(std::max(gif->SWidth, frame.Left + frame.Width)),
+                static_cast<std::uint64_t>(std::max(gif->SHeight, frame.Top + frame.Height)), file, kMostPixelsPerByte);
   const Palette palette = frame_palette(gif);
   const auto& around = palette[static_cast<std::size_t>(transparent.value_or(0))];
   for (std::size_t i = 0; i < image.rgb.size(); i += 3) std::memcpy(image.rgb.data() + i, around.data(), 3);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <new>
 #include <string_view>
 
@@ -10,12 +9,14 @@
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
 #include "striate/image/decoders.h"
+#include "striate/image/picture_name.h"
+#include "striate/image/picture_turn.h"
 
 namespace striate {
 namespace {
 
 constexpr std::string_view kConvertHint = "convert it to JPEG, PNG, WebP, GIF or BMP";
-constexpr std::string_view kReplaceHint = "fetch or export the picture again";
+constexpr std::string_view kReplaceHint = "download or export the picture again";
 
 struct OtherFormat {
   std::size_t offset;
@@ -57,18 +58,17 @@ Decoder decoder_of(std::string_view text) {
 Error not_an_image(std::string_view text, const std::string& name) {
   for (const OtherFormat& format : kOtherFormats) {
     if (has_magic(text, format.offset, format.magic)) {
-      return unsupported(cat(name, ": ", format.name, " pictures are not read"), std::string(kConvertHint));
+      return unsupported(cat(name, ": ", format.name, " pictures are not supported"), std::string(kConvertHint));
     }
   }
-  std::string begins;
-  for (const char c : text.substr(0, 8)) {
-    std::array<char, 4> hex{};
-    std::snprintf(hex.data(), hex.size(), "%02x ", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    begins += hex.data();
+  // What the file is, never what is in it: a data set may name any file of this machine.
+  if (text.starts_with("version https://git-lfs")) {
+    return corrupt_data(cat(name, ": a Git LFS pointer, not the picture"), "download the picture with: git lfs pull");
   }
-  begins.pop_back();
-  return corrupt_data(cat(name, ": not a picture (it begins with the bytes ", begins, ")"),
-                      "give a JPEG, PNG, WebP, GIF or BMP file");
+  for (const std::string_view tag : {"<!DOCTYPE html", "<!doctype html", "<html", "<HTML"}) {
+    if (text.starts_with(tag)) return corrupt_data(cat(name, ": a web page, not a picture"), std::string(kReplaceHint));
+  }
+  return corrupt_data(cat(name, ": not a picture"), "give a JPEG, PNG, WebP, GIF or BMP file");
 }
 
 }  // namespace
@@ -84,7 +84,7 @@ bool is_grey_palette(const Palette& palette, int count) {
   return std::equal(palette.begin(), palette.begin() + count, grey.begin());
 }
 
-Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& file) {
+Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& file, double pixels_per_byte) {
   if (width == 0 || height == 0) {
     throw corrupt_data(cat(file.name, ": the picture is empty (", width, "x", height, " pixels)"),
                        std::string(kReplaceHint));
@@ -92,9 +92,17 @@ Image new_image(std::uint64_t width, std::uint64_t height, const EncodedImage& f
   // Sides are at most 2^32 - 1 in every format, so the product fits.
   if (width > INT32_MAX || height > INT32_MAX || width * height > file.limits.max_pixels) {
     throw unsupported(cat(file.name, ": claims ", width, "x", height, " pixels, more than the ",
-                          human_count(file.limits.max_pixels), " pixels that are read"),
+                          human_count(file.limits.max_pixels), " pixels that Striate reads"),
                       "make the picture smaller first");
   }
+  constexpr std::uint64_t kAnyFile = 1 << 24;  // up to 50 MB are not worth a question
+  if (width * height > kAnyFile &&
+      static_cast<double>(width * height) > pixels_per_byte * static_cast<double>(file.size())) {
+    throw corrupt_data(
+        cat(file.name, ": claims ", width, "x", height, " pixels, more than its ", file.size(), " bytes can hold"),
+        std::string(kReplaceHint));
+  }
+  if (file.turn != nullptr) file.turn->take(width * height * 3);
   Image image;
   image.width = static_cast<int>(width);
   image.height = static_cast<int>(height);
@@ -111,19 +119,33 @@ Error damaged_image(const EncodedImage& file, const std::string& format, const s
   return corrupt_data(cat(file.name, ": damaged ", format, " file: ", detail), std::string(kReplaceHint));
 }
 
-Image decode_image(std::span<const std::byte> bytes, const std::string& name, const DecodeLimits& limits) {
-  if (bytes.empty()) throw corrupt_data(cat(name, ": the file is empty"), std::string(kReplaceHint));
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+namespace {
+
+Image decode_file(const EncodedImage& file) {
+  const std::string& name = file.name;
+  if (file.bytes.empty()) throw corrupt_data(cat(name, ": the file is empty"), std::string(kReplaceHint));
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   const Decoder decode = decoder_of(text);
   if (decode == nullptr) throw not_an_image(text, name);
   try {
-    return decode({bytes, name, limits});
+    return decode(file);
   } catch (const std::bad_alloc&) {
     throw resource_error(cat(name, ": not enough memory for the picture"), "make the picture smaller, or free memory");
   }
 }
 
+}  // namespace
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& name, const DecodeLimits& limits) {
+  return decode_file({bytes, name, limits});
+}
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& name, PictureTurn& turn) {
+  return decode_file({bytes, name, DecodeLimits{}, &turn});
+}
+
 Image load_image(const std::filesystem::path& path, const DecodeLimits& limits) {
+  if (const auto other = not_a_file(path.string())) throw invalid_input(other->what, other->hint);
   // Read, not mapped: a file cut short by another program must not become a bus error inside a decoder.
   const std::string text = read_file(path);
   return decode_image(std::as_bytes(std::span(text.data(), text.size())), path.string(), limits);

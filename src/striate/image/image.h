@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,13 +48,12 @@ struct PreprocessConfig {
 
   static PreprocessConfig clip(int size = 336);
   static PreprocessConfig siglip(int size = 384);
-  // From a Hugging Face preprocessor_config.json. Throws CorruptData or Unsupported, naming the key.
+  // From a Hugging Face preprocessor_config.json of CLIP's, SigLIP's or LLaVA's processor; padding is not read from it
+  // (model/picture_settings.h). Throws CorruptData or Unsupported, naming the key.
   static PreprocessConfig from_file(const std::filesystem::path& path);
+  // The same of an object read already (processor_config.json's "image_processor"); `where` is what errors call it.
+  static PreprocessConfig from_json(const nlohmann::json& json, const std::string& where);
 };
-
-// Pads `image` to a square with `colour` on the shorter side, as LLaVA's expand2square (the picture is centred,
-// the odd pixel goes to the right or bottom).
-Image pad_to_square(const Image& image, const std::array<std::uint8_t, 3>& colour);
 
 // Antialiased bicubic resize (a = -0.5), bit for bit Pillow's Image.resize(BICUBIC): two passes, each rounded and
 // clipped to 8 bits, 22-bit coefficients.

@@ -120,7 +120,9 @@ Image decode_jpeg(const EncodedImage& file) {
   if (components != 1 && components != 3 && components != 4) {
     throw unsupported(cat(file.name, ": a JPEG of ", components, " components"), "convert it to an RGB JPEG");
   }
-  Image image = new_image(info.image_width, info.image_height, file);
+  // A block of 8 x 8 takes a bit at least (of a progressive file's first scan); arithmetic coding knows no such bound.
+  const double most = info.arith_code == TRUE ? kMostPixelsPerByte : 8.0 * 64;
+  Image image = new_image(info.image_width, info.image_height, file, most);
   const J_COLOR_SPACE space = components == 1 ? JCS_GRAYSCALE : components == 3 ? JCS_RGB : JCS_CMYK;
   require(decompressor.start(space), decompressor, file);
   std::vector<std::uint8_t> line(components == 3 ? 0 : static_cast<std::size_t>(image.width) * components);

@@ -78,6 +78,8 @@ class Reader {
   int passes() const { return passes_; }
   int colour_type() const { return png_get_color_type(png_, info_); }
 
+  int bits_per_pixel() const { return png_get_channels(png_, info_) * depth(); }
+
   // Bits a sample takes in the file.
   int depth() const { return static_cast<int>(state_.file.size() > 24 ? state_.file.data()[24] : 8); }
 
@@ -152,7 +154,9 @@ class RowConverter {
 Image decode_png(const EncodedImage& file) {
   Reader reader(file);
   if (!reader.read_header()) throw reader.error();
-  Image image = new_image(reader.width(), reader.height(), file);
+  // Deflate packs at most 258 bytes into 2 bits.
+  constexpr double kMostDeflated = 1032;
+  Image image = new_image(reader.width(), reader.height(), file, kMostDeflated * 8 / reader.bits_per_pixel());
   const RowConverter convert(reader);
   const std::size_t row_bytes = reader.row_bytes();
   // Interlaced rows are completed pass by pass, so all of them are kept.

@@ -5,16 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "striate/base/error.h"
-#include "striate/base/strings.h"
 #include "striate/image/image.h"
 #include "striate/image/resize.h"
 
 namespace striate {
 namespace {
-
-// A square of more pixels than this (26,754 on a side) is refused rather than built.
-constexpr std::uint64_t kMaxSquarePixels = 4 * DecodeLimits{}.max_pixels;
 
 std::array<std::uint8_t, 3> mean_colour(const PreprocessConfig& config) {
   std::array<std::uint8_t, 3> colour{};
@@ -30,16 +25,11 @@ std::int64_t long_side(int size, int longer, int shorter) {
   return static_cast<std::int64_t>(static_cast<double>(std::int64_t{size} * longer) / shorter);
 }
 
-Image shortest_edge_and_crop(const Image& image, int size) {
-  const bool tall = image.height >= image.width;
-  const std::int64_t width = tall ? size : long_side(size, image.width, image.height);
-  const std::int64_t height = tall ? long_side(size, image.height, image.width) : size;
-  return resize_bicubic_window(image, width, height, {(width - size) / 2, (height - size) / 2, size, size});
-}
-
-Image resize_and_crop(const Image& image, const PreprocessConfig& config) {
-  if (config.resize == ResizeMode::kShortestEdge) return shortest_edge_and_crop(image, config.size);
-  return resize_bicubic(image, config.size, config.size);
+Image shortest_edge_and_crop(const Canvas& canvas, int size) {
+  const bool tall = canvas.height >= canvas.width;
+  const std::int64_t width = tall ? size : long_side(size, canvas.width, canvas.height);
+  const std::int64_t height = tall ? long_side(size, canvas.height, canvas.width) : size;
+  return resize_bicubic_window(canvas, width, height, {(width - size) / 2, (height - size) / 2, size, size});
 }
 
 }  // namespace
@@ -59,32 +49,10 @@ PreprocessConfig PreprocessConfig::siglip(int size) {
   return config;
 }
 
-Image pad_to_square(const Image& image, const std::array<std::uint8_t, 3>& colour) {
-  if (image.width == image.height) return image;
-  const auto side = static_cast<std::size_t>(std::max(image.width, image.height));
-  if (side * side > kMaxSquarePixels) {
-    throw unsupported(
-        cat("a picture of ", image.width, "x", image.height, " pixels is too long to be padded to a square"),
-        "cut it into pieces, or make it smaller first");
-  }
-  Image out;
-  out.width = out.height = static_cast<int>(side);
-  out.rgb.resize(side * side * 3);
-  for (std::size_t i = 0; i < out.rgb.size(); i += 3) std::copy(colour.begin(), colour.end(), out.rgb.begin() + i);
-  const std::size_t left = (side - image.width) / 2;
-  const std::size_t top = (side - image.height) / 2;
-  const std::size_t row = static_cast<std::size_t>(image.width) * 3;
-  for (std::size_t y = 0; y < static_cast<std::size_t>(image.height); ++y) {
-    std::copy_n(image.rgb.data() + y * row, row, out.rgb.data() + ((top + y) * side + left) * 3);
-  }
-  return out;
-}
-
 Image fit_image(const Image& image, const PreprocessConfig& config) {
-  if (config.pad_to_square && image.width != image.height) {
-    return resize_and_crop(pad_to_square(image, mean_colour(config)), config);
-  }
-  return resize_and_crop(image, config);
+  const Canvas canvas = config.pad_to_square ? padded_to_square(image, mean_colour(config)) : Canvas::of(image);
+  if (config.resize == ResizeMode::kShortestEdge) return shortest_edge_and_crop(canvas, config.size);
+  return resize_bicubic_window(canvas, config.size, config.size, {0, 0, config.size, config.size});
 }
 
 std::vector<float> preprocess(const Image& image, const PreprocessConfig& config) {

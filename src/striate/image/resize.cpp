@@ -22,6 +22,9 @@
 namespace striate {
 namespace {
 
+// A picture with a longer side is not padded to a square: the horizontal pass over it would take minutes.
+constexpr int kMaxSquareSide = 26'754;
+
 constexpr int kPrecisionBits = 32 - 8 - 2;
 constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
 
@@ -118,36 +121,81 @@ void weigh_rows(const std::uint8_t* rows, std::size_t stride, const std::int32_t
   for (std::size_t i = 0; i < length; ++i) out[i] = to_byte(sums[i]);
 }
 
-// Rows [first_row, first_row + rows) of `image`, narrowed to the filter's columns.
-Image resize_columns(const Image& image, int first_row, int rows, const Filter& filter) {
-  Image out;
-  out.width = static_cast<int>(filter.spans.size());
-  out.height = rows;
-  out.rgb.resize(static_cast<std::size_t>(out.width) * rows * 3);
-  const int first = filter.first();
-  const int end = filter.last();
-  std::vector<std::uint8_t> strip(static_cast<std::size_t>(end - first) * kLanes);
-  std::array<std::uint8_t, kLanes> pixels{};
-  for (int top = 0; top < rows; top += kStripRows) {
-    const int used = std::min(kStripRows, rows - top);
-    for (int r = 0; r < used; ++r) {
+// One strip of a canvas, before and after the horizontal pass.
+class ColumnPass {
+ public:
+  ColumnPass(const Canvas& canvas, const Filter& filter)
+      : canvas_(canvas),
+        filter_(filter),
+        first_(filter.first()),
+        end_(filter.last()),
+        strip_(static_cast<std::size_t>(end_ - first_) * kLanes) {}
+
+  // Rows [top, top + rows) of the canvas, at most kStripRows, narrowed to the filter's columns; `out` has room for
+  // them.
+  void run(int top, int rows, std::uint8_t* out) {
+    const int width = static_cast<int>(filter_.spans.size());
+    for (int r = 0; r < rows; ++r) gather(top + r, strip_.data() + r * 3);
+    for (int x = 0; x < width; ++x) {
+      const Filter::Span& span = filter_.spans[x];
+      weigh_columns(strip_.data() + static_cast<std::size_t>(span.first - first_) * kLanes, span.weights.data(),
+                    span.weights.size(), pixels_.data());
+      for (int r = 0; r < rows; ++r) {
+        std::copy_n(pixels_.data() + 3 * r, 3, out + (static_cast<std::size_t>(r) * width + x) * 3);
+      }
+    }
+  }
+
+ private:
+  // One row of the canvas, its pixels kLanes bytes apart.
+  void gather(int y, std::uint8_t* to) const {
+    const Image& image = canvas_.image;
+    const int row = y - canvas_.top;
+    const bool inside = row >= 0 && row < image.height;
+    const int left = inside ? std::clamp(canvas_.left, first_, end_) : end_;
+    const int right = inside ? std::clamp(canvas_.left + image.width, first_, end_) : end_;
+    for (int x = first_; x < left; ++x, to += kLanes) std::copy_n(canvas_.colour.data(), 3, to);
+    if (left < right) {
       const std::uint8_t* in =
-          image.rgb.data() + (static_cast<std::size_t>(first_row + top + r) * image.width + first) * 3;
-      std::uint8_t* to = strip.data() + r * 3;
-      for (int x = first; x < end; ++x, in += 3, to += kLanes) {
+          image.rgb.data() + (static_cast<std::size_t>(row) * image.width + (left - canvas_.left)) * 3;
+      for (int x = left; x < right; ++x, in += 3, to += kLanes) {
         to[0] = in[0];
         to[1] = in[1];
         to[2] = in[2];
       }
     }
-    for (int x = 0; x < out.width; ++x) {
-      const Filter::Span& span = filter.spans[x];
-      weigh_columns(strip.data() + static_cast<std::size_t>(span.first - first) * kLanes, span.weights.data(),
-                    span.weights.size(), pixels.data());
-      for (int r = 0; r < used; ++r) {
-        std::copy_n(pixels.data() + 3 * r, 3, out.rgb.data() + (static_cast<std::size_t>(top + r) * out.width + x) * 3);
-      }
+    for (int x = right; x < end_; ++x, to += kLanes) std::copy_n(canvas_.colour.data(), 3, to);
+  }
+
+  const Canvas& canvas_;
+  const Filter& filter_;
+  int first_;
+  int end_;
+  std::vector<std::uint8_t> strip_;
+  std::array<std::uint8_t, kLanes> pixels_{};
+};
+
+// Rows [first_row, first_row + rows) of the canvas, narrowed to the filter's columns. Strips that hold nothing of the
+// picture are all alike and computed once.
+Image resize_columns(const Canvas& canvas, int first_row, int rows, const Filter& filter) {
+  Image out;
+  out.width = static_cast<int>(filter.spans.size());
+  out.height = rows;
+  const std::size_t stride = static_cast<std::size_t>(out.width) * 3;
+  out.rgb.resize(stride * rows);
+  ColumnPass pass(canvas, filter);
+  const std::uint8_t* blank = nullptr;  // a finished strip without a row of the picture
+  for (int top = 0; top < rows; top += kStripRows) {
+    const int used = std::min(kStripRows, rows - top);
+    const int from = first_row + top;
+    std::uint8_t* to = out.rgb.data() + stride * top;
+    const bool outside = from + used <= canvas.top || from >= canvas.top + canvas.image.height;
+    if (outside && blank != nullptr) {
+      std::copy_n(blank, stride * used, to);
+      continue;
     }
+    pass.run(from, used, to);
+    if (outside && used == kStripRows) blank = to;
   }
   return out;
 }
@@ -172,17 +220,31 @@ Image resize_rows(const Image& image, int first_row, const Filter& filter) {
 
 }  // namespace
 
-Image resize_bicubic_window(const Image& image, std::int64_t width, std::int64_t height, const ResizeWindow& window) {
-  if (image.width <= 0 || image.height <= 0 || window.width <= 0 || window.height <= 0) {
-    throw invalid_input(cat("resize of ", image.width, "x", image.height, " to ", window.width, "x", window.height,
+Canvas padded_to_square(const Image& image, const std::array<std::uint8_t, 3>& colour) {
+  const int side = std::max(image.width, image.height);
+  if (side > kMaxSquareSide) {
+    throw unsupported(
+        cat("a picture of ", image.width, "x", image.height, " pixels is too long to be padded to a square"),
+        "cut it into pieces, or make it smaller first");
+  }
+  return {image, side, side, (side - image.width) / 2, (side - image.height) / 2, colour};
+}
+
+Image resize_bicubic_window(const Canvas& canvas, std::int64_t width, std::int64_t height, const ResizeWindow& window) {
+  if (canvas.width <= 0 || canvas.height <= 0 || window.width <= 0 || window.height <= 0) {
+    throw invalid_input(cat("resize of ", canvas.width, "x", canvas.height, " to ", window.width, "x", window.height,
                             ": both must have pixels"),
                         "give sizes of at least 1");
   }
   // A side that keeps its length has weights of exactly one pixel: the pass copies, as Pillow does by leaving it out.
-  const Filter columns = make_filter(image.width, width, window.left, window.width);
-  const Filter rows = make_filter(image.height, height, window.top, window.height);
+  const Filter columns = make_filter(canvas.width, width, window.left, window.width);
+  const Filter rows = make_filter(canvas.height, height, window.top, window.height);
   const int first_row = rows.first();
-  return resize_rows(resize_columns(image, first_row, rows.last() - first_row, columns), first_row, rows);
+  return resize_rows(resize_columns(canvas, first_row, rows.last() - first_row, columns), first_row, rows);
+}
+
+Image resize_bicubic_window(const Image& image, std::int64_t width, std::int64_t height, const ResizeWindow& window) {
+  return resize_bicubic_window(Canvas::of(image), width, height, window);
 }
 
 Image resize_bicubic(const Image& image, int width, int height) {

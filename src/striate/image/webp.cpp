@@ -19,7 +19,7 @@ Image decode_webp(const EncodedImage& file) {
     throw damaged_image(file, "WebP", "its chunks do not fit together");
   }
   Image image = new_image(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
-                          WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), file);
+                          WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), file, kMostPixelsPerByte);
   WebPAnimDecoderOptions options;
   WebPAnimDecoderOptionsInit(&options);
   options.color_mode = MODE_RGBA;

@@ -4,14 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
-#include "striate/base/files.h"
+#include "striate/base/output_file.h"
 #include "striate/base/strings.h"
 #include "striate/mini/png_encoder.h"
 #include "striate/mini/render.h"
@@ -53,7 +52,7 @@ AskedScene asked_scene(const DatasetOptions& options, Part part, std::uint64_t i
   }
   std::vector<std::string> names;
   for (const Family family : options.families) names.push_back(family_name(family));
-  throw invalid_input(cat("no scene of this world can be asked about: ", join(names, ", ")),
+  throw invalid_input(cat("no scene of this world suits the question families: ", join(names, ", ")),
                       "allow more objects or a label, or choose other families");
 }
 
@@ -104,16 +103,13 @@ class Writer {
 
   // Pictures are made again from the seed: they are synced all at once at the end.
   void write_picture(const std::string& file, const std::string& bytes) {
-    std::ofstream out(folder_ / file, std::ios::binary);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) throw resource_error(cat((folder_ / file).string(), ": cannot be written"), "is the disk full?");
+    write_file(OutputPath::inside(folder_, file), bytes, Durability::kCache);
     report_.bytes += bytes.size();
   }
 
   void write_json(const std::string& file, const json& content) {
     const std::string text = content.dump(1) + "\n";
-    write_file(folder_ / file, text);
+    write_file(OutputPath::inside(folder_, file), text);
     report_.bytes += text.size();
   }
 
@@ -127,7 +123,6 @@ void Writer::write_pictures(Part part) {
   const bool training = part == Part::kTraining;
   const std::string name = training ? "train" : "held_out";
   const std::int64_t count = training ? options_.train : options_.held_out;
-  fs::create_directory(folder_ / name);
   json samples = json::array(), captions = json::array();
   for (std::int64_t i = 0; i < count; ++i) {
     const auto index = static_cast<std::uint64_t>(i);
@@ -224,14 +219,19 @@ void check(const DatasetOptions& options) {
   within(options.questions, 1, 50, "questions about a picture");
   within(options.held_out_questions, 1, 50, "questions about a held-out picture");
   if (options.train + options.held_out + options.text == 0) {
-    throw invalid_input("no picture and no text to make", "give a number of pictures or texts");
+    throw invalid_input("no pictures and no texts were requested", "give a number of pictures or texts");
   }
-  if (options.families.empty()) throw invalid_input("no question family", "choose some, or visual for all");
+  if (options.families.empty()) throw invalid_input("no question family was given", "give some, or visual for all");
   for (const Family family : options.families) {
     if (!is_visual(family)) {
-      throw invalid_input(cat("question family \"", family_name(family), "\" asks about no picture"),
-                          "it belongs to the text families");
+      throw invalid_input(cat("question family \"", family_name(family), "\" does not ask about pictures"),
+                          "give it as a text family");
     }
+  }
+  for (const Family family : options.text_families) {
+    if (!is_visual(family)) continue;
+    throw invalid_input(cat("`text_families` ", family_name(family), " is a family of questions about scenes"),
+                        "give it with `families`: its questions also go with scenes described in words");
   }
 }
 
@@ -262,10 +262,7 @@ double majority_share(const std::map<std::string, FamilyCount>& families) {
 
 DatasetReport write_dataset(const DatasetOptions& options, const fs::path& out, const RenderProgress& progress) {
   check(options);
-  if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) {
-    throw invalid_input(cat("--out ", out.string(), ": exists and is not empty"), "choose another folder or remove it");
-  }
-  AtomicFolder folder(out);
+  AtomicFolder folder(free_destination(out));
   const DatasetReport report = Writer(options, folder.path(), progress).write();
   sync_files(folder.path());
   folder.commit();

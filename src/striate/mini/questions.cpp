@@ -106,7 +106,7 @@ Asked ask_size(const Scene& scene, Draws& draws) {
   return Question{Family::kSize, cat("What size is the ", kind(object), "?"), name(object.size)};
 }
 
-// Every count that the scene can give is as likely.
+// Every count that the scene can give is equally likely.
 Asked ask_count(const Scene& scene, Draws& draws) {
   std::map<int, std::vector<std::string>> subjects;
   subjects[static_cast<int>(scene.objects.size())].push_back("objects");

@@ -80,7 +80,7 @@ const std::string& name(Size size) {
 void check(const WorldOptions& options) {
   constexpr int kSmallestGrid = 2, kLargestGrid = 6;
   if (options.grid < kSmallestGrid || options.grid > kLargestGrid) {
-    throw invalid_input(cat("a grid of ", options.grid, " cells along a side"),
+    throw invalid_input(cat("a grid of ", options.grid, " cells along a side is not allowed"),
                         cat("give ", kSmallestGrid, " to ", kLargestGrid));
   }
   const bool label = options.label_share > 0;

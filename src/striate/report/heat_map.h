@@ -1,8 +1,7 @@
-// Tables of numbers whose cells are coloured by value.
+// Tables of numbers whose cells are coloured by rank.
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace striate {
@@ -10,15 +9,17 @@ namespace striate {
 // One column of numbers.
 struct HeatColumn {
   std::string name;
-  std::string meaning{};         // shown where the pointer rests, and read aloud
+  std::string meaning{};         // a sentence or two, shown below the table
   std::vector<double> values{};  // one per row; NaN: there is none
   std::vector<double> errors{};  // standard errors, or empty
+  bool marked = false;           // its head is drawn as a marked row's is
 };
 
-// What the colours of a table compare.
-enum class HeatScale {
-  kColumn,  // each column from its own lowest to its own highest; the highest of each is marked
-  kTable,   // all cells with each other
+// Among which cells a cell is ranked. Rank, unlike the value itself, is not flattened by one extreme cell.
+enum class RankAmong {
+  kColumn,  // its column; the highest of each column is marked
+  kRow,     // its row; the lowest of each row is marked
+  kTable,   // all cells
 };
 
 struct HeatMap {
@@ -27,28 +28,13 @@ struct HeatMap {
   std::string row_name{};
   std::vector<std::string> rows{};
   std::vector<HeatColumn> columns{};
-  HeatScale scale = HeatScale::kColumn;
+  RankAmong ranks = RankAmong::kColumn;
+  std::vector<bool> marked_rows{};  // one per row, or empty
+  std::string mark_meaning{};       // what a marked row or column is: "a layer of the region"
 };
 
-struct HeatMapPage {
-  std::string title;
-  std::string subtitle{};
-  std::vector<std::pair<std::string, std::string>> facts{};  // name and value
-  std::vector<std::string> warnings{};
-  std::vector<HeatMap> maps{};
-};
-
-// One HTML page, self-contained (html.h). Every cell shows its number, so that colour is never the only carrier of
-// meaning. Throws InternalError when a column has not one value per row.
-std::string heat_map_page(const HeatMapPage& page);
-
-// A number to about three significant digits, as short as it can be read: "0.0312", "1.20", "4.1e-06".
-std::string short_number(double value);
-
-// A value and its standard error, the error to two significant digits and the value to as many decimals.
-struct Measured {
-  std::string value, error;
-};
-Measured measured(double value, double error);
+// HTML for a page (report_page.h). Every cell shows its number, so that colour is never the only carrier of meaning.
+// Throws InternalError when a column does not have one value per row.
+std::string heat_map_html(const HeatMap& map);
 
 }  // namespace striate

@@ -1,4 +1,4 @@
-// Self-contained pages: no script, nothing fetched, light and dark as the reader's system is.
+// HTML text.
 #pragma once
 
 #include <string>
@@ -6,10 +6,11 @@
 
 namespace striate {
 
-// `text` where HTML expects text or an attribute's value: & < > " ' escaped. Bytes that are no UTF-8 become U+FFFD.
+// `text` where HTML expects text or an attribute's value: & < > " ' escaped. Bytes that are not UTF-8 become U+FFFD and
+// control characters \u001b, as on a terminal (base/safe_output.h).
 std::string html_escape(std::string_view text);
 
-// A whole page: `style` is CSS beside the page's own (colours as variables, fonts, tables), `body` is HTML.
-std::string html_page(const std::string& title, const std::string& style, const std::string& body);
+// A mark near the beginning of every page, by which an earlier report is recognised (OutputPath::named).
+inline constexpr std::string_view kHtmlMark = "<meta name=\"generator\" content=\"striate\">";
 
 }  // namespace striate

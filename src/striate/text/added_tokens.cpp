@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
 #include "striate/text/regex.h"
 #include "striate/text/utf8.h"
 
@@ -18,7 +20,8 @@ std::size_t character_before(std::string_view text, std::size_t end) {
 // Rust's \w: Alphabetic (letters, letter numbers, marks, circled letters), marks, digits, connectors, joiners.
 bool is_word_character(std::string_view character) {
   static const Regex word(R"(^[\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
-                          R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}]$)");
+                          R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}]$)",
+                          "added tokens");
   return !word.find_all(character).empty();
 }
 
@@ -93,6 +96,16 @@ std::vector<StringMatcher::Match> StringMatcher::find_all(std::string_view text)
 
 AddedTokenSplitter::AddedTokenSplitter(std::vector<const AddedToken*> tokens, const std::vector<std::string>& patterns)
     : tokens_(std::move(tokens)), matcher_(patterns) {}
+
+void require_short_tokens(const std::vector<AddedToken>& tokens, const std::string& where) {
+  constexpr std::size_t kMostBytes = 4'000'000;
+  std::size_t bytes = 0;
+  for (const AddedToken& token : tokens) bytes += token.content.size();
+  if (bytes > kMostBytes) {
+    throw corrupt_data(cat(where, ": added tokens of ", human_bytes(bytes), " in total"),
+                       "the file is damaged: download it again");
+  }
+}
 
 std::vector<TextPart> AddedTokenSplitter::split(std::string_view text, bool with_special) const {
   std::vector<TextPart> parts;

@@ -54,6 +54,9 @@ struct TextPart {
   const AddedToken* token;  // null: ordinary text
 };
 
+// Throws CorruptData, naming `where`, when their texts are more than 4 MB in all: each byte of them costs a hundred.
+void require_short_tokens(const std::vector<AddedToken>& tokens, const std::string& where);
+
 // Cuts text at added tokens as the `tokenizers` library does (added_vocabulary.rs): single_word, lstrip, rstrip.
 // `patterns[i]` is how tokens[i] looks in this text. `with_special` false leaves special tokens in the text as text.
 // The tokens must outlive the splitter.

@@ -12,7 +12,6 @@
 namespace striate {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, what sentencepiece writes for a space
 constexpr std::uint64_t kNoKey = ~std::uint64_t{0};
 constexpr std::int32_t kNone = -1;
 constexpr std::size_t kShortWord = 48;  // up to here scanning beats a heap

@@ -14,6 +14,8 @@
 
 namespace striate {
 
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, what sentencepiece writes for a space
+
 // A token of a word and how many bytes of the word it covers.
 struct BpeSymbol {
   std::int32_t id;
@@ -43,7 +45,7 @@ struct BpeOptions {
   std::optional<std::int32_t> unk;
 };
 
-// GPT-2's printable alphabet: the character that stands for each byte, and back. -1: no byte.
+// GPT-2's printable alphabet: the character of each byte, and back. -1: not a byte.
 std::string byte_level_character(unsigned char byte);
 int byte_level_byte(char32_t code);
 

@@ -11,7 +11,7 @@ namespace striate {
 namespace {
 
 // Offsets inside one text are kept in 32 bits.
-constexpr std::size_t kLongestText = std::size_t{1} << 30;
+constexpr std::size_t kMostBytes = std::size_t{1} << 30;
 
 // "<0x0A>": how vocabularies with byte fallback write a byte.
 bool is_byte_name(std::string_view token) {
@@ -89,7 +89,8 @@ BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts, const std::string& where)
   }
   const auto check = [&](const std::optional<std::int64_t>& id, const char* name) {
     if (id && (*id >= vocab_size() || !tokens_[static_cast<std::size_t>(*id)].present)) {
-      throw corrupt_data(cat(where, ": the ", name, " id ", *id, " is no token"), "the tokenizer's files do not match");
+      throw corrupt_data(cat(where, ": the ", name, " id ", *id, " is not a token"),
+                         "the tokenizer's files do not match");
     }
   };
   check(bos_, "BOS");
@@ -115,6 +116,7 @@ void BpeTokenizer::add_vocabulary(const Vocabulary& vocabulary, const std::strin
 }
 
 void BpeTokenizer::add_tokens(const std::string& where) {
+  require_short_tokens(added_, where);
   std::vector<const AddedToken*> raw, normalized;
   std::vector<std::string> raw_patterns, normalized_patterns;
   for (const AddedToken& token : added_) {
@@ -142,7 +144,7 @@ void BpeTokenizer::add_tokens(const std::string& where) {
 const BpeTokenizer::Entry& BpeTokenizer::entry(std::int64_t id) const {
   if (id < 0 || id >= vocab_size() || !tokens_[static_cast<std::size_t>(id)].present) {
     throw invalid_input(cat("token id ", id, " is outside the vocabulary of ", vocab_size(), " tokens"),
-                        "was the text encoded with another tokenizer?");
+                        "decode the ids with the tokenizer that encoded them");
   }
   return tokens_[static_cast<std::size_t>(id)];
 }
@@ -183,8 +185,8 @@ std::optional<std::int64_t> BpeTokenizer::token_to_id(std::string_view token) co
 }
 
 std::vector<TokenSpan> BpeTokenizer::encode_spans(std::string_view text, const EncodeOptions& options) const {
-  if (text.size() > kLongestText) {
-    throw invalid_input(cat("a text of ", human_bytes(text.size()), ": at most ", human_bytes(kLongestText)),
+  if (text.size() > kMostBytes) {
+    throw invalid_input(cat("a text of ", human_bytes(text.size()), " is too long: at most ", human_bytes(kMostBytes)),
                         "split it into lines");
   }
   std::string repaired;

@@ -41,33 +41,40 @@ struct Rendered {
   std::vector<TextRange> answers;
 };
 
-enum class Role { kHuman, kAssistant };
+struct NamedRole {
+  std::string_view name;
+  Role role;
+};
+
+constexpr NamedRole kRoles[] = {{"human", Role::kHuman},
+                                {"user", Role::kHuman},
+                                {"gpt", Role::kAssistant},
+                                {"assistant", Role::kAssistant},
+                                {"system", Role::kSystem}};
 
 std::string describe(std::size_t index, const Message& message) {
   return cat("message ", index + 1, " (from '", message.from, "')");
 }
 
 Role role_of(std::size_t index, const Message& message) {
-  if (message.from == "human") return Role::kHuman;
-  if (message.from == "gpt") return Role::kAssistant;
-  throw invalid_input(describe(index, message) + ": unknown role", "a turn is from \"human\" or from \"gpt\"");
+  if (const auto role = parse_role(message.from)) return *role;
+  throw invalid_input(
+      describe(index, message) + ": unknown role",
+      "a turn is from \"human\" (or \"user\") or from \"gpt\" (or \"assistant\"); a \"system\" turn may come first");
 }
 
-// Where turns begin: past one leading message that is not from the human, as in the originals. Checks that human and
-// assistant take turns from there.
-std::size_t first_turn(const std::vector<Message>& messages) {
-  if (messages.empty()) throw invalid_input("a conversation without messages", "give at least one turn");
-  const std::size_t first = role_of(0, messages[0]) == Role::kHuman ? 0 : 1;
-  if (first == messages.size()) {
-    throw invalid_input(describe(0, messages[0]) + ": an answer without a question", "begin with a human turn");
+bool begins_with_system(const std::vector<Message>& messages) {
+  return !messages.empty() && parse_role(messages.front().from) == Role::kSystem;
+}
+
+// The system text of a conversation: its own, or the template's where it has none or an empty one.
+std::string system_text(const std::vector<Message>& messages) {
+  if (!begins_with_system(messages) || trim(messages.front().value).empty()) return std::string(kSystem);
+  if (messages.front().value.find(kImageText) != std::string::npos) {
+    throw invalid_input(describe(0, messages.front()) + ": <image> in the system text",
+                        "write <image> in the question that the picture belongs to");
   }
-  for (std::size_t i = first; i < messages.size(); ++i) {
-    const Role wanted = (i - first) % 2 == 0 ? Role::kHuman : Role::kAssistant;
-    if (role_of(i, messages[i]) != wanted) {
-      throw invalid_input(describe(i, messages[i]) + ": out of turn", "human and gpt must alternate, human first");
-    }
-  }
-  return first;
+  return messages.front().value;
 }
 
 // LLaVA's preprocess_multimodal: the image stands in front of its message, once.
@@ -78,9 +85,9 @@ std::string image_first(const std::string& value) {
 }
 
 // "SYSTEM USER: question ASSISTANT: answer</s>USER: ...". An empty message leaves its role and colon only.
-Rendered render_turns(const std::vector<std::string>& values, std::string_view stop) {
+Rendered render_turns(std::string_view system, const std::vector<std::string>& values, std::string_view stop) {
   Rendered rendered;
-  rendered.prompt = cat(kSystem, kSeparator);
+  rendered.prompt = cat(system, kSeparator);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool is_answer = i % 2 == 1;
     rendered.prompt += cat(is_answer ? kAssistantRole : kUserRole, ":");
@@ -94,6 +101,10 @@ Rendered render_turns(const std::vector<std::string>& values, std::string_view s
 
 // LLaVA's preprocess_plain: the image, then the caption; whatever else the human said is left out.
 Rendered render_plain(const std::vector<Message>& messages, bool has_image) {
+  if (begins_with_system(messages)) {
+    throw invalid_input("template 'plain' has no system text, and the conversation begins with one",
+                        "plain samples are an image and its caption: leave out the system turn");
+  }
   if (messages.size() != 2) {
     throw invalid_input(cat("template 'plain': ", messages.size(), " messages instead of two"),
                         "plain samples are an image and its caption");
@@ -112,10 +123,10 @@ Rendered render_plain(const std::vector<Message>& messages, bool has_image) {
 Rendered render(const std::vector<Message>& messages, const ConversationOptions& options) {
   if (options.kind == TemplateKind::kPlain) return render_plain(messages, options.has_image);
   std::vector<std::string> values;
-  for (std::size_t i = first_turn(messages); i < messages.size(); ++i) {
+  for (std::size_t i = first_question(messages); i < messages.size(); ++i) {
     values.push_back(options.has_image ? image_first(messages[i].value) : messages[i].value);
   }
-  return render_turns(values, stop_string(options.kind));
+  return render_turns(system_text(messages), values, stop_string(options.kind));
 }
 
 // LLaVA's tokenizer_image_token: the text between images encoded piece by piece, kImageToken between the pieces. BOS
@@ -144,6 +155,33 @@ bool covers(const TextRange& range, const TokenSpan& span) {
 }
 
 }  // namespace
+
+std::optional<Role> parse_role(std::string_view name) {
+  for (const NamedRole& known : kRoles) {
+    if (known.name == name) return known.role;
+  }
+  return std::nullopt;
+}
+
+std::size_t first_question(const std::vector<Message>& messages) {
+  if (messages.empty()) throw invalid_input("a conversation without messages", "give at least one turn");
+  std::size_t first = begins_with_system(messages) ? 1 : 0;
+  if (first < messages.size() && role_of(first, messages[first]) == Role::kAssistant) ++first;
+  if (first == messages.size()) {
+    const bool only_system = first == 1 && begins_with_system(messages);
+    throw invalid_input(cat(describe(first - 1, messages.back()),
+                            only_system ? ": a system text without a conversation" : ": an answer without a question"),
+                        "begin with a human turn");
+  }
+  for (std::size_t i = first; i < messages.size(); ++i) {
+    const Role wanted = (i - first) % 2 == 0 ? Role::kHuman : Role::kAssistant;
+    if (role_of(i, messages[i]) != wanted) {
+      throw invalid_input(describe(i, messages[i]) + ": the turn is out of order",
+                          "human and gpt must alternate, human first; a system turn comes before all others");
+    }
+  }
+  return first;
+}
 
 TemplateKind parse_template(std::string_view name) {
   std::vector<std::string> known;
@@ -212,13 +250,13 @@ std::string render_prompt(const std::vector<Message>& messages, TemplateKind kin
     return prompt;
   }
   std::vector<std::string> values;
-  for (std::size_t i = first_turn(messages); i < messages.size(); ++i) values.push_back(messages[i].value);
+  for (std::size_t i = first_question(messages); i < messages.size(); ++i) values.push_back(messages[i].value);
   if (values.size() % 2 == 0) {
     throw invalid_input(describe(messages.size() - 1, messages.back()) + ": the conversation ends with an answer",
                         "end with a human turn");
   }
   values.emplace_back();  // the open turn
-  return render_turns(values, stop_string(kind)).prompt;
+  return render_turns(system_text(messages), values, stop_string(kind)).prompt;
 }
 
 std::vector<std::int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt) {

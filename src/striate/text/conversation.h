@@ -5,7 +5,9 @@
 // docs/conversations.md says what Striate does instead.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +16,9 @@
 
 namespace striate {
 
-// Stands for one image in token ids, as in the originals; it is no vocabulary id.
+// The placeholder of one image in token ids, as in the originals; it is not a vocabulary id.
 inline constexpr std::int64_t kImageToken = -200;
-// The label of a position that is no target.
+// The label of a position that is not a target.
 inline constexpr std::int64_t kIgnoreLabel = -100;
 
 enum class TemplateKind {
@@ -32,11 +34,19 @@ enum class TemplateKind {
 TemplateKind parse_template(std::string_view name);
 std::string template_name(TemplateKind kind);
 
-// One LLaVA-format turn: from = "human" or "gpt".
+// One LLaVA-format turn.
 struct Message {
-  std::string from;
+  std::string from;  // "human" or "gpt"; "user" and "assistant" mean the same; "system" may come first
   std::string value;
 };
+
+enum class Role { kSystem, kHuman, kAssistant };
+// nullopt for a word that is not a role.
+std::optional<Role> parse_role(std::string_view name);
+
+// The place of the first question: past a system turn, and past one answer before any question, which is left out as in
+// the originals. Throws as encode_conversation() does where the turns after it do not alternate.
+std::size_t first_question(const std::vector<Message>& messages);
 
 // Tokens of one conversation with their labels.
 struct EncodedConversation {
@@ -55,7 +65,9 @@ struct ConversationOptions {
 
 // A training sample. What is learned: every token that covers a byte of an answer, from the space before it to the end
 // of its stop string. Throws InvalidInput for what cannot be a sample (unknown role, two turns of one role in a row, no
-// turns), saying which message. As in the originals, one leading message that is not from "human" is left out.
+// turns), saying which message. As in the originals, one answer before the first question is left out. The text of a
+// leading system turn takes the place of the template's own; an empty one leaves it, and kPlain, which has none,
+// refuses it.
 EncodedConversation encode_conversation(const Tokenizer& tokenizer, const std::vector<Message>& messages,
                                         const ConversationOptions& options);
 

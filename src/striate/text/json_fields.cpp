@@ -1,6 +1,7 @@
 #include "striate/text/json_fields.h"
 
 #include "striate/base/error.h"
+#include "striate/base/json_file.h"
 #include "striate/base/strings.h"
 
 namespace striate {
@@ -14,13 +15,10 @@ Error wrong_type(const std::string& where, const char* key, const char* wanted, 
 }  // namespace
 
 Json parse_json_object(std::string_view text, const std::string& where) {
-  Json document = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (document.is_discarded()) {
-    throw corrupt_data(cat(where, ": not valid JSON"), "the file is damaged or cut short: download it again");
-  }
+  Json document = parse_json(text, where, kTokenizerJson);
   if (!document.is_object()) {
     throw corrupt_data(cat(where, ": the document is ", document.type_name(), ", not an object"),
-                       "is it the right file?");
+                       "check that it is the right file");
   }
   return document;
 }

@@ -1,6 +1,7 @@
 // Llama-3's tokenizer.model: tiktoken ranks. Source: meta-llama/llama-models, models/llama3/tokenizer.py.
 #include <charconv>
 
+#include "striate/base/base64.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/text/bpe_tokenizer.h"
@@ -12,33 +13,7 @@ constexpr std::int32_t kRanks = 128000;
 constexpr int kSpecialTokens = 256;
 constexpr const char* kPattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
                                  R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kDamaged = "the file is damaged or cut short: download it again";
-
-int base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
-}
-
-// The bytes, or nothing where the text is not base64.
-std::optional<std::string> base64(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-  std::string bytes;
-  for (std::size_t at = 0; at < text.size(); at += 4) {
-    const bool last = at + 4 == text.size();
-    const std::size_t padding = !last ? 0 : text[at + 2] == '=' ? 2 : text[at + 3] == '=' ? 1 : 0;
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < 4; ++i) {
-      const int digit = i >= 4 - padding ? (text[at + i] == '=' ? 0 : -1) : base64_digit(text[at + i]);
-      if (digit < 0) return std::nullopt;
-      bits = (bits << 6) | static_cast<std::uint32_t>(digit);
-    }
-    for (std::size_t i = 0; i < 3 - padding; ++i) bytes += static_cast<char>((bits >> (16 - 8 * i)) & 0xFF);
-  }
-  return bytes;
-}
+constexpr const char* kDamagedRanks = "the file is damaged or cut short: download it again";
 
 // The bytes of each rank.
 std::vector<std::string> read_ranks(std::string_view text, const std::string& where) {
@@ -50,14 +25,15 @@ std::vector<std::string> read_ranks(std::string_view text, const std::string& wh
     at = end + 1;
     if (row.empty()) continue;
     const std::size_t space = row.find(' ');
-    const auto bytes = base64(row.substr(0, std::min(space, row.size())));
+    const auto bytes = decode_base64(row.substr(0, std::min(space, row.size())));
     std::int32_t rank = -1;
     if (bytes && space != std::string_view::npos) {
       const auto [stop, error] = std::from_chars(row.data() + space + 1, row.data() + row.size(), rank);
       if (error != std::errc() || stop != row.data() + row.size()) rank = -1;
     }
     if (rank != static_cast<std::int32_t>(ranks.size())) {
-      throw corrupt_data(cat(where, ", line ", line, ": not \"base64 rank\" with the rank ", ranks.size()), kDamaged);
+      throw corrupt_data(cat(where, ", line ", line, ": not \"base64 rank\" with the rank ", ranks.size()),
+                         kDamagedRanks);
     }
     if (rank >= kRanks) break;
     ranks.push_back(*bytes);
@@ -65,7 +41,7 @@ std::vector<std::string> read_ranks(std::string_view text, const std::string& wh
   return ranks;
 }
 
-std::string printable(std::string_view bytes) {
+std::string byte_level_text(std::string_view bytes) {
   std::string text;
   for (const char c : bytes) text += byte_level_character(static_cast<unsigned char>(c));
   return text;
@@ -109,12 +85,12 @@ std::vector<AddedToken> special_tokens() {
 std::shared_ptr<const Tokenizer> parse_llama3_ranks(std::string_view text, const std::string& where) {
   const std::vector<std::string> ranks = read_ranks(text, where);
   if (ranks.size() != kRanks) {
-    throw corrupt_data(cat(where, ": ", ranks.size(), " ranks, where Llama-3's file has ", kRanks), kDamaged);
+    throw corrupt_data(cat(where, ": ", ranks.size(), " ranks, where Llama-3's file has ", kRanks), kDamagedRanks);
   }
   BpeTokenizerParts parts;
   for (std::size_t id = 0; id < ranks.size(); ++id) {
-    if (!parts.vocabulary.emplace(printable(ranks[id]), static_cast<std::int32_t>(id)).second) {
-      throw corrupt_data(cat(where, ": rank ", id, " repeats an earlier token"), kDamaged);
+    if (!parts.vocabulary.emplace(byte_level_text(ranks[id]), static_cast<std::int32_t>(id)).second) {
+      throw corrupt_data(cat(where, ": rank ", id, " repeats an earlier token"), kDamagedRanks);
     }
   }
   parts.merges = merges_of(ranks);

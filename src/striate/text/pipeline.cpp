@@ -14,19 +14,23 @@ namespace {
 // GPT-2's word pattern, as `tokenizers` writes it.
 constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-// Deeper nesting of Sequence components than any published file has.
+// Deeper nesting of Sequence components, and more of them, than any published file has.
 constexpr int kDeepest = 16;
+constexpr int kMostComponents = 64;
 
 Error not_implemented(const std::string& where, const std::string& what) {
   return unsupported(cat(where, ": ", what, " is not implemented"),
-                     "Striate reads the tokenizers of Llama, Phi and GPT-2; convert this one or ask for it");
+                     "Striate reads the tokenizers of Llama, Phi and GPT-2; convert this one to one of them");
 }
 
 // Calls visit(component, where) for each component that is not a Sequence.
 template <typename Visit>
 void for_each_component(const Json& component, const char* list, const std::string& where, const Visit& visit,
-                        int depth = 0) {
+                        int* seen = nullptr, int depth = 0) {
   if (component.is_null()) return;
+  int own = 0;
+  if (seen == nullptr) seen = &own;
+  if (++*seen > kMostComponents) throw not_implemented(where, cat("a list of more than ", kMostComponents, " steps"));
   if (depth > kDeepest) throw not_implemented(where, cat("nesting deeper than ", kDeepest));
   if (json_string(component, "type", where) != "Sequence") {
     visit(component, where);
@@ -34,7 +38,7 @@ void for_each_component(const Json& component, const char* list, const std::stri
   }
   int index = 0;
   for (const Json& inner : json_array(component, list, where)) {
-    for_each_component(inner, list, cat(where, ".", list, "[", index++, "]"), visit, depth + 1);
+    for_each_component(inner, list, cat(where, ".", list, "[", index++, "]"), visit, seen, depth + 1);
   }
 }
 
@@ -43,6 +47,12 @@ std::string literal_pattern(const Json& component, const std::string& where) {
   const Json& pattern = json_field(component, "pattern", where);
   if (const auto text = json_optional_string(pattern, "String", where + ".pattern")) return *text;
   throw not_implemented(where, "Replace with a Regex pattern");
+}
+
+// How many times as long replacing `pattern` by `content` may make a text.
+double growth_of(std::string_view pattern, std::string_view content) {
+  if (pattern.empty()) return 1;
+  return std::max(1.0, static_cast<double>(content.size()) / static_cast<double>(pattern.size()));
 }
 
 void append_slice(NormalizedText& to, const NormalizedText& from, std::size_t begin, std::size_t end) {
@@ -85,6 +95,13 @@ std::string replace_all(std::string_view text, std::string_view pattern, std::st
   return out += text.substr(at);
 }
 
+void require_growth(double growth, const std::string& where) {
+  if (growth > kMostGrowth) {
+    throw unsupported(cat(where, ": its rules may make a text longer than ", kMostGrowth, " times its length"),
+                      "the file is damaged or malicious: download it from a source you trust");
+  }
+}
+
 Normalizer Normalizer::from_json(const Json& component, const std::string& where) {
   Normalizer normalizer;
   for_each_component(component, "normalizers", where, [&](const Json& step, const std::string& at) {
@@ -98,6 +115,15 @@ Normalizer Normalizer::from_json(const Json& component, const std::string& where
     }
   });
   return normalizer;
+}
+
+double Normalizer::growth() const {
+  double growth = 1;
+  for (const Step& step : steps_) {
+    // At worst a prefix meets a text of one byte.
+    growth *= step.prepend ? 1 + static_cast<double>(step.pattern.size()) : growth_of(step.pattern, step.content);
+  }
+  return growth;
 }
 
 NormalizedText Normalizer::normalize(std::string_view text) const {
@@ -126,7 +152,7 @@ PreTokenizer PreTokenizer::from_json(const Json& component, const std::string& w
 
 PreTokenizer PreTokenizer::byte_level_split(const std::string& pattern) {
   PreTokenizer made;
-  made.steps_.push_back(Split{pattern, std::make_shared<Regex>(pattern), Behavior::kIsolated, false});
+  made.steps_.push_back(Split{pattern, std::make_shared<Regex>(pattern, "the tokenizer"), Behavior::kIsolated, false});
   made.byte_level_ = true;
   return made;
 }
@@ -166,8 +192,8 @@ void PreTokenizer::add_split(const Json& component, const std::string& where) {
   const std::string name = json_string(component, "behavior", where);
   for (const auto& [known, behavior] : kBehaviors) {
     if (name != known) continue;
-    steps_.push_back(
-        Split{expression, std::make_shared<Regex>(expression), behavior, json_bool(component, "invert", false, where)});
+    steps_.push_back(Split{expression, std::make_shared<Regex>(expression, where), behavior,
+                           json_bool(component, "invert", false, where)});
     return;
   }
   throw not_implemented(where, cat("Split behavior '", name, "'"));
@@ -191,13 +217,13 @@ void PreTokenizer::add_metaspace(const Json& component, const std::string& where
     quoted += cat("\\x{", std::hex, static_cast<std::uint32_t>(next.code), "}");
     at += next.size;
   }
-  steps_.push_back(Split{quoted, std::make_shared<Regex>(quoted), Behavior::kMergedWithNext, false});
+  steps_.push_back(Split{quoted, std::make_shared<Regex>(quoted, where), Behavior::kMergedWithNext, false});
 }
 
 void PreTokenizer::add_byte_level(const Json& component, const std::string& where) {
   if (json_bool(component, "add_prefix_space", true, where)) steps_.push_back(Prefix{" ", false});
   if (json_bool(component, "use_regex", true, where)) {
-    steps_.push_back(Split{kGpt2Pattern, std::make_shared<Regex>(kGpt2Pattern), Behavior::kIsolated, false});
+    steps_.push_back(Split{kGpt2Pattern, std::make_shared<Regex>(kGpt2Pattern, where), Behavior::kIsolated, false});
   }
   byte_level_ = true;
 }
@@ -208,6 +234,15 @@ std::vector<std::string> PreTokenizer::split_patterns() const {
     if (const Split* split = std::get_if<Split>(&step)) patterns.push_back(split->expression);
   }
   return patterns;
+}
+
+double PreTokenizer::growth() const {
+  double growth = 1;
+  for (const Step& step : steps_) {
+    if (const Prefix* prefix = std::get_if<Prefix>(&step)) growth *= 1 + static_cast<double>(prefix->text.size());
+    if (const SpaceMark* space = std::get_if<SpaceMark>(&step)) growth *= growth_of(" ", space->mark);
+  }
+  return growth;
 }
 
 PreTokenized PreTokenizer::split(NormalizedText text, bool at_start) const {
@@ -317,6 +352,9 @@ void TokenDecoder::add(const Json& component, const std::string& where) {
             .value_or(json_bool(component, "add_prefix_space", true, where) ? "always" : "never") != "never";
   } else if (type == "Replace" && !fused_ && !byte_fallback_) {
     replacements_.emplace_back(literal_pattern(component, where), json_string(component, "content", where));
+    double growth = 1;
+    for (const auto& [pattern, content] : replacements_) growth *= growth_of(pattern, content);
+    require_growth(growth, where);
   } else if (type == "ByteFallback" && !fused_) {
     byte_fallback_ = true;
   } else if (type == "Fuse") {

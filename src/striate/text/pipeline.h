@@ -1,7 +1,7 @@
 // The stages of a tokenizer.json around its model: normalizer, pre-tokenizer, decoder.
 //
 // Each follows the component of the same name in Hugging Face's `tokenizers`. A component Striate does not implement is
-// refused by name (Unsupported), never skipped.
+// refused by name (Unsupported), never skipped; so are rules that would let a text grow beyond kMostGrowth.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,10 @@
 
 namespace striate {
 
+// How many times longer than a text normalizer and pre-tokenizer together may make it, or a decoder a token. Llama's
+// rules (three bytes for a space, and one more before the text) reach 36.
+inline constexpr double kMostGrowth = 64;
+
 // Text after normalisation, and where each of its bytes came from.
 struct NormalizedText {
   std::string text;
@@ -33,6 +37,8 @@ class Normalizer {
  public:
   Normalizer() = default;
   static Normalizer from_json(const Json& component, const std::string& where);
+  // How many times as long as a text its result may be.
+  double growth() const;
   void add_prepend(std::string prefix) { steps_.push_back({true, std::move(prefix), {}}); }
   void add_replace(std::string pattern, std::string content) {
     steps_.push_back({false, std::move(pattern), std::move(content)});
@@ -64,6 +70,8 @@ class PreTokenizer {
   // tiktoken's: the pattern's matches, then bytes.
   static PreTokenizer byte_level_split(const std::string& pattern);
 
+  // How many times as long as a text its words together may be.
+  double growth() const;
   // `at_start`: whether the text begins the whole input (what Metaspace's "first" asks).
   PreTokenized split(NormalizedText text, bool at_start) const;
   // Whether words are to be encoded as raw bytes.
@@ -113,7 +121,7 @@ class TokenDecoder {
   static TokenDecoder from_json(const Json& component, const std::string& where);
   static TokenDecoder byte_level();
 
-  // The bytes of a token, wherever it stands.
+  // The bytes of a token, at any position.
   std::string bytes(std::string_view token, bool first) const;
   // How many leading `strip_content` bytes of the whole text go.
   std::size_t strip_count() const { return strip_count_; }
@@ -132,6 +140,9 @@ class TokenDecoder {
   std::size_t strip_count_ = 0;
   char strip_content_ = ' ';
 };
+
+// Throws Unsupported, naming `where`, for rules that make a text longer than `kMostGrowth` times.
+void require_growth(double growth, const std::string& where);
 
 // `text` with every `pattern` replaced by `content`.
 std::string replace_all(std::string_view text, std::string_view pattern, std::string_view content);

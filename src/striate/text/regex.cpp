@@ -72,6 +72,10 @@ std::string pcre2_message(int code) {
   return reinterpret_cast<const char*>(text);
 }
 
+constexpr const char* kHint = "compare the tokenizer with the one that was published with this model";
+// PCRE2 by itself stops after ten million steps, but would take 20 GB on the way.
+constexpr std::uint32_t kMostMemory = 256 * 1024;  // kB
+
 struct MatchDataDeleter {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
 };
@@ -79,24 +83,31 @@ struct MatchDataDeleter {
 }  // namespace
 
 struct Regex::Compiled {
-  std::string pattern;
-  pcre2_code* code = nullptr;
-  Compiled(std::string text, pcre2_code* compiled) : pattern(std::move(text)), code(compiled) {}
+  std::string name;  // for errors: where it stands, and how it is written
+  pcre2_code* code;
+  pcre2_match_context* limits;
+  Compiled(std::string named, pcre2_code* compiled)
+      : name(std::move(named)), code(compiled), limits(pcre2_match_context_create(nullptr)) {
+    if (limits != nullptr) pcre2_set_heap_limit(limits, kMostMemory);
+  }
   Compiled(const Compiled&) = delete;
   Compiled& operator=(const Compiled&) = delete;
-  ~Compiled() { pcre2_code_free(code); }
+  ~Compiled() {
+    pcre2_match_context_free(limits);
+    pcre2_code_free(code);
+  }
 };
 
-Regex::Regex(const std::string& pattern) {
+Regex::Regex(const std::string& pattern, const std::string& where) {
   const std::string widened = widen(pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(widened.data()), widened.size(),
                                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
-  if (code == nullptr) {
-    throw unsupported(cat("pre-tokenizer pattern '", to_valid_utf8(pattern), "': ", pcre2_message(error)));
-  }
-  compiled_ = std::make_unique<Compiled>(pattern, code);
+  const std::string name = cat(where, ": pattern '", pattern, "'");
+  if (code == nullptr) throw unsupported(cat(name, ": ", pcre2_message(error)), kHint);
+  compiled_ = std::make_unique<Compiled>(name, code);
+  if (compiled_->limits == nullptr) throw std::bad_alloc();
   // Without JIT (a platform that has none) the interpreter gives the same matches, slower.
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 }
@@ -113,16 +124,16 @@ std::vector<std::pair<std::size_t, std::size_t>> Regex::find_all(std::string_vie
   std::size_t at = 0;
   while (at < text.size()) {
     // The text is known to be valid: checking it again for every match would be quadratic.
-    int found = pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), nullptr);
+    int found =
+        pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), compiled_->limits);
     if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
       found = pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(),
-                          nullptr);
+                          compiled_->limits);
     }
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) {
-      throw resource_error(cat("pre-tokenizer pattern '", to_valid_utf8(compiled_->pattern), "' on ",
-                               human_bytes(text.size()), " of text: ", pcre2_message(found)),
-                           "split the text into shorter lines");
+      throw unsupported(cat(compiled_->name, " on ", human_bytes(text.size()), " of text: ", pcre2_message(found)),
+                        kHint);
     }
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data.get());
     if (range[1] > range[0]) {

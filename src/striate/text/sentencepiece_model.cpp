@@ -12,7 +12,7 @@
 namespace striate {
 namespace {
 
-constexpr const char* kDamaged = "the file is damaged or cut short: download it again";
+constexpr const char* kDamagedModel = "the file is damaged or cut short: download it again";
 constexpr std::size_t kMostPieces = std::size_t{1} << 21;
 
 struct Field {
@@ -24,9 +24,9 @@ struct Field {
 };
 
 // A protobuf message, field by field.
-class Message {
+class ProtoMessage {
  public:
-  Message(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
+  ProtoMessage(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
 
   std::optional<Field> next() {
     if (at_ == bytes_.size()) return std::nullopt;
@@ -55,7 +55,8 @@ class Message {
   }
 
   Error damaged() const {
-    return corrupt_data(cat(where_, ": not a sentencepiece model (byte ", at_, " of ", bytes_.size(), ")"), kDamaged);
+    return corrupt_data(cat(where_, ": not a sentencepiece model (byte ", at_, " of ", bytes_.size(), ")"),
+                        kDamagedModel);
   }
 
  private:
@@ -82,13 +83,13 @@ class Message {
   std::size_t at_ = 0;
 };
 
-void expect_wire(const Field& field, std::uint32_t wire, const Message& message) {
+void expect_wire(const Field& field, std::uint32_t wire, const ProtoMessage& message) {
   if (field.wire != wire) throw message.damaged();
 }
 
 SentencePieceEntry read_piece(std::string_view bytes, std::size_t id, const std::string& where) {
   SentencePieceEntry piece;
-  Message message(bytes, where);
+  ProtoMessage message(bytes, where);
   while (const auto field = message.next()) {
     if (field->number == 1) {
       expect_wire(*field, 2, message);
@@ -97,24 +98,24 @@ SentencePieceEntry read_piece(std::string_view bytes, std::size_t id, const std:
       expect_wire(*field, 5, message);
       std::memcpy(&piece.score, field->bytes.data(), sizeof piece.score);
       if (!(piece.score == piece.score))
-        throw corrupt_data(cat(where, ": piece ", id, " has no number for a score"), kDamaged);
+        throw corrupt_data(cat(where, ": piece ", id, " has no number for a score"), kDamagedModel);
     } else if (field->number == 3) {
       expect_wire(*field, 0, message);
       if (field->value < 1 || field->value > 6) {
-        throw corrupt_data(cat(where, ": piece ", id, " is of the unknown kind ", field->value), kDamaged);
+        throw corrupt_data(cat(where, ": piece ", id, " is of the unknown kind ", field->value), kDamagedModel);
       }
       piece.kind = static_cast<PieceKind>(field->value);
     }
   }
-  if (piece.text.empty()) throw corrupt_data(cat(where, ": piece ", id, " is empty"), kDamaged);
-  if (!is_valid_utf8(piece.text)) throw corrupt_data(cat(where, ": piece ", id, " is not UTF-8"), kDamaged);
+  if (piece.text.empty()) throw corrupt_data(cat(where, ": piece ", id, " is empty"), kDamagedModel);
+  if (!is_valid_utf8(piece.text)) throw corrupt_data(cat(where, ": piece ", id, " is not UTF-8"), kDamagedModel);
   return piece;
 }
 
 void read_trainer(std::string_view bytes, const std::string& where, SentencePieceModel& model) {
   static const std::array<const char*, 5> kNames = {"?", "unigram", "BPE", "word", "char"};
   std::uint64_t type = 1;
-  Message message(bytes, where);
+  ProtoMessage message(bytes, where);
   while (const auto field = message.next()) {
     if (field->number == 3) {
       expect_wire(*field, 0, message);
@@ -123,7 +124,8 @@ void read_trainer(std::string_view bytes, const std::string& where, SentencePiec
       expect_wire(*field, 0, message);
       model.byte_fallback = field->value != 0;
     } else if (field->number == 24 && field->value != 0) {
-      throw unsupported(cat(where, ": a sentencepiece model that writes spaces after words is not implemented"));
+      throw unsupported(cat(where, ": a sentencepiece model that writes spaces after words is not implemented"),
+                        "Striate reads models such as Llama's");
     }
   }
   if (type != 2) {
@@ -134,7 +136,7 @@ void read_trainer(std::string_view bytes, const std::string& where, SentencePiec
 }
 
 void read_normalizer(std::string_view bytes, const std::string& where, SentencePieceModel& model) {
-  Message message(bytes, where);
+  ProtoMessage message(bytes, where);
   while (const auto field = message.next()) {
     if (field->number == 2 && !field->bytes.empty()) {
       throw unsupported(cat(where, ": a sentencepiece model with a character map is not implemented"),
@@ -161,7 +163,7 @@ void check_pieces(const SentencePieceModel& model, const std::string& where) {
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const SentencePieceEntry& piece = model.pieces[id];
     if (!seen.insert(piece.text).second) {
-      throw corrupt_data(cat(where, ": piece ", id, " '", piece.text, "' is there twice"), kDamaged);
+      throw corrupt_data(cat(where, ": piece ", id, " '", piece.text, "' occurs twice"), kDamagedModel);
     }
     unknown += piece.kind == PieceKind::kUnknown ? 1 : 0;
     if (piece.kind != PieceKind::kByte) continue;
@@ -170,12 +172,13 @@ void check_pieces(const SentencePieceModel& model, const std::string& where) {
                              kDigits.find(piece.text[3]) != std::string_view::npos &&
                              kDigits.find(piece.text[4]) != std::string_view::npos;
     if (!well_formed || !model.byte_fallback) {
-      throw corrupt_data(cat(where, ": piece ", id, " '", piece.text, "' is no byte of this model"), kDamaged);
+      throw corrupt_data(cat(where, ": piece ", id, " '", piece.text, "' is not a byte of this model"), kDamagedModel);
     }
     ++bytes;
   }
-  if (unknown != 1) throw corrupt_data(cat(where, ": ", unknown, " unknown tokens instead of one"), kDamaged);
-  if (model.byte_fallback && bytes != 256) throw corrupt_data(cat(where, ": ", bytes, " of 256 byte pieces"), kDamaged);
+  if (unknown != 1) throw corrupt_data(cat(where, ": ", unknown, " unknown tokens instead of one"), kDamagedModel);
+  if (model.byte_fallback && bytes != 256)
+    throw corrupt_data(cat(where, ": ", bytes, " of 256 byte pieces"), kDamagedModel);
 }
 
 }  // namespace
@@ -184,7 +187,7 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::
   SentencePieceModel model;
   bool trained = false;
   bool normalizer = false;
-  Message message(bytes, where);
+  ProtoMessage message(bytes, where);
   while (const auto field = message.next()) {
     if (field->number < 1 || field->number > 3) continue;
     expect_wire(*field, 2, message);

@@ -27,7 +27,7 @@ struct SentencePieceModel {
   std::string serialized;
 };
 
-// Throws CorruptData when the bytes are no such model, Unsupported for a model of another kind than Llama's BPE
+// Throws CorruptData when the bytes are not such a model, Unsupported for a model of another kind than Llama's BPE
 // without character maps.
 SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::string& where);
 

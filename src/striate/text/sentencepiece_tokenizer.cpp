@@ -14,8 +14,7 @@
 namespace striate {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
-constexpr std::size_t kLongestText = std::size_t{1} << 28;  // sentencepiece counts in int, three bytes to a space
+constexpr std::size_t kLongestInput = std::size_t{1} << 28;  // sentencepiece counts in int, three bytes to a space
 
 struct Token {
   std::string text;   // as the vocabulary writes it
@@ -114,7 +113,7 @@ void SentencePieceTokenizer::add_token(const AddedToken& added, const std::strin
   if (known != ids_.end()) {
     if (token.id >= 0 && token.id != known->second) {
       throw corrupt_data(cat(where, ": token '", token.content, "' has id ", known->second, " here and ", token.id,
-                             " in the settings beside it"),
+                             " in the settings next to it"),
                          "the tokenizer's files do not match");
     }
     token.id = known->second;
@@ -158,6 +157,7 @@ void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings, const
   for (const std::string& name : settings.additional_special) {
     if (!name.empty()) special(name);
   }
+  require_short_tokens(added_, where);
   std::vector<const AddedToken*> tokens;
   std::vector<std::string> patterns;
   for (const AddedToken& token : added_) {
@@ -170,7 +170,7 @@ void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings, const
 const Token& SentencePieceTokenizer::token(std::int64_t id) const {
   if (id < 0 || id >= vocab_size() || tokens_[static_cast<std::size_t>(id)].text.empty()) {
     throw invalid_input(cat("token id ", id, " is outside the vocabulary of ", vocab_size(), " tokens"),
-                        "was the text encoded with another tokenizer?");
+                        "decode the ids with the tokenizer that encoded them");
   }
   return tokens_[static_cast<std::size_t>(id)];
 }
@@ -190,9 +190,10 @@ std::optional<std::int64_t> SentencePieceTokenizer::token_to_id(std::string_view
 
 // LlamaTokenizer.tokenize and PreTrainedTokenizer.tokenize.
 std::vector<TokenSpan> SentencePieceTokenizer::encode_spans(std::string_view text, const EncodeOptions& options) const {
-  if (text.size() > kLongestText) {
-    throw invalid_input(cat("a text of ", human_bytes(text.size()), ": at most ", human_bytes(kLongestText)),
-                        "split it into lines");
+  if (text.size() > kLongestInput) {
+    throw invalid_input(
+        cat("a text of ", human_bytes(text.size()), " is too long: at most ", human_bytes(kLongestInput)),
+        "split it into lines");
   }
   std::vector<TokenSpan> spans;
   if (text.empty() && !options.add_bos) return spans;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/text/bpe_tokenizer.h"
 #include "striate/text/sentencepiece_tokenizer.h"
@@ -21,7 +22,7 @@ FileKind kind_of(std::string_view bytes, const std::string& where) {
   if (row.ends_with(" 0") && row.find(' ') == row.size() - 2) return FileKind::kRanks;
   if (bytes.starts_with('\n')) return FileKind::kSentencePiece;
   throw corrupt_data(cat(where, ": neither a tokenizer.json, nor a sentencepiece model, nor a tiktoken rank file"),
-                     "is it the right file? (a file kept in Git LFS may be a pointer only)");
+                     "check that it is the right file; a file in Git LFS may be only a pointer");
 }
 
 std::shared_ptr<const Tokenizer> parse(std::string_view bytes, const TokenizerSettings& settings, bool legacy,
@@ -40,7 +41,7 @@ std::shared_ptr<const Tokenizer> parse(std::string_view bytes, const TokenizerSe
 std::optional<std::filesystem::path> find_file(const std::filesystem::path& folder, const char* name) {
   for (const char* ending : {"", ".gz"}) {
     std::filesystem::path path = folder / cat(name, ending);
-    if (std::filesystem::exists(path)) return path;
+    if (path_exists(path)) return path;
   }
   return std::nullopt;
 }
@@ -84,10 +85,10 @@ std::string Tokenizer::decode(const std::vector<std::int64_t>& ids, bool skip_sp
 }
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path, const TokenizerOptions& options) {
-  if (!std::filesystem::exists(path)) {
+  if (!path_exists(path)) {
     throw invalid_input(cat(path.string(), ": no such file or folder"), "give a folder or a tokenizer file");
   }
-  if (std::filesystem::is_directory(path)) return load_folder(path, options);
+  if (is_folder(path)) return load_folder(path, options);
   return parse(read_tokenizer_file(path), TokenizerSettings{}, options.legacy, path.string());
 }
 

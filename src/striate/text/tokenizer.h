@@ -14,7 +14,7 @@
 
 namespace striate {
 
-// One token of an encoding and the bytes of the text it stands for.
+// One token of an encoding and the bytes of the text that it covers.
 struct TokenSpan {
   std::int64_t id;
   std::size_t begin;  // byte offset in the text

@@ -6,6 +6,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/text/json_fields.h"
 
@@ -44,7 +45,7 @@ std::string unpack(const std::string& packed, const std::string& where) {
     out.append(block, 0, block.size() - stream.avail_out);
     if (out.size() > kLargestTokenizerFile) {
       throw corrupt_data(cat(where, ": unpacks to more than ", human_bytes(kLargestTokenizerFile)),
-                         "is it the right file?");
+                         "check that it is the right file");
     }
     if (status == Z_STREAM_END) return out;
     if (status == Z_BUF_ERROR || (status == Z_OK && stream.avail_in == 0 && stream.avail_out != 0)) {
@@ -86,7 +87,9 @@ void read_config(const std::string& text, const std::string& where, TokenizerSet
   read_names(config, where, found);
   const Json& added = json_field(config, "added_tokens_decoder", where);
   if (added.is_null()) return;
-  if (!added.is_object()) throw corrupt_data(cat(where, ": 'added_tokens_decoder' is not an object"));
+  if (!added.is_object())
+    throw corrupt_data(cat(where, ": 'added_tokens_decoder' is not an object"),
+                       "the file is damaged: download it again");
   for (const auto& [key, entry] : added.items()) {
     const std::string at = cat(where, ".added_tokens_decoder['", key, "']");
     const bool digits = !key.empty() && key.size() < 10 &&
@@ -135,7 +138,7 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder) {
   TokenizerSettings settings;
   const auto read = [&](const char* name, auto&& reader) {
     const std::filesystem::path path = folder / name;
-    if (std::filesystem::exists(path)) reader(read_file(path, kLargestSettingsFile), path.string());
+    if (path_exists(path)) reader(read_file(path, kLargestSettingsFile), path.string());
   };
   read("tokenizer_config.json",
        [&](const std::string& text, const std::string& at) { read_config(text, at, settings); });

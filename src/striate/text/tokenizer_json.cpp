@@ -122,8 +122,8 @@ void read_added(const Json& document, const std::string& where, BpeTokenizerPart
                             : again != parts.added.end()    ? again->id
                                                             : next;
     if (id != token.id) {
-      throw corrupt_data(cat(at, ": '", token.content, "' says id ", token.id, ", but its place makes it ", id),
-                         "put added_tokens in the order of their ids, without holes");
+      throw corrupt_data(cat(at, ": '", token.content, "' has the id ", token.id, ", but its position makes it ", id),
+                         "put added_tokens in the order of their ids, without gaps");
     }
     if (again != parts.added.end()) {
       *again = token;
@@ -156,7 +156,8 @@ void read_post_processor(const Json& processor, const std::string& where, std::v
   } else if (type == "Sequence") {
     for (const Json& inner : json_array(processor, "processors", where)) {
       if (inner.is_object() && inner.value("type", Json()) == Json("Sequence")) {
-        throw unsupported(cat(where, ": a Sequence inside a Sequence is not implemented"));
+        throw unsupported(cat(where, ": a Sequence inside a Sequence is not implemented"),
+                          "Striate knows TemplateProcessing and ByteLevel");
       }
       read_post_processor(inner, where, first_ids);
     }
@@ -188,9 +189,9 @@ void apply_settings(const TokenizerSettings& settings, const std::string& where,
                             : in_vocabulary != parts.vocabulary.end() ? in_vocabulary->second
                                                                       : next_free_id(parts);
     if (id != token.id && !(is_new && in_vocabulary == parts.vocabulary.end() && token.id > id)) {
-      throw corrupt_data(
-          cat(where, ": token '", token.content, "' has id ", id, " here and ", token.id, " in the settings beside it"),
-          "the tokenizer's files do not match");
+      throw corrupt_data(cat(where, ": token '", token.content, "' has id ", id, " here and ", token.id,
+                             " in the settings next to it"),
+                         "the tokenizer's files do not match");
     }
     if (is_new) {
       parts.added.push_back(token);
@@ -221,13 +222,14 @@ std::shared_ptr<const Tokenizer> parse_tokenizer_json(std::string_view text, con
   BpeTokenizerParts parts;
   const Json& model = json_field(document, "model", where);
   if (!model.is_object()) {
-    throw corrupt_data(cat(where, ": no 'model': this is not a tokenizer.json"), "is it the right file?");
+    throw corrupt_data(cat(where, ": no 'model': this is not a tokenizer.json"), "check that it is the right file");
   }
   read_model(model, where + ": model", parts);
   read_added(document, where, parts);
   parts.normalizer = Normalizer::from_json(json_field(document, "normalizer", where), where + ": normalizer");
   parts.pre_tokenizer =
       PreTokenizer::from_json(json_field(document, "pre_tokenizer", where), where + ": pre_tokenizer");
+  require_growth(parts.normalizer.growth() * parts.pre_tokenizer.growth(), where);
   parts.options.byte_level = parts.pre_tokenizer.byte_level();
   parts.decoder = TokenDecoder::from_json(json_field(document, "decoder", where), where + ": decoder");
   read_post_processor(json_field(document, "post_processor", where), where + ": post_processor", parts.first_ids);

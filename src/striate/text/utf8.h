@@ -1,25 +1,13 @@
-// UTF-8: reading characters one at a time, and making text out of bytes that may be malformed.
+// Texts in UTF-8: white space, and making text out of bytes that may be malformed.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "striate/base/utf8_character.h"
+
 namespace striate {
-
-// One step through a byte string.
-struct Utf8Character {
-  char32_t code = 0;
-  std::size_t size = 0;    // bytes it takes; for a malformed sequence its maximal subpart (Unicode 3.9, table 3-8)
-  bool valid = false;      // whether `code` is a character
-  bool truncated = false;  // not valid, but the beginning of a character that the end of the text cuts off
-};
-
-// The character at text[at]; `at` is less than text.size().
-Utf8Character utf8_at(std::string_view text, std::size_t at);
-
-// The character's UTF-8 bytes.
-std::string utf8_encode(char32_t code);
 
 // `bytes` with every malformed sequence replaced by U+FFFD (one for each maximal subpart, as Rust's
 // String::from_utf8_lossy and the WHATWG decoder do).
