@@ -1,10 +1,13 @@
 #include "striate/data/data_check.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
 
 #include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/model/picture_settings.h"
 #include "tests/data/small_world.h"
 
 namespace striate {
@@ -51,7 +54,7 @@ TEST_F(DataCheckTest, FindsEveryKindOfBadSample) {
   samples[2]["image"] = "half.bmp";
   world_.write_image("half.bmp", test::bmp_picture(20, 20, 1).substr(0, 700));
   samples[3]["conversations"].erase(1);
-  samples[4]["conversations"][0]["from"] = "user";
+  samples[4]["conversations"][0]["from"] = "robot";
   samples[5]["image"] = "../escape.bmp";
   samples[6]["conversations"] = 7;
   samples[7].erase("conversations");
@@ -80,6 +83,48 @@ TEST_F(DataCheckTest, FindsEveryKindOfBadSample) {
   EXPECT_EQ(report.duplicate_ids, (std::map<std::string, std::int64_t>{{"s21", 3}}));
 }
 
+TEST_F(DataCheckTest, EachBadSampleKeepsItsOwnHint) {
+  json samples = world_.samples();
+  samples[1]["image"] = "https://example.org/a.jpg";
+  samples[2]["image"] = cat("data:image/png;base64,", std::string(9000, 'A'));
+  samples[4]["image"] = "../escape.bmp";
+  world_.write_data(samples);
+  const DataReport report = check();
+  const std::vector<SkippedSample>& bad = report.bad.at(BadReason::kImagePath).samples;
+  ASSERT_EQ(bad.size(), 3U);
+  EXPECT_THAT(bad[0].message, testing::HasSubstr("https://example.org/a.jpg"));
+  EXPECT_THAT(bad[0].hint, testing::HasSubstr("download"));
+  EXPECT_LT(bad[1].message.size(), 400U);
+  EXPECT_THAT(bad[1].hint, testing::HasSubstr("decode the data"));
+  EXPECT_THAT(bad[2].hint, testing::HasSubstr("`images`"));
+}
+
+TEST_F(DataCheckTest, SaysInWhichFormTheSamplesAre) {
+  json samples = world_.samples();
+  samples[0] = {{"messages",
+                 {{{"role", "system"}, {"content", "s"}},
+                  {{"role", "user"}, {"content", {{{"type", "text"}, {"text", "q"}}}}},
+                  {{"role", "assistant"}, {"content", "bb"}}}}};
+  samples[3]["conversations"] = 7;
+  world_.write_data(samples);
+  const std::map<std::string, std::int64_t> expected = {{"conversations with from and value", 58},
+                                                        {"messages with role and content, in parts", 1}};
+  EXPECT_EQ(check().forms, expected);
+}
+
+TEST_F(DataCheckTest, WhereNoPictureIsThereItAsksAboutTheFolder) {
+  EXPECT_FALSE(check().wrong_folder);
+  std::filesystem::create_directories(world_.path("empty"));
+  DataCheckOptions options;
+  options.data = world_.data();
+  options.images = world_.path("empty");
+  const DataReport report = check_data(world_.model().config(), world_.tokenizer(), options);
+  ASSERT_TRUE(report.wrong_folder);
+  EXPECT_THAT(report.wrong_folder->what(), testing::HasSubstr("none of its pictures exists"));
+  EXPECT_THAT(report.wrong_folder->hint(), testing::HasSubstr("`images` " + world_.images().string()));
+  EXPECT_EQ(report.bad.at(BadReason::kMissingImage).count, 40);
+}
+
 TEST_F(DataCheckTest, CountsWhatIsCut) {
   const DataReport report = check(200);
   EXPECT_GT(report.truncated, 0);
@@ -88,10 +133,9 @@ TEST_F(DataCheckTest, CountsWhatIsCut) {
 }
 
 TEST_F(DataCheckTest, RealDataIsGood) {
-  STRIATE_REQUIRE_TESTDATA();
   for (const char* name : {"nlvr_qa_val.json", "nlvr_tf_val.json", "bccd_train.json", "bccd_val.json"}) {
     DataCheckOptions options;
-    options.images = *test::testdata() / "train_data";
+    options.images = test::testdata("train_data");
     options.data = options.images / name;
     options.preprocess = preprocess_config(world_.model().config(), {});
     const DataReport report = check_data(world_.model().config(), world_.tokenizer(), options);

@@ -11,6 +11,8 @@
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
 #include "tests/data/small_world.h"
+#include "tests/support/errors.h"
+#include "tests/support/paths.h"
 
 namespace striate {
 namespace {
@@ -114,7 +116,7 @@ TEST_F(DatasetTest, SaysWhereTheFileIsBroken) {
   EXPECT_THAT(refusal("[" + good + ",\n{\"id\": \"abc"), HasSubstr("ends inside sample 1, which begins on line 2"));
   EXPECT_THAT(refusal("[" + good + "\n" + good + "]"), HasSubstr("line 2"));
   EXPECT_THAT(refusal("[" + good + ",\n]"), HasSubstr("sample 1 begins with ']'"));
-  EXPECT_THAT(refusal("[" + good + ",\n17]"), HasSubstr("line 2 (byte "));
+  EXPECT_THAT(refusal("[\n17, " + good + "]"), HasSubstr("line 2 (byte 2): sample 0 begins with '1'"));
   EXPECT_THAT(refusal("[" + good + "] x"), HasSubstr("'x' after the array's end"));
   EXPECT_THAT(refusal("[{\"id\": \"abc\n\"}]"), HasSubstr("line 1 (byte 12): the line ends inside a string"));
   EXPECT_THAT(refusal("[\n{\"id\": abc\"}]"), HasSubstr("line 2"));
@@ -122,30 +124,140 @@ TEST_F(DatasetTest, SaysWhereTheFileIsBroken) {
   EXPECT_THAT(refusal(std::string("[{\"id\": \"a\0b\"}]", 15)), HasSubstr("byte 0 inside a string"));
   EXPECT_THAT(refusal(std::string("[{\"id\": \0}]", 11)), HasSubstr("byte 0 outside a string"));
   EXPECT_THAT(refusal("{\n\"id\": 1}"), HasSubstr("line 1"));
+  EXPECT_THAT(refusal("{'id': 1}"), HasSubstr("''' outside a string"));
   EXPECT_THAT(refusal(good + " " + good), HasSubstr("after sample 0 on its line"));
   EXPECT_THAT(refusal("[" + std::string(300, '[') + "]"), HasSubstr("sample 0 begins with '['"));
-  EXPECT_THAT(refusal("[{\"a\": " + std::string(300, '[') + "]"), HasSubstr("brackets within brackets"));
+  EXPECT_THAT(refusal("[{\"a\": " + std::string(300, '[') + "]"), HasSubstr("nested brackets"));
 }
 
 TEST_F(DatasetTest, SaysWhatIsWrongWithASample) {
   EXPECT_THAT(complaint("[{\"id\": 1 2}]"), HasSubstr("sample 0 (line 1): not JSON"));
   EXPECT_THAT(complaint("[{\"id\": \"\xC3\x28\"}]"), HasSubstr("not UTF-8"));
   EXPECT_THAT(complaint("[{\"id\": \"\\ud800\", " + kTurns + "}]"), HasSubstr("not JSON"));
-  EXPECT_THAT(complaint("[{\"id\": 1}]"), HasSubstr("has no \"conversations\""));
-  EXPECT_THAT(complaint("[{\"id\": 1.5, " + kTurns + "}]"), HasSubstr("\"id\" is neither"));
+  EXPECT_THAT(complaint("[{\"id\": \"a\tb\", " + kTurns + "}]"), HasSubstr("a control character inside a string"));
+  EXPECT_THAT(complaint("[{\"id\": 1, \"text\": \"t\"}]"),
+              HasSubstr("has no \"conversations\" and no \"messages\"; its fields are text"));
   EXPECT_THAT(complaint("[{\"image\": 1, " + kTurns + "}]"), HasSubstr("\"image\" is neither"));
-  EXPECT_THAT(complaint("[{\"image\": [\"a\", 1], " + kTurns + "}]"), HasSubstr("\"image\"[1] is not a string"));
+  EXPECT_THAT(complaint("[{\"image\": [\"a\", 1], " + kTurns + "}]"), HasSubstr("\"image\"[1] is 1, not a string"));
   EXPECT_THAT(complaint("[{\"conversations\": 1}]"), HasSubstr("not a list"));
-  EXPECT_THAT(complaint("[{\"conversations\": [1]}]"), HasSubstr("conversations[0] is not an object"));
+  EXPECT_THAT(complaint("[{\"conversations\": [1]}]"), HasSubstr("conversations[0] is 1, not an object"));
   EXPECT_THAT(complaint(R"([{"conversations": [{"from": "human"}]}])"), HasSubstr("conversations[0] has no \"value\""));
-  EXPECT_THAT(complaint(R"([{"conversations": [{"from": 1, "value": "a"}]}])"), HasSubstr("from is not a string"));
-  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": tru}", 1), HasSubstr("sample 1 (line 2): not JSON"));
+  EXPECT_THAT(complaint(R"([{"conversations": [{"value": "a"}]}])"), HasSubstr("neither \"from\" nor \"role\""));
+  EXPECT_THAT(complaint(R"([{"conversations": [{"from": 1, "value": "a"}]}])"),
+              HasSubstr("conversations[0].from is 1, not a string"));
+  EXPECT_THAT(complaint(R"([{"conversations": [{"from": "gpt", "value": NaN}]}])"), HasSubstr("value is NaN, not"));
+  EXPECT_THAT(complaint(R"([{"messages": None}])"), HasSubstr("\"messages\" is None, not a list"));
+  EXPECT_THAT(complaint("[{\"image\": {\"bytes\": \"aGk=\"}, " + kTurns + "}]"), HasSubstr("but an object"));
+  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": 1 2}", 1), HasSubstr("sample 1 (line 2): not JSON"));
+}
+
+// What Python and tables write where a value is missing, and numbers that no machine number holds.
+TEST_F(DatasetTest, OddValuesOfFieldsThatAreNotUsedDoNoHarm) {
+  for (const char* odd : {"NaN", "None", "Infinity", "-Infinity", "True", "null", "123456789012345678901234567890",
+                          "1e400", "-0.5", "[1, {\"a\": NaN}]"}) {
+    SCOPED_TRACE(odd);
+    const std::string sample = cat("{\"score\": ", odd, ", ", kTurns, "}");
+    for (const std::string& text : {cat("[", sample, ", ", sample, "]"), cat(sample, "\n", sample, "\n")}) {
+      const Dataset data = open(text);
+      ASSERT_EQ(data.size(), 2);
+      EXPECT_EQ(data.read(1).turns.size(), 2U);
+    }
+  }
+}
+
+TEST_F(DatasetTest, AnIdMayBeAnything) {
+  const auto id_of = [&](const std::string& id) { return open(cat("[{\"id\": ", id, ", ", kTurns, "}]")).read(0).id; };
+  EXPECT_EQ(id_of("\"a\""), "a");
+  EXPECT_EQ(id_of("7"), "7");
+  EXPECT_EQ(id_of("1.5"), "1.5");
+  EXPECT_EQ(id_of("123456789012345678901234567890"), "123456789012345678901234567890");
+  EXPECT_EQ(id_of("[1, 2]"), "[1, 2]");
+  EXPECT_EQ(id_of("{\"n\": 1}"), "{\"n\": 1}");
+  for (const char* nothing : {"null", "NaN", "None"}) EXPECT_EQ(id_of(nothing), "");
+  EXPECT_EQ(id_of('"' + std::string(5000, 'x') + '"'), std::string(200, 'x') + "...");
+}
+
+TEST_F(DatasetTest, AMissingCellIsNoPicture) {
+  for (const char* nothing : {"null", "NaN", "None", "[]"}) {
+    EXPECT_TRUE(open(cat("[{\"image\": ", nothing, ", ", kTurns, "}]")).read(0).images.empty()) << nothing;
+  }
+}
+
+TEST_F(DatasetTest, AnElementThatIsNoObjectIsOneBadSample) {
+  const std::string good = "{" + kTurns + "}";
+  for (const char* odd : {"null", "NaN", "17", "-1.5e3", "\"a, ] b\"", "[1, [2, \"]\"]]", "true"}) {
+    SCOPED_TRACE(odd);
+    const Dataset data = open(cat("[", good, ",\n", odd, " ,\n", good, "]"));
+    ASSERT_EQ(data.size(), 3);
+    EXPECT_EQ(data.line(2), 3);
+    EXPECT_EQ(data.read(2).turns.size(), 2U);
+    EXPECT_THAT(complaint(cat("[", good, ",\n", odd, "]"), 1), HasSubstr(cat("sample 1 (line 2): not an object but ")));
+  }
+}
+
+// The first line tells that they are JSON Lines; from there each line is a matter of its own.
+TEST_F(DatasetTest, ABrokenLineIsOneBadSample) {
+  const std::string good = "{" + kTurns + "}";
+  for (const std::string& odd :
+       {std::string("null"), std::string("17"), std::string("hello"), std::string("{\"id\": \"a"),
+        std::string("{\"id\": [1}"), std::string("{\"id\": \"a\\"), "{'id': 1}" + std::string(3, '}'),
+        good + " " + good, good + ",", std::string("{\"id\": \0\"\0\"}", 13), "[" + good + "]", std::string(400, '{'),
+        std::string("}")}) {
+    SCOPED_TRACE(odd);
+    const std::string text = cat(good, "\n", odd, "\n\n", good, "\n");
+    const Dataset data = open(text);
+    ASSERT_EQ(data.size(), 3);
+    EXPECT_EQ(data.line(1), 2);
+    EXPECT_EQ(data.line(2), 4);
+    EXPECT_EQ(data.read(0).turns.size(), 2U);
+    EXPECT_EQ(data.read(2).turns.size(), 2U);
+    EXPECT_THAT(complaint(text, 1), HasSubstr("sample 1 (line 2): its line is not one whole JSON object"));
+  }
+  // A file that was cut off is told apart from a bad line.
+  EXPECT_THAT(refusal(good + "\n{\"id\": \"a"), HasSubstr("ends inside sample 1"));
+}
+
+TEST_F(DatasetTest, FilesInOtherFormsAreNamedAsSuch) {
+  const auto wide = [](const std::string& text, std::size_t zeros_before, std::size_t zeros_after) {
+    std::string result;
+    for (const char c : text) result += std::string(zeros_before, '\0') + c + std::string(zeros_after, '\0');
+    return result;
+  };
+  const std::string text = "[{" + kTurns + "}]";
+  const std::string lines = "{" + kTurns + "}";
+  for (const std::string& data : {text, lines}) {
+    EXPECT_THAT(refusal("\xFF\xFE" + wide(data, 0, 1)), HasSubstr("is UTF-16"));
+    EXPECT_THAT(refusal("\xFE\xFF" + wide(data, 1, 0)), HasSubstr("is UTF-16"));
+    EXPECT_THAT(refusal(wide(data, 0, 1)), HasSubstr("is UTF-16"));
+    EXPECT_THAT(refusal(wide(data, 1, 0)), HasSubstr("is UTF-16"));
+    EXPECT_THAT(refusal(std::string("\xFF\xFE\0\0", 4) + wide(data, 0, 3)), HasSubstr("is UTF-32"));
+    EXPECT_THAT(refusal(std::string("\0\0\xFE\xFF", 4) + wide(data, 3, 0)), HasSubstr("is UTF-32"));
+    EXPECT_THAT(refusal(wide(data, 0, 3)), HasSubstr("is UTF-32"));
+    EXPECT_THAT(refusal(wide(data, 3, 0)), HasSubstr("is UTF-32"));
+  }
+  EXPECT_THAT(refusal("\x1F\x8B\x08" + text), HasSubstr("is a gzip file"));
+  EXPECT_THAT(refusal("PK\x03\x04" + text), HasSubstr("is a ZIP archive"));
+  try {
+    open("\xFF\xFE" + wide(text, 0, 1));
+  } catch (const Error& error) {
+    EXPECT_THAT(error.hint(), HasSubstr("iconv -f UTF-16 -t UTF-8"));
+  }
+}
+
+TEST_F(DatasetTest, AnAddressInPlaceOfAFileIsNamedAsSuch) {
+  try {
+    Dataset("https://example.org/train.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("https://example.org/train.json"));
+    EXPECT_THAT(error.hint(), HasSubstr("download"));
+  }
 }
 
 TEST_F(DatasetTest, RefusesWhatIsNoFileOrHoldsNoSample) {
-  EXPECT_THROW(Dataset(folder_.path() / "absent.json"), Error);
-  EXPECT_THROW(Dataset(folder_.path()), Error);
-  EXPECT_THROW(open("[]"), Error);
+  EXPECT_ERROR(Dataset(folder_.path() / "absent.json"), "absent.json: cannot be read");
+  EXPECT_ERROR(Dataset(folder_.path()), "the folder has no Parquet file");
+  EXPECT_ERROR(open("[]"), "the file has no samples");
 }
 
 TEST_F(DatasetTest, AVeryLongSampleIsRefusedAndALongOneIsRead) {

@@ -3,16 +3,22 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <fstream>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include "striate/base/files.h"
+#include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 #include "striate/data/picture_features.h"
+#include "striate/model/picture_settings.h"
 #include "tests/data/small_world.h"
+#include "tests/support/errors.h"
+#include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/weights.h"
 
 namespace striate {
 namespace {
@@ -120,6 +126,43 @@ TEST_F(FeatureFolderTest, DamagedFilesCountAsAbsentAndAreReplaced) {
   EXPECT_TRUE(at::equal(store.get(key), features(3)));
 }
 
+TEST_F(FeatureFolderTest, AFileStatesItsByteOrderTypeAndShape) {
+  FeatureFolder store(folder_.path(), "tower");
+  store.put(store.key("picture"), features(3, at::kBFloat16));
+  const std::string text = read_file(the_file());
+  const std::string order = std::endian::native == std::endian::little ? "little-endian" : "big-endian";
+  EXPECT_EQ(text.substr(0, text.find('\n', 20) + 1), cat("striate features 2\n", order, " bfloat16 4 16\n"));
+}
+
+TEST_F(FeatureFolderTest, WholeFilesOfAnotherOrderTypeShapeOrVersionCountAsAbsent) {
+  FeatureFolder store(folder_.path(), "tower");
+  const std::string key = store.key("picture");
+  store.put(key, features(3));
+  const fs::path file = the_file();
+  const std::string whole = read_file(file);
+  const std::size_t begin = whole.find('\n') + 1, end = whole.find('\n', begin);
+  const std::string values = whole.substr(end + 1, 4 * 16 * 4);
+  const auto is_read = [&](const std::string& head) {
+    write_file(file, cat(head, values, sha256_of(head + values)));
+    return store.get(key).defined();
+  };
+  const std::string line = whole.substr(begin, end - begin);
+  const std::string order = line.substr(0, line.find(' '));
+  ASSERT_TRUE(is_read(cat("striate features 2\n", line, "\n")));
+  const std::string other = order == "big-endian" ? "little-endian" : "big-endian";
+  for (const std::string& head :
+       {cat(other, " float32 4 16"), cat(order, " float64 4 8"), cat(order, " float32 4 17"),
+        cat(order, " float32 -4 -16"), cat(order, " float32 4 16 1"), cat(order, " float32 4"),
+        cat(order, " float32 4611686018427387908 16"), cat(order, " float32 4x 16"), std::string()}) {
+    EXPECT_FALSE(is_read(cat("striate features 2\n", head, "\n"))) << head;
+  }
+  std::string shape(24, '\0');  // of version 1: three int64, the first of them the type
+  shape[0] = 6, shape[8] = 4, shape[16] = 16;
+  EXPECT_FALSE(is_read("striate features 1\n" + shape));
+  store.put(key, features(3));
+  EXPECT_TRUE(at::equal(store.get(key), features(3)));
+}
+
 TEST_F(FeatureFolderTest, WritersOfOneKeyLeaveOneWholeFile) {
   FeatureFolder one(folder_.path(), "tower");
   FeatureFolder other(folder_.path(), "tower");
@@ -137,7 +180,7 @@ TEST_F(FeatureFolderTest, WritersOfOneKeyLeaveOneWholeFile) {
 
 TEST_F(FeatureFolderTest, AFolderThatCannotBeMadeIsAnError) {
   write_file(folder_.path() / "file", "x");
-  EXPECT_THROW(FeatureFolder(folder_.path() / "file", "tower"), Error);
+  EXPECT_ERROR(FeatureFolder(folder_.path() / "file", "tower"), "file");
 }
 
 TEST(TowerIdentity, ChangesWithAWeightAndThePreprocessing) {
@@ -176,8 +219,9 @@ class PictureFeaturesTest : public testing::Test {
     std::size_t at = 0;
     return pictures.features(names.size(), [&] { return pictures.load(names[at++]); });
   }
-  PictureOptions options(std::int64_t cache = 0, const fs::path& folder = {}) const {
-    return {.images = world_.images(), .preprocess = std::nullopt, .cache_bytes = cache, .cache_folder = folder};
+  PictureFolder pictures() const { return picture_folder(world_.model().config(), world_.images(), std::nullopt); }
+  PictureFeatures features(std::int64_t cache = 0, const fs::path& folder = {}) {
+    return PictureFeatures(world_.model(), pictures(), {.bytes = cache, .folder = folder, .notes = {}}, pool_);
   }
 
   test::SmallWorld world_{60};
@@ -186,7 +230,7 @@ class PictureFeaturesTest : public testing::Test {
 
 TEST_F(PictureFeaturesTest, FeaturesAreTheTowersWhateverIsInTheCaches) {
   const std::vector<std::string> names = {"p1.bmp", "p2.bmp", "p4.bmp", "p2.bmp", "p7.bmp", "p8.bmp"};
-  PictureFeatures plain(world_.model(), options(), pool_);
+  PictureFeatures plain = features();
   const std::vector<at::Tensor> expected = look(plain, names);
   for (std::size_t i = 0; i < names.size(); ++i) {
     const at::Tensor alone = world_.model().vision_features(plain.pixels(names[i]).unsqueeze(0))[0];
@@ -196,7 +240,7 @@ TEST_F(PictureFeaturesTest, FeaturesAreTheTowersWhateverIsInTheCaches) {
   }
   const fs::path folder = world_.path("cache");
   for (const std::int64_t cache : {0, 512, 1 << 20}) {
-    PictureFeatures pictures(world_.model(), options(cache, folder), pool_);
+    PictureFeatures pictures = features(cache, folder);
     for (int round = 0; round < 3; ++round) {
       const std::vector<at::Tensor> got = look(pictures, names);
       for (std::size_t i = 0; i < names.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << i;
@@ -207,24 +251,24 @@ TEST_F(PictureFeaturesTest, FeaturesAreTheTowersWhateverIsInTheCaches) {
 TEST_F(PictureFeaturesTest, CachedPicturesAreNotDecodedAgain) {
   const fs::path folder = world_.path("cache");
   {
-    PictureFeatures pictures(world_.model(), options(1 << 20, folder), pool_);
+    PictureFeatures pictures = features(1 << 20, folder);
     look(pictures, {"p1.bmp"});
     look(pictures, {"p2.bmp"});  // waits for the writing of the first
     EXPECT_TRUE(pictures.load("p1.bmp").features.defined());
   }
-  PictureFeatures pictures(world_.model(), options(0, folder), pool_);
+  PictureFeatures pictures = features(0, folder);
   const LoadedPicture picture = pictures.load("p1.bmp");
   EXPECT_TRUE(picture.features.defined());
   EXPECT_FALSE(picture.pixels.defined());
   world_.write_image("p1.bmp", test::bmp_picture(20, 20, 99));  // other bytes: other features
-  EXPECT_TRUE(PictureFeatures(world_.model(), options(0, folder), pool_).load("p1.bmp").pixels.defined());
+  EXPECT_TRUE(features(0, folder).load("p1.bmp").pixels.defined());
 }
 
 TEST_F(PictureFeaturesTest, NamesStayInsideTheFolder) {
-  PictureFeatures pictures(world_.model(), options(), pool_);
+  PictureChecker checker(pictures());
   const auto reason = [&](const std::string& name) -> std::optional<BadReason> {
     try {
-      pictures.checker().check(name);
+      checker.check(name);
     } catch (const BadSample& bad) {
       return bad.reason();
     }

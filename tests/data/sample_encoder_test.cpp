@@ -51,9 +51,27 @@ TEST_F(SampleEncoderTest, TokensAndLabelsAreTheConversations) {
   EXPECT_FALSE(sample.truncated);
 }
 
-TEST_F(SampleEncoderTest, TheWordImageIsTextWhereThereIsNone) {
-  const EncodedSample sample = encode({"a", {}, {{"human", "<image> is a word"}, {"gpt", "b"}}});
-  EXPECT_EQ(std::count(sample.input_ids.begin(), sample.input_ids.end(), kImageToken), 0);
+// A text that speaks of a picture is not trained on without one.
+TEST_F(SampleEncoderTest, TheWordImageWithoutAPictureIsABadSample) {
+  const Message answers{"gpt", "b"};
+  for (const TemplateKind kind : {TemplateKind::kVicunaV1, TemplateKind::kLlama, TemplateKind::kPlain}) {
+    EXPECT_EQ(reason({"", {}, {{"human", "<image>\nq"}, answers}}, 0, kind), BadReason::kImageMarks);
+  }
+  EXPECT_EQ(reason({"", {}, {{"human", "q"}, {"gpt", "see <image>"}}}), BadReason::kImageMarks);
+  try {
+    encode({"", {}, {{"human", "<image>\nq"}, answers}, "", "img_path"});
+    FAIL();
+  } catch (const BadSample& bad) {
+    EXPECT_THAT(bad.what(), HasSubstr("no picture, and 1 message with <image>"));
+    EXPECT_THAT(bad.hint(), HasSubstr("the field \"img_path\" is not read"));
+  }
+}
+
+TEST_F(SampleEncoderTest, RolesUnderOtherNamesGiveTheSameTokensAndLabels) {
+  Record other = kSeeing;
+  for (Message& turn : other.turns) turn.from = turn.from == "human" ? "user" : "assistant";
+  EXPECT_EQ(encode(other).input_ids, encode(kSeeing).input_ids);
+  EXPECT_EQ(encode(other).labels, encode(kSeeing).labels);
 }
 
 TEST_F(SampleEncoderTest, CutsKeepImagesWholeAndCountTheirRows) {
@@ -107,7 +125,9 @@ TEST_F(SampleEncoderTest, SaysWhyASampleIsBad) {
   EXPECT_EQ(reason({"", {"x"}, {asks, answers}}), BadReason::kImageMarks);
   EXPECT_EQ(reason({"", {"x"}, {looks, answers, looks, answers}}), BadReason::kImageMarks);
   EXPECT_EQ(reason({"", {"x", "y"}, {looks, answers}}), BadReason::kImageMarks);
-  EXPECT_EQ(reason({"", {}, {looks, answers}}, 0, TemplateKind::kPlain), BadReason::kImageMarks);
+  EXPECT_EQ(reason({"", {}, {{"system", "s"}, asks, answers}}), std::nullopt);
+  EXPECT_EQ(reason({"", {}, {asks, {"system", "s"}, answers}}), BadReason::kUnknownRole);
+  EXPECT_EQ(reason({"", {"x"}, {{"system", "s"}, looks, answers}}, 0, TemplateKind::kPlain), BadReason::kUnknownRole);
   EXPECT_EQ(reason({"", {"x"}, {looks, answers}}, 0, TemplateKind::kPlain), std::nullopt);
   EXPECT_EQ(reason({"", {}, {asks}}), BadReason::kNoTargets);
   EXPECT_EQ(reason({"", {}, {asks, {"gpt", ""}}}), BadReason::kNoTargets);

@@ -3,6 +3,7 @@
 #include "striate/base/files.h"
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
+#include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
 #include "tests/text/tiny_tokenizers.h"
 

@@ -8,6 +8,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/json_file.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
 
@@ -57,7 +58,7 @@ class Outcome : public testing::TestWithParam<test::SmallCheckpoint> {
 
 TEST_P(Outcome, AnAdapterWithItsProjectorGivesTheLiveModelsLogits) {
   TuneOptions options;
-  options.layers = {1, 3};
+  options.layers = LayerSet(4, {1, 3});
   options.lora.rank = 4;
   options.lora.alpha = 12;
   const at::Tensor before = logits_of(*model_);
@@ -70,7 +71,7 @@ TEST_P(Outcome, AnAdapterWithItsProjectorGivesTheLiveModelsLogits) {
 
 TEST_P(Outcome, ThePatternMatchesTheRegionsLinearsAndNothingElse) {
   TuneOptions options;
-  options.layers = {1, 3};
+  options.layers = LayerSet(4, {1, 3});
   options.lora.rank = 2;
   const auto trained = tunable(options);
   const std::regex pattern(target_pattern(*trained));
@@ -98,7 +99,7 @@ TEST_P(Outcome, ThePatternMatchesTheRegionsLinearsAndNothingElse) {
 TEST_P(Outcome, AFullyTunedModelIsAModelOfItsOwn) {
   TuneOptions options;
   options.kind = TuneKind::kFull;
-  options.layers = {0, 2};
+  options.layers = LayerSet(4, {0, 2});
   const auto trained = tunable(options);
   ModelOutOptions small;
   small.max_shard_bytes = 20'000;
@@ -131,7 +132,7 @@ TEST_P(Outcome, AnAlignedProjectorReplacesTheModels) {
 TEST_P(Outcome, TensorsTakeTheTypeThatIsAskedFor) {
   TuneOptions options;
   options.kind = TuneKind::kFull;
-  options.layers = {0};
+  options.layers = LayerSet(4, {0});
   const auto trained = tunable(options);
   ModelOutOptions half;
   half.dtype = at::kBFloat16;
@@ -142,7 +143,7 @@ TEST_P(Outcome, TensorsTakeTheTypeThatIsAskedFor) {
   EXPECT_NE(config.dump().find("bfloat16"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Outcome, testing::ValuesIn(test::every_family()));
+INSTANTIATE_TEST_SUITE_P(Families, Outcome, testing::ValuesIn(test::every_family()), test::kFamilyName);
 
 }  // namespace
 }  // namespace striate

@@ -8,17 +8,15 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
+#include "tests/train/random_tensor.h"
 
 namespace striate {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-at::Tensor random_tensor(at::IntArrayRef shape, std::uint64_t seed) {
-  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed));
-}
 
 ParameterSet some_parameters(std::uint64_t seed, std::int64_t width = 4) {
   std::vector<std::shared_ptr<Parameter>> all;
@@ -90,9 +88,10 @@ TEST_F(CheckpointTest, DamagedOnesArePassedOver) {
   std::string bytes = read_file(newest / "optimizer.safetensors");
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   write_file(newest / "optimizer.safetensors", bytes);
-  testing::internal::CaptureStderr();
-  EXPECT_EQ(newest_whole_checkpoint(folder())->state.step, 5);
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("optimizer.safetensors is not what was written"));
+  std::string warning;
+  const Notes notes{.info = {}, .warning = [&warning](const std::string& text) { warning = text; }};
+  EXPECT_EQ(newest_whole_checkpoint(folder(), notes)->state.step, 5);
+  EXPECT_THAT(warning, HasSubstr("optimizer.safetensors is not what was written"));
 }
 
 TEST_F(CheckpointTest, WithoutAFileOrManifestItIsNotWhole) {
@@ -117,7 +116,7 @@ TEST_F(CheckpointTest, ADamagedOneIsReplacedWhenItsStepComesAgain) {
 }
 
 TEST_F(CheckpointTest, HalfBuiltOnesAreIgnoredAndCleanedAway) {
-  const fs::path half = folder() / ".step-000020.tmp-abcdef";
+  const fs::path half = folder() / ".step-000020.striate-tmp-123-abcdef";
   fs::create_directories(half);
   write_file(half / "parameters.safetensors", "half");
   EXPECT_FALSE(newest_whole_checkpoint(folder()));
@@ -137,7 +136,8 @@ TEST_F(CheckpointTest, OfOtherShapesIsRefused) {
   save(3);
   ParameterSet other = some_parameters(1, 5);
   AdamW optimizer(other, {});
-  EXPECT_THROW(restore_checkpoint(*newest_whole_checkpoint(folder()), other, optimizer), Error);
+  EXPECT_ERROR(restore_checkpoint(*newest_whole_checkpoint(folder()), other, optimizer),
+               "is missing or has another shape");
 }
 
 TEST(RunSettings, ADifferenceIsNamedWithBothValues) {
@@ -147,24 +147,24 @@ TEST(RunSettings, ADifferenceIsNamedWithBothValues) {
     check_same_settings(saved, {{"lora-r", 32}, {"seed", 1}}, "step-000003");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "--lora-r: 32 now, 16 in step-000003");
+    EXPECT_STREQ(error.what(), "`lora_r`: 32 now, 16 in step-000003");
     EXPECT_EQ(error.exit_code(), 2);
   }
-  EXPECT_THROW(check_same_settings(saved, {{"lora-r", 16}}, "x"), Error);
-  EXPECT_THROW(check_same_settings(saved, {{"lora-r", 16}, {"seed", 1}, {"new", 1}}, "x"), Error);
+  EXPECT_ERROR(check_same_settings(saved, {{"lora-r", 16}}, "x"), "`seed`");
+  EXPECT_ERROR(check_same_settings(saved, {{"lora-r", 16}, {"seed", 1}, {"new", 1}}, "x"), "`new`");
 }
 
 TEST(RunState, DamagedTextIsRefused) {
-  EXPECT_THROW(parse_run_state(nlohmann::json::array(), "x"), Error);
+  EXPECT_ERROR(parse_run_state(nlohmann::json::array(), "x"), "format");
   nlohmann::json json = to_json(state_at(3));
   json["data"].erase("epoch");
-  EXPECT_THROW(parse_run_state(json, "x"), Error);
+  EXPECT_ERROR(parse_run_state(json, "x"), "epoch");
   json = to_json(state_at(3));
   json["step"] = -1;
-  EXPECT_THROW(parse_run_state(json, "x"), Error);
+  EXPECT_ERROR(parse_run_state(json, "x"), "step");
   json = to_json(state_at(3));
   json["format"] = 2;
-  EXPECT_THROW(parse_run_state(json, "x"), Error);
+  EXPECT_ERROR(parse_run_state(json, "x"), "checkpoint format 2");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 
 namespace striate {
@@ -62,7 +63,7 @@ TEST_F(ConfigFile, AnEntryKnowsItsLine) {
 
 TEST_F(ConfigFile, UnknownKeysAreRefusedWithLineAndNearestName) {
   expect_refusal("run.toml", "lr = 1e-4\nlora-rr = 3\n", "run.toml:2: unknown key \"lora-rr\"", "\"lora-r\"");
-  expect_refusal("run.toml", "completely_else = 3\n", "unknown key", "--help");
+  expect_refusal("run.toml", "completely_else = 3\n", "unknown key", "`help`");
 }
 
 TEST_F(ConfigFile, TablesAndDatesAreNoValues) {
@@ -75,6 +76,17 @@ TEST_F(ConfigFile, WhatIsNoTomlIsRefusedWithItsLine) {
   expect_refusal("run.toml", "lr = 1\nseed = = 2\n", "run.toml:2", "key = value");
   expect_refusal("run.toml", "lr = 1\nlr = 2\n", "run.toml:2", "");
   expect_refusal("run.toml", "lora-r = 1\nlora_r = 2\n", "twice", "");
+  expect_refusal("run.toml", "lr = 1\n[[  [[", "run.toml:2:5: not valid TOML: ", "key = value");
+  expect_refusal("run.toml", "lr = \"\xE9\"", "run.toml:1", "key = value");
+  expect_refusal("run.toml", "lr = 1e400", "run.toml:1", "key = value");
+}
+
+TEST_F(ConfigFile, DeepTomlIsRefusedBeforeItOverflowsTheStack) {
+  for (const std::string piece : {"[", "{a=", "a."}) {
+    std::string text = piece == "a." ? "" : "lr = ";
+    for (int i = 0; i < 100'000; ++i) text += piece;
+    expect_refusal("run.toml", text + "a = 1", "run.toml:1", "key = value");
+  }
 }
 
 TEST_F(ConfigFile, TheRecordOfARunGivesItsArguments) {
@@ -89,8 +101,13 @@ TEST_F(ConfigFile, TheRecordOfARunGivesItsArguments) {
 }
 
 TEST_F(ConfigFile, OtherFilesAreRefused) {
-  expect_refusal("run.yaml", "seed: 1", "neither .toml nor .json", "TOML");
-  EXPECT_THROW(read_config_file(home_.path() / "absent.toml", kKnown), Error);
+  expect_refusal("run.yaml", "seed: 1", "not a .toml or .json file", "TOML");
+  EXPECT_ERROR(read_config_file(home_.path() / "absent.toml", kKnown), "absent.toml");
+}
+
+TEST_F(ConfigFile, WhatTheParserTakesForGrantedIsRefused) {
+  expect_refusal("time.toml", std::string("steps = 1979-05-27T\5\0\0\0002:00Z\n", 28), "time.toml", "key = value");
+  expect_refusal("tables.toml", "[[  [[", "tables.toml", "key = value");
 }
 
 }  // namespace

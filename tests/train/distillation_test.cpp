@@ -75,17 +75,18 @@ struct Pair {
   explicit Pair(const TuneOptions& tune, const DistillationOptions& options = both_terms(),
                 DecoderKind kind = DecoderKind::kLlama, Compute compute = Compute::kFloat32)
       : teacher(tiny_model({.kind = kind, .layers = 5}, compute)),
-        student(teacher->without_layers({1, 4})),
+        student(teacher->without_layers(LayerSet(5, {1, 4}))),
         tunable(student, without_dropout(tune)),
         distillation(*teacher, student.config(), options) {
     scatter(tunable);
   }
-  PassResult run(const std::vector<Sample>& batch, ActivationPolicy policy, LossScale scale) {
-    return TrainPass(tunable, policy, &distillation).run(pack(batch), scale, 7);
+  PassResult run(const std::vector<Sample>& batch, ActivationCheckpointing checkpointing, LossScale scale) {
+    return TrainPass(tunable, checkpointing, &distillation).run(pack(batch), scale, 7);
   }
-  at::Tensor gradients(const std::vector<Sample>& batch, ActivationPolicy policy, LossScale scale = {0.1, 0.02}) {
+  at::Tensor gradients(const std::vector<Sample>& batch, ActivationCheckpointing checkpointing,
+                       LossScale scale = {0.1, 0.02}) {
     tunable.parameters().zero_gradients();
-    run(batch, policy, scale);
+    run(batch, checkpointing, scale);
     return tunable.parameters().gradients().clone();
   }
 
@@ -131,7 +132,7 @@ Reference reference(const Pair& pair, LossScale scale) {
 TEST(Distillation, TermsAreThoseOfPlainOperators) {
   Pair pair(region({0, 2}));
   const LossScale scale{0.1, 0.02};
-  const PassResult got = pair.run(samples(), ActivationPolicy::kKeep, scale);
+  const PassResult got = pair.run(samples(), ActivationCheckpointing::kNone, scale);
   const Reference want = reference(pair, scale);
   EXPECT_GT(want.hidden, 1e-3);
   EXPECT_NEAR(got.hidden, want.hidden, 1e-5 * want.hidden);
@@ -145,7 +146,7 @@ TEST(Distillation, GradientsAreTheSlopeOfTheLoss) {
     const LossScale scale{1.0, 0.2};
     const DistillationOptions& o = pair.distillation.options();
     expect_gradients_are_slopes(pair.tunable, [&] {
-      const PassResult result = pair.run(samples(), ActivationPolicy::kKeep, scale);
+      const PassResult result = pair.run(samples(), ActivationCheckpointing::kNone, scale);
       return result.nll.to(at::kDouble).sum().item<double>() + o.hidden_weight * result.hidden +
              o.kl_weight * result.kl;
     });
@@ -159,11 +160,11 @@ TEST(Distillation, EachTermHasAGradientOfItsOwn) {
   DistillationOptions kl = both_terms();
   kl.hidden_weight = 0;
   const auto of = [](const DistillationOptions& options) {
-    return Pair(region({0, 2}), options).gradients(samples(), ActivationPolicy::kKeep);
+    return Pair(region({0, 2}), options).gradients(samples(), ActivationCheckpointing::kNone);
   };
   Pair plain(region({0, 2}));
   plain.tunable.parameters().zero_gradients();
-  TrainPass(plain.tunable, ActivationPolicy::kKeep).run(pack(samples()), 0.1, 7);
+  TrainPass(plain.tunable, ActivationCheckpointing::kNone).run(pack(samples()), 0.1, 7);
   const at::Tensor ce = plain.tunable.parameters().gradients().clone();
   const at::Tensor sum = of(hidden) + of(kl) - ce;
   EXPECT_LT(relative_difference(sum, of(both_terms())), 1e-5);
@@ -175,23 +176,23 @@ TEST(Distillation, PoliciesGiveTheSameGradientsBitForBit) {
   for (const DecoderKind kind : {DecoderKind::kLlama, DecoderKind::kPhi3}) {
     for (const Compute compute : {Compute::kFloat32, Compute::kBFloat16}) {
       Pair pair(region({0, 2}), both_terms(), kind, compute);
-      const at::Tensor kept = pair.gradients(samples(), ActivationPolicy::kKeep);
+      const at::Tensor kept = pair.gradients(samples(), ActivationCheckpointing::kNone);
       EXPECT_GT(kept.norm().item<double>(), 0.0);
-      EXPECT_TRUE(at::equal(kept, pair.gradients(samples(), ActivationPolicy::kRecomputeMlp)));
-      EXPECT_TRUE(at::equal(kept, pair.gradients(samples(), ActivationPolicy::kRecomputeLayer)));
+      EXPECT_TRUE(at::equal(kept, pair.gradients(samples(), ActivationCheckpointing::kMlp)));
+      EXPECT_TRUE(at::equal(kept, pair.gradients(samples(), ActivationCheckpointing::kLayer)));
     }
   }
 }
 
 TEST(Distillation, PackingDoesNotChangeTheTerms) {
   Pair pair(region({1}));
-  const at::Tensor together = pair.gradients(samples(), ActivationPolicy::kKeep);
-  const PassResult whole = pair.run(samples(), ActivationPolicy::kKeep, {0.1, 0.02});
+  const at::Tensor together = pair.gradients(samples(), ActivationCheckpointing::kNone);
+  const PassResult whole = pair.run(samples(), ActivationCheckpointing::kNone, {0.1, 0.02});
   at::Tensor alone = at::zeros_like(together);
   double hidden = 0, kl = 0;
   for (const Sample& sample : samples()) {
-    alone += pair.gradients({sample}, ActivationPolicy::kKeep);
-    const PassResult part = pair.run({sample}, ActivationPolicy::kKeep, {0.1, 0.02});
+    alone += pair.gradients({sample}, ActivationCheckpointing::kNone);
+    const PassResult part = pair.run({sample}, ActivationCheckpointing::kNone, {0.1, 0.02});
     hidden += part.hidden;
     kl += part.kl;
   }
@@ -207,7 +208,7 @@ TEST(Distillation, AStudentThatIsTheTeacherHasNothingToLearn) {
   const Distillation distillation(*teacher, student->config(),
                                   {.hidden_weight = 1, .kl_weight = 1, .original = {0, 1, 2}, .layers = {}});
   const PassResult result =
-      TrainPass(tunable, ActivationPolicy::kKeep, &distillation).run(pack(samples()), LossScale{0.1, 0.02}, 0);
+      TrainPass(tunable, ActivationCheckpointing::kNone, &distillation).run(pack(samples()), LossScale{0.1, 0.02}, 0);
   EXPECT_LT(result.hidden, 1e-10);
   EXPECT_LT(std::abs(result.kl), 1e-6);
 }
@@ -221,7 +222,7 @@ TEST(Distillation, LayersThatCannotChangeAreLeftOut) {
   EXPECT_FALSE(states.outputs[0].defined());
   EXPECT_EQ(states.outputs[1].size(0), 30);
   EXPECT_EQ(states.outputs[2].size(0), pack(samples()).targets.size(0));
-  pair.gradients(samples(), ActivationPolicy::kRecomputeLayer);
+  pair.gradients(samples(), ActivationCheckpointing::kLayer);
 }
 
 TEST(Distillation, ATowerThatIsTrainedIsComparedWithTheTeachersOwn) {
@@ -237,7 +238,7 @@ TEST(Distillation, ATowerThatIsTrainedIsComparedWithTheTeachersOwn) {
   with_features.image_features = tiny_model({.layers = 5})->vision_features(batch.pixels).flatten(0, 1);
   const TeacherStates want = pair.distillation.observe(with_features, batch.tokens(), 0);
   EXPECT_TRUE(at::equal(states.outputs[1], want.outputs[1]));
-  TrainPass(pair.tunable, ActivationPolicy::kKeep, &pair.distillation).run(batch, LossScale{0.1, 0.02}, 0);
+  TrainPass(pair.tunable, ActivationCheckpointing::kNone, &pair.distillation).run(batch, LossScale{0.1, 0.02}, 0);
 }
 
 TEST(Distillation, RefusesWhatIsNoTeacher) {
@@ -257,23 +258,23 @@ TEST(Distillation, RefusesWhatIsNoTeacher) {
   EXPECT_NO_THROW(Distillation(*teacher, student, fine));
   ModelConfig wider = student;
   wider.decoder.hidden_size = 64;
-  refused(wider, fine, "the teacher has width 32, the model 64");
-  refused(tiny_config({.layers = 2, .vocab_size = 97}), fine, "the teacher has vocabulary 96, the model 97");
+  refused(wider, fine, "the teacher has width 32, but the model has 64");
+  refused(tiny_config({.layers = 2, .vocab_size = 97}), fine, "the teacher has vocabulary 96, but the model has 97");
   DistillationOptions options = fine;
   options.original = {0, 3};
-  refused(student, options, "the model has what was layer 3; the teacher has layers 0 to 2");
+  refused(student, options, "the model has the former layer 3, but the teacher has layers 0 to 2");
   options = fine;
   options.hidden_weight = 0;
-  refused(student, options, "nothing to learn from it");
+  refused(student, options, "both distillation losses have weight 0");
   options = fine;
   options.kl_weight = -1;
   refused(student, options, "weight -1");
   options = fine;
   options.temperature = 0;
-  refused(student, options, "--temperature 0");
+  refused(student, options, "`temperature` 0");
   options = fine;
-  options.layers = {2};
-  refused(student, options, "--hidden-layers names layer 2");
+  options.layers = LayerSet(3, {2});
+  refused(student, options, "`hidden_layers` is for a model of 3 layers");
 }
 
 }  // namespace

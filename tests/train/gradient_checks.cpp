@@ -10,9 +10,9 @@ std::vector<Sample> samples() {
   return {tiny_sample(0, 9), tiny_sample(1, 14), tiny_sample(2, 6)};
 }
 
-TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind) {
+TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind, std::int64_t depth) {
   TuneOptions options;
-  options.layers = std::move(layers);
+  options.layers = LayerSet(depth, std::move(layers));
   options.kind = kind;
   options.lora.rank = 4;
   options.lora.alpha = 8;

@@ -11,8 +11,8 @@ namespace striate::test {
 
 // Three tiny samples of different lengths.
 std::vector<Sample> samples();
-// LoRA of rank 4, or all weights, on these layers.
-TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind = TuneKind::kLora);
+// LoRA of rank 4, or all weights, on these layers of a decoder of `depth`.
+TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind = TuneKind::kLora, std::int64_t depth = 3);
 // Moves every parameter off its start: B starts at zero, where A has no gradient.
 void scatter(Tunable& tunable);
 // |got - want| / |want|.

@@ -62,6 +62,33 @@ TEST_F(Healing, WithoutATeacherOnlyTheShareIsTold) {
   EXPECT_DOUBLE_EQ(healing_pair(model("whole", 4), std::nullopt).removed_share(), 0.0);
 }
 
+TEST_F(Healing, TheProjectorAloneIsTunedUntilAFifthOfTheLayersIsGone) {
+  HealingRequest request;
+  request.model = model("one-of-five", 4, pruned(5, {0, 1, 2, 4}));
+  EXPECT_EQ(plan_healing(request).tune, HealTune::kProjector);
+  EXPECT_EQ(plan_healing(request).warning, "");
+  request.layers = "0,1";
+  EXPECT_EQ(plan_healing(request).tune, HealTune::kLora);
+  EXPECT_EQ(plan_healing(request).layers, "0,1");
+  request.model = model("two-of-five", 3, pruned(5, {0, 2, 4}));
+  request.layers = "";
+  EXPECT_THROW(plan_healing(request), Error) << "adapters need layers, and none are recorded";
+  request.tune = HealTune::kProjector;
+  EXPECT_THAT(plan_healing(request).warning, HasSubstr("2 of 5 layers were removed"));
+}
+
+TEST_F(Healing, TheRegionOfTheTuningBeforeIsFound) {
+  json history = pruned(5, {0, 2, 4});
+  history["base_history"] = {{"region", {{"spec", "0,2"}, {"layers", {0, 2}}, {"of", 5}}}};
+  HealingRequest request;
+  request.model = model("pruned", 3, history);
+  request.layers = "from-run";
+  EXPECT_EQ(plan_healing(request).layers, "0,1") << "by the pruned model's numbers";
+  EXPECT_EQ(plan_healing(request).tune, HealTune::kLora);
+  request.model = model("unknown", 3, pruned(5, {0, 2, 4}));
+  EXPECT_THROW(plan_healing(request), Error);
+}
+
 TEST_F(Healing, AModelThatIsNoTeacherIsRefused) {
   const auto refused = [](const ModelPaths& student, const ModelPaths& teacher, const std::string& what) {
     try {
@@ -73,8 +100,8 @@ TEST_F(Healing, AModelThatIsNoTeacherIsRefused) {
       EXPECT_NE(error.hint(), "");
     }
   };
-  refused(model("unknown", 3), model("whole", 5), "a model that began with 5 layers, --model with 3");
-  refused(model("pruned", 2, pruned(4, {0, 3})), model("other", 3, pruned(4, {0, 1, 2})), "has lost layer 3");
+  refused(model("unknown", 3), model("whole", 5), "`teacher` began with 5 layers, but `model` began with 3");
+  refused(model("pruned", 2, pruned(4, {0, 3})), model("other", 3, pruned(4, {0, 1, 2})), "has no layer 3");
 }
 
 }  // namespace

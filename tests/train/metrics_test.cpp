@@ -54,19 +54,19 @@ TEST(MetricsFile, AResumedRunCutsTheLinesAfterItsCheckpoint) {
   const test::TemporaryFolder home;
   const std::filesystem::path path = home.path() / "metrics.jsonl";
   {
-    MetricsFile file(path, 0);
+    MetricsFile file(home.path(), 0);
     for (std::int64_t step = 1; step <= 5; ++step) file.append(to_json_line(metrics_of(step)));
     EvaluationMetrics evaluation;
     evaluation.step = 5;
     file.append(to_json_line(evaluation));
   }
   {
-    MetricsFile file(path, 5);
+    MetricsFile file(home.path(), 5);
     file.append(to_json_line(metrics_of(6)));
   }
   EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2, 3, 4, 5, 5, 6}));
   {
-    MetricsFile file(path, 3);
+    MetricsFile file(home.path(), 3);
     file.append(to_json_line(metrics_of(4)));
   }
   EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2, 3, 4}));
@@ -76,7 +76,7 @@ TEST(MetricsFile, ALineCutShortByACrashIsCutOff) {
   const test::TemporaryFolder home;
   const std::filesystem::path path = home.path() / "metrics.jsonl";
   write_file(path, to_json_line(metrics_of(1)) + "\n{\"step\":2,\"los");
-  MetricsFile(path, 10).append(to_json_line(metrics_of(2)));
+  MetricsFile(home.path(), 10).append(to_json_line(metrics_of(2)));
   EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2}));
 }
 

@@ -11,12 +11,10 @@
 #include <memory>
 #include <vector>
 
+#include "tests/train/random_tensor.h"
+
 namespace striate {
 namespace {
-
-at::Tensor random_tensor(at::IntArrayRef shape, std::uint64_t seed) {
-  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed));
-}
 
 std::shared_ptr<Parameter> parameter(const std::string& name, ParameterGroup group, bool decays, at::Tensor value) {
   auto made = std::make_shared<Parameter>();

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <set>
 
@@ -19,11 +20,16 @@
 #include "striate/model/architectures.h"
 #include "striate/model/name_map.h"
 #include "striate/model/tensor_list.h"
+#include "striate/tensor/train_ops.h"
+#include "striate/train/machine_rate.h"
 #include "striate/train/optimizer.h"
+#include "striate/train/run_cost.h"
 #include "striate/train/train_pass.h"
 #include "striate/train/tunable.h"
+#include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/weights.h"
 
 namespace striate {
 namespace {
@@ -142,11 +148,12 @@ void PrintTo(const Case& c, std::ostream* out) {
   *out << c.name;
 }
 
+// On layers of a decoder of five.
 TuneOptions tune_options(Stage stage, std::vector<std::int64_t> layers, TuneKind kind = TuneKind::kLora) {
   TuneOptions options;
   options.stage = stage;
   options.kind = kind;
-  options.layers = std::move(layers);
+  options.layers = LayerSet(5, std::move(layers));
   options.lora.rank = 8;
   return options;
 }
@@ -212,24 +219,43 @@ TEST_P(PlanAgainstReality, MemoryIsWithinATenth) {
   ASSERT_EQ(batch.tokens(), kStream.tokens);
   ASSERT_EQ(batch.targets.size(0), kStream.targets);
   EXPECT_EQ(static_cast<std::int64_t>(batch.image_features.nbytes()), cost.memory.features);
-  for (const ActivationPolicy policy : kPolicies) {
-    TrainPass pass(tunable, policy);
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    TrainPass pass(tunable, checkpointing);
     pass.run(batch, 1.0, 0);  // what is made once and kept is not a step's
     const std::int64_t base = tensors.now();
     tensors.forget_most();
     pass.run(batch, 1.0, 1);
-    expect_near_plan(tensors.most() - base, cost.memory.activations[static_cast<std::size_t>(policy)],
-                     policy_name(policy));
+    expect_near_plan(tensors.most() - base, cost.memory.activations[static_cast<std::size_t>(checkpointing)],
+                     checkpointing_name(checkpointing));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Plan, PlanAgainstReality, testing::ValuesIn(cases()),
                          [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
 
+// fp16 has no loops of its own on the CPU: it runs the operations that a GPU runs, which widen it as they do bf16.
+TEST(ComposedOperations, HoldAsManyCopiesAsThePlanCounts) {
+  CountingAllocator& tensors = CountingAllocator::installed();
+  constexpr std::int64_t kRowsOfThem = 128;
+  constexpr std::int64_t kWidth = 4096;
+  const auto most_of = [&](const std::function<void()>& run) {
+    run();  // what is made once and kept
+    const std::int64_t before = tensors.now();
+    tensors.forget_most();
+    run();
+    return static_cast<double>(tensors.most() - before) / (kRowsOfThem * kWidth * 4.0);
+  };
+  const auto half = [] { return at::randn({kRowsOfThem, kWidth}).to(at::kHalf); };
+  const at::Tensor gate = half(), up = half(), dy = half(), logits = half();
+  const at::Tensor targets = at::zeros({kRowsOfThem}, at::TensorOptions(at::kLong));
+  EXPECT_NEAR(most_of([&] { silu_multiply_backward(gate, up, dy); }), 11.0, 0.1);
+  EXPECT_NEAR(most_of([&] { cross_entropy_in_place(logits, targets, 1.0); }), 2.0, 0.1);
+}
+
 PlanRequest llava_7b(std::vector<std::int64_t> layers) {
   PlanRequest request;
   request.config = find_architecture("llava-1.5-7b").config;
-  request.tune.layers = std::move(layers);
+  request.tune.layers = LayerSet(32, std::move(layers));
   request.compute = Compute::kBFloat16;
   request.on_gpu = true;
   request.stream = {.tokens = 8192, .image_rows = 8 * 576, .targets = 1024, .samples = 8};
@@ -263,19 +289,39 @@ TEST(Plan, AFrozenProjectorEndsTheWayBackAtTheLowestLayer) {
   EXPECT_LT(cut.memory.activations[0], through.memory.activations[0] / 4);
 }
 
+TEST(Plan, TheLongestSampleDecidesWhatAttentionHoldsOnAGpu) {
+  PlanRequest request = llava_7b({0, 8});
+  const auto activations = [&](std::int64_t samples, std::int64_t longest) {
+    request.stream.samples = samples;
+    request.stream.longest = longest;
+    return plan_cost(request).memory.activations[2];
+  };
+  const std::int64_t equal = activations(8, 0);
+  EXPECT_EQ(activations(8, 1024), equal);
+  EXPECT_EQ(activations(8, 7), equal);  // no sample is the longest below the mean
+  EXPECT_EQ(activations(8, 2048), activations(4, 0));
+  EXPECT_GE(activations(8, 2048), equal);  // below some length the gate holds more than attention
+  EXPECT_GT(activations(8, request.stream.tokens), equal);
+  EXPECT_EQ(activations(8, 1 << 30), activations(1, 0));
+  request.on_gpu = false;
+  EXPECT_EQ(activations(8, 2048), activations(8, 0));
+}
+
 TEST(Plan, MoreRecomputingTakesLessMemoryAndMoreOperations) {
   const TrainingCost cost = plan_cost(llava_7b({0, 8, 16, 24}));
   EXPECT_GT(cost.memory.activations[0], cost.memory.activations[1]);
   EXPECT_GT(cost.memory.activations[1], cost.memory.activations[2]);
-  EXPECT_LT(cost.operations.total(ActivationPolicy::kKeep), cost.operations.total(ActivationPolicy::kRecomputeMlp));
-  EXPECT_LT(cost.operations.total(ActivationPolicy::kRecomputeMlp),
-            cost.operations.total(ActivationPolicy::kRecomputeLayer));
+  EXPECT_LT(cost.operations.total(ActivationCheckpointing::kNone),
+            cost.operations.total(ActivationCheckpointing::kMlp));
+  EXPECT_LT(cost.operations.total(ActivationCheckpointing::kMlp),
+            cost.operations.total(ActivationCheckpointing::kLayer));
   const MemoryPlan& memory = cost.memory;
-  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kKeep)), ActivationPolicy::kKeep);
-  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kKeep) - 1), ActivationPolicy::kRecomputeMlp);
-  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kRecomputeMlp) - 1),
-            ActivationPolicy::kRecomputeLayer);
-  EXPECT_EQ(policy_within(memory, memory.total(ActivationPolicy::kRecomputeLayer) - 1), std::nullopt);
+  EXPECT_EQ(checkpointing_within(memory, memory.total(ActivationCheckpointing::kNone)), ActivationCheckpointing::kNone);
+  EXPECT_EQ(checkpointing_within(memory, memory.total(ActivationCheckpointing::kNone) - 1),
+            ActivationCheckpointing::kMlp);
+  EXPECT_EQ(checkpointing_within(memory, memory.total(ActivationCheckpointing::kMlp) - 1),
+            ActivationCheckpointing::kLayer);
+  EXPECT_EQ(checkpointing_within(memory, memory.total(ActivationCheckpointing::kLayer) - 1), std::nullopt);
 }
 
 TEST(Plan, ARegionCostsLessThanEveryLayer) {
@@ -283,13 +329,14 @@ TEST(Plan, ARegionCostsLessThanEveryLayer) {
   const TrainingCost some = plan_cost(region);
   const TrainingCost all = plan_cost(with_all_layers(region));
   EXPECT_EQ(all.adapter, 4 * some.adapter);
-  EXPECT_LT(some.operations.total(ActivationPolicy::kKeep), all.operations.total(ActivationPolicy::kKeep));
-  EXPECT_LT(some.memory.total(ActivationPolicy::kKeep), all.memory.total(ActivationPolicy::kKeep));
+  EXPECT_LT(some.operations.total(ActivationCheckpointing::kNone),
+            all.operations.total(ActivationCheckpointing::kNone));
+  EXPECT_LT(some.memory.total(ActivationCheckpointing::kNone), all.memory.total(ActivationCheckpointing::kNone));
 }
 
 TEST(Plan, AdviceMakesTheRunFit) {
   const PlanRequest request = with_all_layers(llava_7b({}));
-  const std::int64_t least = plan_cost(request).memory.total(ActivationPolicy::kRecomputeLayer);
+  const std::int64_t least = plan_cost(request).memory.total(ActivationCheckpointing::kLayer);
   EXPECT_TRUE(advise(request, least).empty());
   const std::vector<Advice> advice = advise(request, least - 1'000'000'000);
   ASSERT_FALSE(advice.empty());
@@ -297,14 +344,15 @@ TEST(Plan, AdviceMakesTheRunFit) {
   EXPECT_LE(advice.front().memory, least - 1'000'000'000);
   std::set<std::string> changes;
   for (const Advice& one : advice) changes.insert(one.change.substr(0, one.change.find(' ')));
-  EXPECT_EQ(changes, (std::set<std::string>{"--layers", "--lora-r", "--tokens-per-stream"}));
+  EXPECT_EQ(changes, (std::set<std::string>{"`layers`", "`lora_r`", "`tokens_per_stream`"}));
   for (const Advice& one : advise(request, 1'000'000'000)) EXPECT_FALSE(one.fits) << one.change;
 }
 
 TEST(Plan, KnowsMachinesByName) {
-  EXPECT_EQ(find_hardware("a100-80").memory, std::int64_t{80} << 30);
-  EXPECT_LT(usable_memory(find_hardware("a100-80")), std::int64_t{76} << 30);
-  EXPECT_FALSE(find_hardware("this").gpu);
+  ASSERT_EQ(find_hardware("a100-80").size(), 1U);
+  EXPECT_EQ(find_hardware("a100-80").front().memory, std::int64_t{80} << 30);
+  EXPECT_LT(usable_memory(find_hardware("a100-80").front()), std::int64_t{76} << 30);
+  EXPECT_FALSE(find_hardware("this").front().gpu);
   try {
     find_hardware("a100-8");
     FAIL();
@@ -313,19 +361,119 @@ TEST(Plan, KnowsMachinesByName) {
   }
 }
 
+TEST(Plan, ANameWithoutItsMemoryMeansEveryVariant) {
+  const auto names = [](const std::string& asked) {
+    std::vector<std::string> found;
+    for (const Hardware& hardware : find_hardware(asked)) found.push_back(hardware.name);
+    return found;
+  };
+  EXPECT_EQ(names("a100"), (std::vector<std::string>{"a100-40", "a100-80"}));
+  EXPECT_EQ(names("v100"), std::vector<std::string>{"v100-32"});
+  EXPECT_EQ(names("h100"), std::vector<std::string>{"h100"});
+  EXPECT_ERROR(find_hardware("rtx"), "`hardware` rtx");
+}
+
+TEST(Plan, ARunIsAsLongAsTrainingCountsIt) {
+  TrainingCost cost;
+  cost.parameters = 1000;
+  RunShape shape;
+  shape.samples = 1000;
+  shape.batch = 128;
+  shape.sample_tokens = 200;
+  shape.save_every = 5;
+  shape.keep = 2;
+  shape.result_bytes = 4000;
+  const RunCost one = run_cost(shape, cost);
+  EXPECT_EQ(one.steps, 8);  // 7.8 rounded up
+  EXPECT_DOUBLE_EQ(one.tokens, 8 * 128 * 200);
+  EXPECT_EQ(one.checkpoint, 12'000);
+  EXPECT_EQ(one.checkpoints, 2);  // after steps 5 and 8
+  EXPECT_EQ(one.disk(), 2 * 12'000 + 4000);
+  shape.epochs = 3;
+  EXPECT_EQ(run_cost(shape, cost).steps, 24);       // 23.4: only the last epoch's end is rounded up
+  EXPECT_EQ(run_cost(shape, cost).checkpoints, 3);  // two are kept while the next is written
+  shape.keep = 0;
+  EXPECT_EQ(run_cost(shape, cost).checkpoints, 5);
+  shape.steps = 7;
+  EXPECT_EQ(run_cost(shape, cost).steps, 7);
+  shape.steps.reset();
+  shape.epochs = 1;
+  shape.batch = 0;
+  shape.tokens_per_step = 20'000;  // 100 samples
+  EXPECT_EQ(run_cost(shape, cost).steps, 10);
+  shape.samples = 0;
+  EXPECT_ERROR(run_cost(shape, cost), "the length of the run is unknown");
+}
+
+TEST(Plan, TheTowerLooksAgainAtPicturesThatNoCacheHolds) {
+  RunShape shape;
+  shape.samples = 100;
+  shape.epochs = 3;
+  shape.batch = 10;
+  shape.sample_tokens = 50;
+  shape.sample_images = 1;
+  shape.image_bytes = 1000;
+  shape.feature_cache_bytes = 99'999;
+  EXPECT_DOUBLE_EQ(run_cost(shape, {}).tower_images, 300);
+  shape.feature_cache_bytes = 100'000;
+  EXPECT_DOUBLE_EQ(run_cost(shape, {}).tower_images, 100);
+  EXPECT_EQ(run_cost(shape, {}).feature_bytes, 0);
+  shape.feature_cache_bytes = 0;
+  shape.features_on_disk = true;
+  EXPECT_DOUBLE_EQ(run_cost(shape, {}).tower_images, 100);
+  EXPECT_EQ(run_cost(shape, {}).feature_bytes, 100'000);
+}
+
+TEST(Plan, TimeIsOperationsAtAnAssumedRate) {
+  RunCost run;
+  run.tokens = 1000;
+  run.tower_images = 10;
+  OperationsPlan operations;
+  operations.forward = 5;
+  operations.recompute[1] = 2;
+  operations.tower_per_image = 300;
+  EXPECT_DOUBLE_EQ(run_seconds(run, operations, ActivationCheckpointing::kNone, 100), 80);
+  EXPECT_DOUBLE_EQ(run_seconds(run, operations, ActivationCheckpointing::kMlp, 100), 100);
+  const Hardware a100 = find_hardware("a100-40").front();
+  EXPECT_DOUBLE_EQ(assumed_gpu_rate(a100, Compute::kBFloat16).value(), 104e12);
+  EXPECT_FALSE(assumed_gpu_rate(a100, Compute::kFloat32));
+  EXPECT_FALSE(assumed_gpu_rate(find_hardware("t4").front(), Compute::kBFloat16));  // it has no bf16 units
+  EXPECT_GT(measured_cpu_rate(Compute::kFloat32), 1e8);
+}
+
 TEST(Plan, RefusesWhatTrainingWouldRefuse) {
-  PlanRequest request = llava_7b({32});
-  EXPECT_THROW(plan_cost(request), Error);
+  PlanRequest request = llava_7b({0});
+  request.tune.layers = LayerSet(33, {32});
+  EXPECT_ERROR(plan_cost(request), "the region is for a decoder of 33 layers");
   request = llava_7b({0});
   request.tune.lora.targets = {"qkv_proj"};
-  EXPECT_THROW(plan_cost(request), Error);
+  EXPECT_ERROR(plan_cost(request), "is called qkv_proj");
   request = llava_7b({0});
   request.stream.targets = 9000;
-  EXPECT_THROW(plan_cost(request), Error);
+  EXPECT_ERROR(plan_cost(request), "9000 targets");
   request = llava_7b({});
   request.tune.stage = Stage::kAlign;
   request.tune.freeze_projector = true;
-  EXPECT_THROW(plan_cost(request), Error);
+  EXPECT_ERROR(plan_cost(request), "trains nothing");
+}
+
+TEST(Plan, WhatIsTrainedMustFitBeforeItIsAllocated) {
+  ModelConfig config = find_architecture("llama-2-7b").config;
+  TuneOptions tune;
+  tune.layers = LayerSet(32, {0, 4});
+  tune.lora.rank = 128;
+  constexpr std::int64_t kGB = 1'000'000'000;
+  EXPECT_NO_THROW(require_room_to_train(config, tune, Compute::kFloat32, 2 * kGB));
+  EXPECT_NO_THROW(require_room_to_train(config, tune, Compute::kFloat32, 0)) << "the system does not say";
+  tune.lora.rank = 60'000;
+  try {
+    require_room_to_train(config, tune, Compute::kFloat32, 2 * kGB);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 2);
+    EXPECT_THAT(error.what(), HasSubstr("`lora_r` 60000: 9.37 B trained parameters need 150 GB"));
+    EXPECT_THAT(error.hint(), HasSubstr("smaller `lora_r`"));
+  }
 }
 
 }  // namespace

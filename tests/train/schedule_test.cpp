@@ -57,6 +57,21 @@ TEST(Schedule, AShareOfTheStepsIsRoundedUp) {
   EXPECT_EQ(warmup_steps_of(0, 10), 0);
 }
 
+TEST(Schedule, AWarmupNeverTakesTheWholeRun) {
+  EXPECT_EQ(warmup_steps_of(0.03, 1), 0);
+  EXPECT_EQ(warmup_steps_of(1, 1), 0);
+  EXPECT_EQ(warmup_steps_of(1, 8), 7);
+  EXPECT_EQ(warmup_steps_of(0.03, 2), 1);
+  for (const ScheduleKind kind : {ScheduleKind::kConstant, ScheduleKind::kLinear, ScheduleKind::kCosine}) {
+    for (const std::int64_t steps : {1, 2, 3, 100}) {
+      EXPECT_FALSE((Schedule{kind, steps, warmup_steps_of(0.03, steps)}.is_always_zero())) << steps;
+      EXPECT_FALSE((Schedule{kind, steps, 0}.is_always_zero())) << steps;
+    }
+    EXPECT_TRUE((Schedule{kind, 1, 1}.is_always_zero()));
+    EXPECT_FALSE((Schedule{kind, 3, 5}.is_always_zero()));
+  }
+}
+
 TEST(Schedule, UnknownNamesAreRefusedWithTheNearest) {
   EXPECT_EQ(parse_schedule("linear"), ScheduleKind::kLinear);
   try {

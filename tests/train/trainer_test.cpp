@@ -79,7 +79,7 @@ class HandMade : public StepSource {
 
 TuneOptions tune_options() {
   TuneOptions options;
-  options.layers = {0, 2};
+  options.layers = LayerSet(3, {0, 2});
   options.lora.rank = 4;
   options.lora.alpha = 8;
   options.lora.dropout = 0.1;
@@ -99,7 +99,7 @@ struct Rig {
 
   std::unique_ptr<Lvlm> model = test::tiny_model();
   Tunable tunable{*model, tune_options()};
-  TrainPass pass{tunable, ActivationPolicy::kKeep};
+  TrainPass pass{tunable, ActivationCheckpointing::kNone};
   AdamW optimizer{tunable.parameters(), {}};
   HandMade source;
   std::unique_ptr<Collective> alone = join_ranks({}, at::kCPU);
@@ -188,18 +188,18 @@ TEST(Trainer, ABadStepMayBeSkippedAndIsCounted) {
 
 TEST(Trainer, ASignalEndsTheRunAfterItsStepAndSaves) {
   Rig rig;
-  rig.hooks.stop_signal = [&rig] { return rig.steps.size() >= 2 ? 15 : 0; };
+  rig.hooks.stop_reason = [&rig] { return rig.steps.size() >= 2 ? 15 : 0; };
   const TrainerOutcome outcome = rig.run();
-  EXPECT_EQ(outcome.signal, 15);
+  EXPECT_EQ(outcome.stop_reason, 15);
   EXPECT_EQ(outcome.state.step, 3);
   EXPECT_EQ(rig.saved, (std::vector<std::int64_t>{3}));
 }
 
 TEST(Trainer, ASignalInTheLastStepHasNothingToStop) {
   Rig rig;
-  rig.hooks.stop_signal = [&rig] { return rig.steps.size() >= 5 ? 2 : 0; };
+  rig.hooks.stop_reason = [&rig] { return rig.steps.size() >= 5 ? 2 : 0; };
   const TrainerOutcome outcome = rig.run();
-  EXPECT_EQ(outcome.signal, 0);
+  EXPECT_EQ(outcome.stop_reason, 0);
   EXPECT_EQ(outcome.state.step, 6);
 }
 
@@ -208,7 +208,7 @@ TEST(Trainer, EvaluatesWhenAskedAndAtTheEnd) {
   rig.options.evaluate_every = 4;
   rig.options.evaluate_first = true;
   std::vector<std::int64_t> when;
-  rig.hooks.evaluate = [] { return EvaluationMetrics{}; };
+  rig.hooks.evaluate = [](std::int64_t step) { return EvaluationMetrics{.step = step}; };
   rig.hooks.on_evaluation = [&when](const EvaluationMetrics& m) { when.push_back(m.step); };
   rig.run();
   EXPECT_EQ(when, (std::vector<std::int64_t>{0, 4, 6}));

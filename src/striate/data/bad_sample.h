@@ -9,16 +9,16 @@
 namespace striate {
 
 enum class BadReason {
-  kBrokenRecord,  // no JSON, a field missing or of a wrong type
-  kUnknownRole,   // a turn from neither human nor gpt, or out of turn
+  kBrokenRecord,  // not JSON, or a field is missing or of a wrong type
+  kUnknownRole,   // a turn from neither human nor gpt, or in the wrong order
   kImageMarks,    // more pictures than <image> marks, or fewer
-  kImagePath,     // leads out of the images folder
+  kImagePath,     // is outside the images folder
   kMissingImage,  // no such file
-  kBrokenImage,   // the file is no whole picture
+  kBrokenImage,   // the file is not a complete picture
   kNoVision,      // a picture, and the model has no vision tower
   kUnknownToken,  // the tokenizer gives an id the model's embedding does not have
-  kNoTargets,     // no answer: nothing to learn
-  kTooLong,       // nothing to learn is left once it is cut
+  kNoTargets,     // no answer, so no target positions
+  kTooLong,       // no target position is left after the sample is cut
 };
 
 // "missing image", "no targets": what summaries and bad_samples.jsonl call it.

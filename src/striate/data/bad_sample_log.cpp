@@ -2,50 +2,53 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "striate/base/files.h"
+#include "striate/base/json_file.h"
+#include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 
 namespace striate {
 namespace {
 
 std::string entry_of(const SkippedSample& bad) {
-  const nlohmann::json entry = {{"sample", bad.index},
-                                {"line", bad.line},
-                                {"id", bad.id},
-                                {"reason", bad_reason_name(bad.reason)},
-                                {"message", bad.message}};
+  const nlohmann::json entry = {{"sample", bad.index},    {"line", bad.line},
+                                {"id", bad.id},           {"reason", bad_reason_name(bad.reason)},
+                                {"message", bad.message}, {"hint", bad.hint}};
   return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace
 
 BadSampleLog::BadSampleLog(std::filesystem::path file) : file_(std::move(file)) {
-  std::ifstream old(file_);
+  if (file_.empty() || !path_exists(file_)) return;
+  std::istringstream old(read_file(file_));
   for (std::string line; std::getline(old, line);) {
     // A line that a killed run left half written is no entry.
-    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.contains("sample") && entry["sample"].is_number_integer()) {
-      named_.insert(entry["sample"].get<std::int64_t>());
+    const auto entry = try_parse_json(line);
+    if (entry && entry->is_object() && entry->contains("sample") && entry->at("sample").is_number_integer()) {
+      named_.insert(entry->at("sample").get<std::int64_t>());
     }
   }
 }
 
 void BadSampleLog::add(const std::vector<SkippedSample>& skipped) {
   if (file_.empty() || skipped.empty()) return;
-  std::ofstream out(file_, std::ios::app);
+  std::string text;
   for (const SkippedSample& bad : skipped) {
-    if (named_.insert(bad.index).second) out << entry_of(bad);
+    if (named_.insert(bad.index).second) text += entry_of(bad);
   }
-  out.close();
-  if (!out) throw resource_error(cat(file_.string(), ": cannot be written"), "free some space, or check the folder");
+  if (!text.empty()) AppendFile(OutputPath::inside(file_.parent_path(), file_.filename())).append(text);
 }
 
-void write_bad_samples(const std::filesystem::path& file, const std::vector<SkippedSample>& skipped) {
+void write_bad_samples(AtomicFile& file, const std::vector<SkippedSample>& skipped) {
   std::string text;
   for (const SkippedSample& bad : skipped) text += entry_of(bad);
-  write_file(file, text);
+  file.write(text);
+  file.commit();
 }
 
 }  // namespace striate

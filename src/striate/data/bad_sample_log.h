@@ -4,17 +4,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <set>
+#include <string_view>
 #include <vector>
 
+#include "striate/base/output_file.h"
 #include "striate/data/sample_check.h"
 
 namespace striate {
 
-// Appends one JSON object a line: {"sample", "line", "id", "reason", "message"}; a sample that the file names already
-// is not named again, whichever epoch or run it comes from.
+// Appends one JSON object per line: {"sample", "line", "id", "reason", "message", "hint"}; a sample that the file names
+// already is not named again, whichever epoch or run it comes from.
 class BadSampleLog {
  public:
-  // Nothing is written until there is something to write. An empty path: never.
+  // The file is created with the first bad sample. With an empty path nothing is written.
   explicit BadSampleLog(std::filesystem::path file);
   // Throws ResourceError when the file cannot be written.
   void add(const std::vector<SkippedSample>& skipped);
@@ -24,7 +26,10 @@ class BadSampleLog {
   std::set<std::int64_t> named_;
 };
 
-// The same list, of all of them, in a file of its own that appears whole.
-void write_bad_samples(const std::filesystem::path& file, const std::vector<SkippedSample>& skipped);
+// A mark near the beginning of every list, by which an earlier list is recognised (OutputPath::named).
+inline constexpr std::string_view kBadSampleMark = "\"reason\":";
+
+// Writes the list of all these samples into `file` and commits it.
+void write_bad_samples(AtomicFile& file, const std::vector<SkippedSample>& skipped);
 
 }  // namespace striate

@@ -10,15 +10,16 @@
 #include <string_view>
 
 #include "striate/base/strings.h"
+#include "striate/data/data_files.h"
+#include "striate/data/record_reader.h"
 #include "striate/data/sample_index.h"
+#include "striate/data/table_samples.h"
+#include "striate/image/picture_name.h"
 
 namespace striate {
 namespace {
 
-namespace dom = simdjson::dom;
-
-constexpr std::string_view kFormHint =
-    R"(a sample is {"id", "image", "conversations": [{"from": "human", "value": "..."}, {"from": "gpt", ...}]})";
+constexpr std::size_t kShownSample = 40;  // bytes of what is no sample
 
 // A file opened for reading from many threads.
 class OpenFile {
@@ -29,6 +30,10 @@ class OpenFile {
     if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) {
       const int error = errno;
       if (descriptor_ >= 0) close(descriptor_);
+      if (const auto other = not_a_file(path.string())) {
+        throw invalid_input(cat("data is read only from files, and this is not a file: ", shortened(path.string(), 80)),
+                            "download the data set, and give the file's name");
+      }
       throw invalid_input(cat(path.string(), ": cannot be read: ", std::strerror(error)), "check the path");
     }
     if (!S_ISREG(status.st_mode)) {
@@ -58,106 +63,35 @@ class OpenFile {
   int descriptor_;
 };
 
-// Turns one sample's JSON into a Record, saying which field is wrong.
-class RecordReader {
- public:
-  explicit RecordReader(std::string place) : place_(std::move(place)) {}
-
-  Record read(dom::element root) const {
-    dom::object object;
-    if (root.get(object) != simdjson::SUCCESS) fail("is not an object");
-    Record record;
-    bool has_turns = false;
-    // As in Python's json, the last of several fields of one name counts.
-    for (const auto& [key, value] : object) {
-      if (key == "id") record.id = read_id(value);
-      if (key == "image") record.images = read_images(value);
-      if (key == "conversations") {
-        record.turns = read_turns(value);
-        has_turns = true;
-      }
-    }
-    if (!has_turns) fail("has no \"conversations\"");
-    return record;
-  }
-
- private:
-  std::string read_id(dom::element value) const {
-    std::string_view text;
-    if (value.get(text) == simdjson::SUCCESS) return std::string(text);
-    if (std::int64_t number = 0; value.get(number) == simdjson::SUCCESS) return std::to_string(number);
-    if (value.is_null()) return {};
-    fail("\"id\" is neither a string nor a whole number");
-  }
-
-  std::vector<std::string> read_images(dom::element value) const {
-    std::string_view text;
-    if (value.is_null()) return {};
-    if (value.get(text) == simdjson::SUCCESS) return {std::string(text)};
-    dom::array list;
-    if (value.get(list) != simdjson::SUCCESS) fail("\"image\" is neither a string nor a list of strings");
-    std::vector<std::string> images;
-    for (dom::element item : list) {
-      if (item.get(text) != simdjson::SUCCESS) fail(cat("\"image\"[", images.size(), "] is not a string"));
-      images.emplace_back(text);
-    }
-    return images;
-  }
-
-  std::vector<Message> read_turns(dom::element value) const {
-    dom::array list;
-    if (value.get(list) != simdjson::SUCCESS) fail("\"conversations\" is not a list");
-    std::vector<Message> turns;
-    for (dom::element item : list) {
-      const std::size_t index = turns.size();
-      dom::object object;
-      if (item.get(object) != simdjson::SUCCESS) fail(cat("conversations[", index, "] is not an object"));
-      turns.push_back({text_of(object, "from", index), text_of(object, "value", index)});
-    }
-    return turns;
-  }
-
-  std::string text_of(dom::object object, std::string_view name, std::size_t index) const {
-    bool found = false;
-    dom::element last;
-    for (const auto& [key, value] : object) {
-      if (key != name) continue;
-      found = true;
-      last = value;
-    }
-    std::string_view text;
-    if (!found) fail(cat("conversations[", index, "] has no \"", name, "\""));
-    if (last.get(text) != simdjson::SUCCESS) fail(cat("conversations[", index, "].", name, " is not a string"));
-    return std::string(text);
-  }
-
-  [[noreturn]] void fail(const std::string& what) const {
-    throw BadSample(BadReason::kBrokenRecord, cat(place_, ": ", what), std::string(kFormHint));
-  }
-
-  std::string place_;
-};
-
 }  // namespace
 
 struct Dataset::State {
-  explicit State(const std::filesystem::path& path) : path(path), file(path) {
+  explicit State(const std::filesystem::path& path) : path(path) {
+    const std::vector<std::filesystem::path> files = data_files(path);
+    if (is_parquet(files.front())) {
+      table.emplace(files);
+      return;
+    }
+    file.emplace(files.front());
     std::uint64_t offset = 0;
     const BlockReader next = [&](std::span<char> into) {
-      const std::size_t got = file.read_at(offset, into.data(), into.size());
+      const std::size_t got = file->read_at(offset, into.data(), into.size());
       offset += got;
       return got;
     };
     index = index_samples(next, path.string());
   }
+  std::size_t size() const { return table ? table->size() : index.samples.size(); }
 
   std::filesystem::path path;
-  OpenFile file;
+  std::optional<TableSamples> table;  // of Parquet
+  std::optional<OpenFile> file;       // of text
   SampleIndex index;
 };
 
 Dataset::Dataset(const std::filesystem::path& file) : state_(std::make_unique<State>(file)) {
-  if (state_->index.samples.empty()) throw invalid_input(cat(file.string(), ": no samples in it"), "give more data");
+  if (state_->size() == 0)
+    throw invalid_input(cat(file.string(), ": the file has no samples"), "give a file with samples");
 }
 
 Dataset::~Dataset() = default;
@@ -165,7 +99,7 @@ Dataset::Dataset(Dataset&&) noexcept = default;
 Dataset& Dataset::operator=(Dataset&&) noexcept = default;
 
 std::int64_t Dataset::size() const {
-  return static_cast<std::int64_t>(state_->index.samples.size());
+  return static_cast<std::int64_t>(state_->size());
 }
 
 const std::filesystem::path& Dataset::file() const {
@@ -173,29 +107,49 @@ const std::filesystem::path& Dataset::file() const {
 }
 
 std::int64_t Dataset::line(std::int64_t index) const {
-  return state_->index.samples.at(static_cast<std::size_t>(index)).line;
+  const auto sample = static_cast<std::size_t>(index);
+  if (state_->table) return static_cast<std::int64_t>(state_->table->row(sample)) + 1;
+  return state_->index.samples.at(sample).line;
+}
+
+std::string Dataset::position(std::int64_t index) const {
+  if (state_->table) return cat("row ", state_->table->row(static_cast<std::size_t>(index)));
+  return cat("line ", line(index));
 }
 
 std::string Dataset::place(std::int64_t index) const {
-  return cat(state_->path.string(), ": sample ", index, " (line ", line(index), ")");
+  const auto sample = static_cast<std::size_t>(index);
+  const std::filesystem::path& file = state_->table ? state_->table->file(sample) : state_->path;
+  return cat(file.string(), ": sample ", index, " (", position(index), ")");
+}
+
+std::shared_ptr<const PictureSource> Dataset::pictures() const {
+  return state_->table ? state_->table->pictures() : nullptr;
 }
 
 Record Dataset::read(std::int64_t index) const {
+  if (state_->table) {
+    const auto sample = static_cast<std::size_t>(index);
+    simdjson::padded_string text(state_->table->length(sample));
+    state_->table->read(sample, {text.data(), text.size()});
+    return read_record(text, place(index));
+  }
   const SampleRange& range = state_->index.samples.at(static_cast<std::size_t>(index));
   simdjson::padded_string text(range.length);
-  const std::size_t got = state_->file.read_at(range.begin, text.data(), range.length);
+  const std::size_t got = state_->file->read_at(range.begin, text.data(), range.length);
   const std::string_view bytes(text.data(), range.length);
-  if (got != range.length || bytes.front() != '{' || bytes.back() != '}') {
+  const bool is_object = bytes.front() == '{' && bytes.back() == '}';
+  if (got != range.length || (range.is_whole == 1 && !is_object)) {
     throw corrupt_data(cat(place(index), ": the file changed while it was being read"), "start again");
   }
-  dom::parser parser;
-  dom::element root;
-  if (const auto error = parser.parse(text).get(root); error != simdjson::SUCCESS) {
-    const std::string what =
-        error == simdjson::UTF8_ERROR ? std::string("not UTF-8") : cat("not JSON: ", simdjson::error_message(error));
-    throw BadSample(BadReason::kBrokenRecord, cat(place(index), ": ", what), "repair the sample, or leave it out");
+  if (range.is_whole == 0) {
+    const bool lines = state_->index.layout == DataLayout::kLines;
+    throw BadSample(BadReason::kBrokenRecord,
+                    cat(place(index), lines ? ": its line is not one whole JSON object: " : ": not an object but ",
+                        shortened(bytes, kShownSample)),
+                    "repair the sample, or leave it out");
   }
-  return RecordReader(place(index)).read(root);
+  return read_record(text, place(index));
 }
 
 }  // namespace striate

@@ -1,18 +1,22 @@
 #include "striate/data/feature_cache.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/core/ScalarType.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <bit>
+#include <charconv>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
-#include "striate/base/log.h"
+#include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 
@@ -21,47 +25,74 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "striate features 1\n";
-constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 30;
+// A file: kMagic; a line "ORDER TYPE ROWS COLUMNS", as in "little-endian bfloat16 576 1024"; the values, row by row;
+// the SHA-256 of all that as 64 hexadecimal digits. Version 1 stated neither byte order nor type.
+constexpr std::string_view kMagic = "striate features 2\n";
+constexpr std::string_view kByteOrder = std::endian::native == std::endian::little ? "little-endian" : "big-endian";
+constexpr std::uint64_t kLargestFeatures = std::uint64_t{1} << 30;
 constexpr std::size_t kHashDigits = 64;
+constexpr std::size_t kLongestLine = 80;
 
-// What stands between the magic and the values.
+constexpr std::array<std::pair<at::ScalarType, std::string_view>, 3> kElementTypes = {
+    {{at::kFloat, "float32"}, {at::kBFloat16, "bfloat16"}, {at::kHalf, "float16"}}};
+
+std::string_view type_name(at::ScalarType type) {
+  for (const auto& [known, name] : kElementTypes) {
+    if (known == type) return name;
+  }
+  throw internal_error("features of a type that the cache does not keep");
+}
+
+// The type and shape of a file whose line is `line`; nothing for another byte order, an unknown type, or anything else.
 struct Shape {
-  std::int64_t dtype;
-  std::int64_t rows;
-  std::int64_t columns;
+  at::ScalarType type;
+  std::int64_t rows, columns;
 };
 
-std::optional<at::ScalarType> known_dtype(std::int64_t dtype) {
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    if (static_cast<std::int64_t>(type) == dtype) return type;
+std::optional<std::int64_t> whole_number(const std::string& digits) {
+  std::int64_t value = 0;
+  const char* end = digits.data() + digits.size();
+  const auto result = std::from_chars(digits.data(), end, value);
+  if (result.ec != std::errc() || result.ptr != end || value < 0) return std::nullopt;
+  return value;
+}
+
+std::optional<Shape> read_shape(std::string_view line) {
+  const std::vector<std::string> words = split(std::string(line), ' ');
+  if (words.size() != 4 || words[0] != kByteOrder) return std::nullopt;
+  const auto rows = whole_number(words[2]), columns = whole_number(words[3]);
+  constexpr auto kMost = static_cast<std::int64_t>(kLargestFeatures);
+  if (!rows || !columns || *rows > kMost || *columns > kMost) return std::nullopt;
+  for (const auto& [type, name] : kElementTypes) {
+    if (name == words[1]) return Shape{type, *rows, *columns};
   }
   return std::nullopt;
 }
 
 std::string serialise(const at::Tensor& features) {
   const at::Tensor values = features.cpu().contiguous();
-  const Shape shape{static_cast<std::int64_t>(values.scalar_type()), values.size(0), values.size(1)};
-  std::string text(kMagic);
-  text.append(reinterpret_cast<const char*>(&shape), sizeof shape);
+  std::string text =
+      cat(kMagic, kByteOrder, ' ', type_name(values.scalar_type()), ' ', values.size(0), ' ', values.size(1), '\n');
   text.append(static_cast<const char*>(values.const_data_ptr()), values.nbytes());
   text += sha256_of(text);
   return text;
 }
 
-// Undefined for anything but a whole file.
+// Undefined for anything but a whole file of this machine's byte order.
 at::Tensor deserialise(std::string_view text) {
-  constexpr std::size_t kAround = kMagic.size() + sizeof(Shape) + kHashDigits;
-  if (text.size() < kAround || !text.starts_with(kMagic)) return {};
+  if (text.size() < kMagic.size() + kHashDigits || !text.starts_with(kMagic)) return {};
   const std::string_view hashed = text.substr(0, text.size() - kHashDigits);
   if (sha256_of(hashed) != text.substr(hashed.size())) return {};
-  Shape shape{};
-  std::memcpy(&shape, text.data() + kMagic.size(), sizeof shape);
-  const auto dtype = known_dtype(shape.dtype);
-  if (!dtype || shape.rows < 0 || shape.columns < 0) return {};
-  at::Tensor values = at::empty({shape.rows, shape.columns}, at::TensorOptions(*dtype));
-  if (values.nbytes() != text.size() - kAround) return {};
-  std::memcpy(values.mutable_data_ptr(), text.data() + kMagic.size() + sizeof shape, values.nbytes());
+  const std::string_view rest = hashed.substr(kMagic.size());
+  const std::size_t line = rest.substr(0, kLongestLine).find('\n');
+  if (line == std::string_view::npos) return {};
+  const std::optional<Shape> shape = read_shape(rest.substr(0, line));
+  if (!shape) return {};
+  const std::string_view bytes = rest.substr(line + 1);
+  const std::uint64_t row = static_cast<std::uint64_t>(shape->columns) * c10::elementSize(shape->type);
+  if (static_cast<std::uint64_t>(shape->rows) * row != bytes.size()) return {};
+  at::Tensor values = at::empty({shape->rows, shape->columns}, at::TensorOptions(shape->type));
+  std::memcpy(values.mutable_data_ptr(), bytes.data(), bytes.size());
   return values;
 }
 
@@ -101,53 +132,36 @@ std::int64_t FeatureCache::bytes() const {
   return bytes_;
 }
 
-FeatureFolder::FeatureFolder(fs::path folder, std::string identity)
-    : folder_(std::move(folder)), identity_(std::move(identity)) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (!fs::is_directory(folder_)) {
-    throw resource_error(cat(folder_.string(), ": the folder cannot be made: ", error.message()),
-                         "give another --feature-cache-dir");
-  }
+FeatureFolder::FeatureFolder(fs::path folder, std::string identity, Notes notes)
+    : folder_(std::move(folder)), identity_(std::move(identity)), notes_(std::move(notes)) {
+  make_folders(folder_);
 }
 
 std::string FeatureFolder::key(const std::string& picture) const {
   return sha256_of(cat(identity_, "\n", sha256_of(picture)));
 }
 
-fs::path FeatureFolder::path_of(const std::string& key) const {
-  return folder_ / key.substr(0, 2) / (key.substr(2) + ".features");
+fs::path FeatureFolder::name_of(const std::string& key) {
+  return fs::path(key.substr(0, 2)) / (key.substr(2) + ".features");
 }
 
 at::Tensor FeatureFolder::get(const std::string& key) const {
-  const fs::path path = path_of(key);
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return {};
+  const fs::path path = folder_ / name_of(key);
   try {
-    return deserialise(read_file(path, kLargestFile));
+    if (!is_file(path)) return {};
+    return deserialise(read_file(path, kLargestFeatures));
   } catch (const Error&) {  // unreadable: as good as absent
     return {};
   }
 }
 
-// Not an AtomicFile: what is not on the disk after a power cut fails its hash, and waiting for the disk for every
-// picture would cost more than computing the features again.
+// What is not on the disk after a power cut fails its hash, and waiting for the disk for every picture would cost more
+// than computing the features again.
 void FeatureFolder::put(const std::string& key, const at::Tensor& features) {
-  const fs::path path = path_of(key);
-  const fs::path temporary = path.parent_path() / cat(key.substr(2), ".", getpid(), ".", written_++, ".tmp");
-  std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  {
-    std::ofstream file(temporary, std::ios::binary);
-    const std::string text = serialise(features);
-    file.write(text.data(), static_cast<std::streamsize>(text.size()));
-    file.close();
-    if (file) fs::rename(temporary, path, error);
-    if (file && !error) return;
-  }
-  fs::remove(temporary, error);
-  if (!warned_.exchange(true)) {
-    log_warn(cat(path.string(), ": cannot be written; features are computed again next time"));
+  try {
+    write_file(OutputPath::inside(folder_, name_of(key)), serialise(features), Durability::kCache);
+  } catch (const Error& error) {
+    if (!warned_.exchange(true)) notes_.warn(cat(error.what(), "; features will be computed again next time"));
   }
 }
 

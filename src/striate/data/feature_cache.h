@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "striate/base/notes.h"
 #include "striate/data/slot_arena.h"
 
 namespace striate {
@@ -40,28 +41,30 @@ class FeatureCache {
   std::unordered_map<std::string, std::list<Entry>::iterator> places_;
 };
 
-// One file for each picture, named by the hash of its bytes together with `identity`: what tells this tower, its
-// weights and the preprocessing from others. Files appear whole, carry their own hash, and are read by any number of
-// programs at once; a damaged one counts as absent. May be used from many threads.
+// One file for each picture, named by the hash of its bytes together with `identity`: the key of this tower, its
+// weights and the preprocessing. Files appear whole, carry their own hash, and are read by any number of
+// programs at once. They state their byte order and element type; one that is damaged, of another byte order or of an
+// earlier version counts as absent, and is computed and written anew. May be used from many threads.
 class FeatureFolder {
  public:
   // Makes the folder. Throws ResourceError when it cannot.
-  FeatureFolder(std::filesystem::path folder, std::string identity);
+  FeatureFolder(std::filesystem::path folder, std::string identity, Notes notes = {});
 
   // The key of a picture's bytes.
   std::string key(const std::string& picture) const;
-  // Undefined when there is no whole file of that key.
+  // Undefined when there is no complete file of that key.
   at::Tensor get(const std::string& key) const;
-  // The first file that cannot be written is warned of; training goes on without.
+  // The first file that cannot be written causes a warning in the notes; training continues without it.
   void put(const std::string& key, const at::Tensor& features);
 
  private:
-  std::filesystem::path path_of(const std::string& key) const;
+  // Inside the folder.
+  static std::filesystem::path name_of(const std::string& key);
 
   std::filesystem::path folder_;
   std::string identity_;
+  Notes notes_;
   std::atomic<bool> warned_ = false;
-  std::atomic<std::uint64_t> written_ = 0;
 };
 
 }  // namespace striate

@@ -11,6 +11,7 @@
 #include "striate/base/random.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
+#include "striate/model/picture_settings.h"
 
 namespace striate {
 namespace {
@@ -24,10 +25,6 @@ at::Tensor to_tensor(const std::vector<float>& pixels, const PreprocessConfig& c
   at::Tensor tensor = at::empty({3, config.size, config.size}, at::TensorOptions(at::kFloat));
   std::memcpy(tensor.mutable_data_ptr(), pixels.data(), tensor.nbytes());
   return tensor;
-}
-
-PreprocessConfig preprocess_of(const Lvlm& model, const PictureOptions& options) {
-  return options.preprocess.value_or(preprocess_config(model.config(), {}));
 }
 
 std::string bytes_of(const at::Tensor& tensor) {
@@ -67,14 +64,22 @@ std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu) {
   return batch;
 }
 
-PictureFeatures::PictureFeatures(const Lvlm& model, const PictureOptions& options, WorkerPool& pool)
+PictureFolder picture_folder(const ModelConfig& config, const std::filesystem::path& images,
+                             const std::optional<PreprocessConfig>& preprocess,
+                             std::shared_ptr<const PictureSource> inside) {
+  if (!config.vision) return {images, {}, std::move(inside)};
+  return {images, preprocess ? *preprocess : preprocess_config(config, {}), std::move(inside)};
+}
+
+PictureFeatures::PictureFeatures(const Lvlm& model, PictureFolder pictures, const FeatureCaches& caches,
+                                 WorkerPool& pool)
     : model_(&model),
       pool_(&pool),
-      checker_({options.images, model.config().vision ? preprocess_of(model, options) : PreprocessConfig{}}),
+      folder_(std::move(pictures)),
       batch_(model.config().vision ? tower_batch(*model.config().vision, !model.placement().device.is_cpu()) : 0),
-      memory_(options.cache_bytes) {
-  if (!options.cache_folder.empty() && model.config().vision) {
-    stored_ = std::make_unique<FeatureFolder>(options.cache_folder, tower_identity(model, folder().config()));
+      memory_(caches.bytes) {
+  if (!caches.folder.empty() && model.config().vision) {
+    stored_ = std::make_unique<FeatureFolder>(caches.folder, tower_identity(model, folder_.config()), caches.notes);
   }
 }
 
@@ -88,25 +93,24 @@ void PictureFeatures::finish_writes() {
 }
 
 LoadedPicture PictureFeatures::load(const std::string& name) {
-  const std::filesystem::path file = folder().resolve(name);
-  LoadedPicture picture{file.string(), {}, memory_.get(file.string()), {}};
+  LoadedPicture picture{name, {}, memory_.get(name), {}};
   if (picture.features.defined()) return picture;
-  const std::string bytes = folder().read(file);
+  const EncodedPicture encoded = folder_.open(name);
   if (stored_) {
-    picture.stored_as = stored_->key(bytes);
+    picture.stored_as = stored_->key(encoded.bytes);
     picture.features = stored_->get(picture.stored_as);
     if (picture.features.defined()) {
-      memory_.put(picture.file, picture.features);
+      memory_.put(picture.name, picture.features);
       return picture;
     }
   }
-  picture.pixels = to_tensor(folder().pixels(bytes, file), folder().config());
+  picture.pixels = to_tensor(folder_.pixels(encoded.bytes, encoded.place), folder_.config());
   return picture;
 }
 
 at::Tensor PictureFeatures::pixels(const std::string& name) const {
-  const std::filesystem::path file = folder().resolve(name);
-  return to_tensor(folder().pixels(folder().read(file), file), folder().config());
+  const EncodedPicture encoded = folder_.open(name);
+  return to_tensor(folder_.pixels(encoded.bytes, encoded.place), folder_.config());
 }
 
 std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::function<LoadedPicture()>& next) {
@@ -117,9 +121,9 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
   std::vector<std::size_t> same(count);
   for (std::size_t i = 0; i < count; ++i) {
     LoadedPicture picture = next();
-    same[i] = first.try_emplace(picture.file, i).first->second;
+    same[i] = first.try_emplace(picture.name, i).first->second;
     if (same[i] != i) continue;
-    if (!picture.features.defined()) picture.features = memory_.get(picture.file);  // looked at since it was loaded
+    if (!picture.features.defined()) picture.features = memory_.get(picture.name);  // looked at since it was loaded
     results[i] = picture.features;
     if (picture.features.defined()) continue;
     waiting.push_back({i, std::move(picture)});
@@ -131,7 +135,7 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
 }
 
 void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results) {
-  const std::int64_t side = folder().config().size;
+  const std::int64_t side = folder_.config().size;
   const at::Tensor pixels = at::zeros({batch_, 3, side, side}, at::TensorOptions(at::kFloat));
   for (std::size_t i = 0; i < waiting.size(); ++i)
     pixels[static_cast<std::int64_t>(i)].copy_(waiting[i].picture.pixels);
@@ -145,7 +149,7 @@ void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor
 }
 
 void PictureFeatures::keep(const LoadedPicture& picture, const at::Tensor& features) {
-  memory_.put(picture.file, features);
+  memory_.put(picture.name, features);
   if (!stored_) return;
   const std::string key = picture.stored_as;
   writes_.push_back(pool_->submit(Urgency::kSoon, [this, key, features] { stored_->put(key, features); }));

@@ -21,17 +21,23 @@ namespace striate {
 
 // A picture on its way to the model: features from a cache, or pixels that the tower has to look at.
 struct LoadedPicture {
-  std::string file;       // its key in memory
+  std::string name;       // its key in memory
   std::string stored_as;  // its key in the feature folder; "" without one
   at::Tensor features;    // [P, vision_hidden] on the CPU; undefined when in no cache
   at::Tensor pixels;      // [3, S, S] fp32, else
 };
 
-struct PictureOptions {
-  std::filesystem::path images;                // folder of relative names
-  std::optional<PreprocessConfig> preprocess;  // absent: the tower's defaults and the model's padding
-  std::int64_t cache_bytes = 0;
-  std::filesystem::path cache_folder;  // empty: none
+// The pictures under `images` and those `inside` the data, prepared as `preprocess` says; absent: by the tower's
+// defaults and the model's padding.
+PictureFolder picture_folder(const ModelConfig& config, const std::filesystem::path& images,
+                             const std::optional<PreprocessConfig>& preprocess,
+                             std::shared_ptr<const PictureSource> inside = nullptr);
+
+// Where features are kept.
+struct FeatureCaches {
+  std::int64_t bytes = 0;        // in memory
+  std::filesystem::path folder;  // empty: none
+  Notes notes;                   // warned when the folder cannot be written
 };
 
 // What tells a tower, its weights, its compute type and its preprocessing from others: a hash of its configuration and
@@ -47,7 +53,7 @@ std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu);
 class PictureFeatures {
  public:
   // A model without a vision tower has no pictures to load.
-  PictureFeatures(const Lvlm& model, const PictureOptions& options, WorkerPool& pool);
+  PictureFeatures(const Lvlm& model, PictureFolder pictures, const FeatureCaches& caches, WorkerPool& pool);
   // Waits for the features that the pool is still writing to disk.
   ~PictureFeatures();
   PictureFeatures(const PictureFeatures&) = delete;
@@ -65,23 +71,20 @@ class PictureFeatures {
   // The tower changed: features in memory no longer hold.
   void forget() { memory_.clear(); }
 
-  // What checks the same folder's pictures.
-  PictureChecker& checker() { return checker_; }
-  const PreprocessConfig& preprocess() const { return folder().config(); }
+  const PreprocessConfig& preprocess() const { return folder_.config(); }
 
  private:
   struct Waiting {
     std::size_t index;
     LoadedPicture picture;
   };
-  const PictureFolder& folder() const { return checker_.folder(); }
   void look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results);
   void keep(const LoadedPicture& picture, const at::Tensor& features);
   void finish_writes();
 
   const Lvlm* model_;
   WorkerPool* pool_;
-  PictureChecker checker_;
+  PictureFolder folder_;
   std::int64_t batch_;
   FeatureCache memory_;
   std::unique_ptr<FeatureFolder> stored_;

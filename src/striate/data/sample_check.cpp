@@ -9,8 +9,8 @@
 namespace striate {
 namespace {
 
-constexpr std::size_t kChunk = 16;   // samples one thread takes at a time
-constexpr std::size_t kRound = 512;  // samples in memory of a long visit
+constexpr std::size_t kChunk = 16;        // samples one thread takes at a time
+constexpr std::size_t kVisitRound = 512;  // samples in memory of a long visit
 
 }  // namespace
 
@@ -19,19 +19,22 @@ CheckedSample check_sample(const Dataset& data, const SampleEncoder& encoder, Pi
   CheckedSample checked;
   checked.index = index;
   const std::string place = data.place(index);
+  const auto refuse = [&](const BadSample& problem, const std::string& message) {
+    checked.bad = SkippedSample{index, data.line(index), problem.reason(), checked.id, message, problem.hint()};
+  };
   try {
     const Record record = data.read(index);
     checked.id = record.id;
+    checked.form = record.form;
     checked.sample = encoder.encode(record, place);
   } catch (const BadSample& problem) {
-    checked.bad = SkippedSample{index, data.line(index), problem.reason(), checked.id, problem.what()};
+    refuse(problem, problem.what());
     return checked;
   }
   try {
     for (const std::string& image : checked.sample.images) pictures.check(image);
   } catch (const BadSample& problem) {
-    checked.bad =
-        SkippedSample{index, data.line(index), problem.reason(), checked.id, cat(place, ": ", problem.what())};
+    refuse(problem, cat(place, ": ", problem.what()));
   }
   return checked;
 }
@@ -60,9 +63,9 @@ std::vector<CheckedSample> check_samples(const Dataset& data, const SampleEncode
 
 void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures, WorkerPool& pool,
                    const std::vector<std::int64_t>& indices, const std::function<void(const CheckedSample&)>& visit) {
-  for (std::size_t at = 0; at < indices.size(); at += kRound) {
+  for (std::size_t at = 0; at < indices.size(); at += kVisitRound) {
     const auto first = indices.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto last = indices.begin() + static_cast<std::ptrdiff_t>(std::min(at + kRound, indices.size()));
+    const auto last = indices.begin() + static_cast<std::ptrdiff_t>(std::min(at + kVisitRound, indices.size()));
     for (const CheckedSample& checked : check_samples(data, encoder, pictures, pool, {first, last})) visit(checked);
   }
 }
@@ -75,7 +78,7 @@ void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChe
 }
 
 std::string sample_name(const Dataset& data, std::int64_t index, const std::string& id) {
-  return cat(id.empty() ? std::string() : cat("'", id, "', "), "sample ", index, " (line ", data.line(index), ")");
+  return cat(id.empty() ? std::string() : cat("'", id, "', "), "sample ", index, " (", data.position(index), ")");
 }
 
 }  // namespace striate

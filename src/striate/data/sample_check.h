@@ -21,12 +21,14 @@ struct SkippedSample {
   BadReason reason = BadReason::kBrokenRecord;
   std::string id;       // "" where it is not known
   std::string message;  // names file, sample and place
+  std::string hint;     // what to do about it
 };
 
 // A sample, or why it is bad.
 struct CheckedSample {
   std::int64_t index = 0;  // in the file
   std::string id;
+  std::string form;      // as Record's; "" where the record cannot be read
   EncodedSample sample;  // of a good one
   std::optional<SkippedSample> bad;
 };

@@ -16,6 +16,20 @@ std::int64_t count_targets(const EncodedSample& sample) {
   return targets;
 }
 
+// A picture that the text speaks of and the sample does not have would be trained on blind.
+void check_blind(const Record& record, const std::string& place) {
+  if (!record.images.empty()) return;
+  const auto marks = std::ranges::count_if(
+      record.turns, [](const Message& turn) { return turn.value.find("<image>") != std::string::npos; });
+  if (marks == 0) return;
+  throw BadSample(BadReason::kImageMarks,
+                  cat(place, ": no picture, and ", marks, marks == 1 ? " message" : " messages", " with <image>"),
+                  record.unread_pictures.empty()
+                      ? "name the picture in \"image\" or \"images\", or remove <image> from the text"
+                      : cat("pictures are named in \"image\" or \"images\"; the field \"", record.unread_pictures,
+                            "\" is not read"));
+}
+
 }  // namespace
 
 SampleEncoder::SampleEncoder(const ModelConfig& config, const Tokenizer& tokenizer, TemplateKind conversation,
@@ -27,6 +41,7 @@ SampleEncoder::SampleEncoder(const ModelConfig& config, const Tokenizer& tokeniz
       rows_per_image_(config.vision ? config.vision->tokens() : 0) {}
 
 EncodedSample SampleEncoder::encode(const Record& record, const std::string& place) const {
+  check_blind(record, place);
   EncodedConversation encoded;
   try {
     encoded = encode_conversation(*tokenizer_, record.turns,
@@ -43,20 +58,22 @@ EncodedSample SampleEncoder::encode(const Record& record, const std::string& pla
   check_images(sample, place);
   for (const std::int64_t id : sample.input_ids) {
     if (id >= vocab_size_) {
-      throw BadSample(BadReason::kUnknownToken,
-                      cat(place, ": the tokenizer gives token ", id, ", the model has ", vocab_size_),
-                      "use the tokenizer the model was made with");
+      throw BadSample(
+          BadReason::kUnknownToken,
+          cat(place, ": the tokenizer gives token ", id, ", but the vocabulary of the model has ", vocab_size_),
+          "use the model's own tokenizer");
     }
   }
   if (count_targets(sample) == 0) {
-    throw BadSample(BadReason::kNoTargets, cat(place, ": no answer to learn"), "give it an answer, or leave it out");
+    throw BadSample(BadReason::kNoTargets, cat(place, ": no answer to train on"),
+                    "give the sample an answer, or leave it out");
   }
   cut(sample);
   sample.targets = count_targets(sample);
   if (sample.targets == 0) {
     throw BadSample(BadReason::kTooLong,
-                    cat(place, ": no answer begins within ", max_tokens_, " tokens, where it is cut"),
-                    "raise --max-tokens, or leave it out");
+                    cat(place, ": no answer begins within ", max_tokens_, " tokens, where the sample is cut"),
+                    "raise `max_tokens`, or leave out the sample");
   }
   return sample;
 }
@@ -64,14 +81,14 @@ EncodedSample SampleEncoder::encode(const Record& record, const std::string& pla
 void SampleEncoder::check_images(const EncodedSample& sample, const std::string& place) const {
   const auto marks = std::count(sample.input_ids.begin(), sample.input_ids.end(), kImageToken);
   if (marks > 0 && rows_per_image_ == 0) {
-    throw BadSample(BadReason::kNoVision, cat(place, ": has an image, the model has no vision tower"),
-                    "use a vision-language model, or samples of text alone");
+    throw BadSample(BadReason::kNoVision, cat(place, ": the sample has an image, but the model has no vision tower"),
+                    "use a vision-language model, or samples without images");
   }
   if (marks == static_cast<std::ptrdiff_t>(sample.images.size())) return;
   throw BadSample(BadReason::kImageMarks,
                   cat(place, ": ", sample.images.size(), sample.images.size() == 1 ? " image and " : " images and ",
                       marks, marks == 1 ? " message" : " messages", " with <image>"),
-                  "write <image> once, in the message each image belongs to");
+                  "write <image> in one message for each picture: a message has at most one picture");
 }
 
 void SampleEncoder::cut(EncodedSample& sample) const {

@@ -15,10 +15,10 @@ namespace striate {
 struct EncodedSample {
   std::string id;
   std::vector<std::int64_t> input_ids;  // kImageToken once per image
-  std::vector<std::int64_t> labels;     // same length; kIgnoreLabel where nothing is learned
+  std::vector<std::int64_t> labels;     // same length; kIgnoreLabel at positions that are not targets
   std::vector<std::string> images;      // `image` as the record has it, one for each kImageToken
   std::int64_t tokens = 0;              // positions in the stream, image rows counted
-  std::int64_t targets = 0;             // positions that are learned
+  std::int64_t targets = 0;             // target positions
   bool truncated = false;
 };
 
@@ -30,8 +30,8 @@ class SampleEncoder {
                 std::int64_t max_tokens);
 
   // Tokens and labels as LLaVA makes them (text/conversation.h). A sample longer than max_tokens is cut at its end: an
-  // image whose rows would not all fit goes whole, with everything after it. Throws BadSample; `place` begins its
-  // message.
+  // image whose rows would not all fit goes whole, with everything after it. Throws BadSample, also for <image> in the
+  // text of a sample without pictures; `place` begins its message.
   EncodedSample encode(const Record& record, const std::string& place) const;
 
   std::int64_t rows_per_image() const { return rows_per_image_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string_view>
 
 #include "striate/base/error.h"
@@ -18,18 +19,58 @@ bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// Bytes that may stand outside strings of a JSON document, white space and brackets aside.
+// Bytes that may stand outside strings, white space and brackets aside: those of JSON, and those of the words that
+// other programs write where a value is missing (NaN, None, Infinity). Whether they make sense is seen when a sample is
+// read.
 bool is_plain(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == ',' || c == ':' || c == '-' || c == '+' || c == '.' ||
-         c == 'E';
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ',' || c == ':' ||
+         c == '-' || c == '+' || c == '.' || c == '_';
 }
 
-// Bytes inside a string that are not just passed over.
+// Whether one of eight bytes is `c`: the classic test for a zero byte, of the bytes that differ from it.
+bool has_byte(std::uint64_t eight, char c) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  const std::uint64_t other = eight ^ (kOnes * static_cast<unsigned char>(c));
+  return ((other - kOnes) & ~other & (kOnes << 7)) != 0;
+}
+
+// Bytes inside a string that are not just passed over. Other control characters are wrong there, but shift no border:
+// they are found when the sample is read.
 constexpr std::array<bool, 256> string_stops() {
   std::array<bool, 256> stops{};
-  for (std::size_t c = 0; c < 0x20; ++c) stops[c] = true;
-  stops['"'] = stops['\\'] = true;
+  stops['\0'] = stops['\n'] = stops['"'] = stops['\\'] = true;
   return stops;
+}
+
+// A file in another form, told by how it begins.
+struct OtherForm {
+  std::string_view begins;
+  std::string_view name;
+  std::string_view program;  // what makes a readable file of it
+};
+
+using std::string_view_literals::operator""sv;
+
+constexpr OtherForm kOtherForms[] = {
+    {"\xFF\xFE\0\0"sv, "UTF-32", "iconv -f UTF-32 -t UTF-8 FILE > NEW_FILE"},
+    {"\0\0\xFE\xFF"sv, "UTF-32", "iconv -f UTF-32 -t UTF-8 FILE > NEW_FILE"},
+    {"\xFF\xFE"sv, "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE"},
+    {"\xFE\xFF"sv, "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE"},
+    {"[\0\0\0"sv, "UTF-32", "iconv -f UTF-32LE -t UTF-8 FILE > NEW_FILE"},
+    {"{\0\0\0"sv, "UTF-32", "iconv -f UTF-32LE -t UTF-8 FILE > NEW_FILE"},
+    {"\0\0\0["sv, "UTF-32", "iconv -f UTF-32BE -t UTF-8 FILE > NEW_FILE"},
+    {"\0\0\0{"sv, "UTF-32", "iconv -f UTF-32BE -t UTF-8 FILE > NEW_FILE"},
+    {"[\0"sv, "UTF-16", "iconv -f UTF-16LE -t UTF-8 FILE > NEW_FILE"},
+    {"{\0"sv, "UTF-16", "iconv -f UTF-16LE -t UTF-8 FILE > NEW_FILE"},
+    {"\0["sv, "UTF-16", "iconv -f UTF-16BE -t UTF-8 FILE > NEW_FILE"},
+    {"\0{"sv, "UTF-16", "iconv -f UTF-16BE -t UTF-8 FILE > NEW_FILE"},
+    {"\x1F\x8B"sv, "a gzip file", "gunzip FILE"},
+    {"PK\x03\x04"sv, "a ZIP archive", "unzip FILE"},
+};
+
+const OtherForm* other_form(std::string_view first) {
+  const auto found = std::ranges::find_if(kOtherForms, [&](const OtherForm& f) { return first.starts_with(f.begins); });
+  return found == std::end(kOtherForms) ? nullptr : found;
 }
 
 std::string shown(char c) {
@@ -59,8 +100,10 @@ class Scanner {
     kSample,     // inside an element, outside strings
     kString,     // inside a string
     kEscape,     // after a backslash
+    kWord,       // inside an element that is a number or a word (array)
     kLine,       // between lines (JSON Lines)
     kRest,       // after a line's object: white space up to the line's end
+    kBadLine,    // what is left of a line that is no whole object
     kEnd,        // after the array
   };
 
@@ -68,29 +111,44 @@ class Scanner {
     offset_ += end_;
     at_ = 0;
     end_ = read_(block_);
-    if (offset_ == 0 && std::string_view(block_.data(), end_).starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (offset_ == 0) look_at_start(std::string_view(block_.data(), end_));
     return end_ > 0;
+  }
+
+  void look_at_start(std::string_view first) {
+    if (first.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (const OtherForm* form = other_form(first)) {
+      throw corrupt_data(cat(where_, ": the file is ", form->name, ", not UTF-8 text with a JSON array or JSON Lines"),
+                         cat("convert it to JSON Lines: ", form->program));
+    }
   }
 
   void step() {
     if (state_ == State::kString) return pass_string();
     const char c = block_[at_];
     if (c == '\n') ++line_;
-    handle(c);
+    if (c != ' ' || state_ != State::kSample) handle(c);  // indented files have many spaces
     ++at_;
   }
 
   void handle(char c) {
+    if (c == '\n' && ends_broken_line()) return end_sample(at_, false);
     switch (state_) {
-      case State::kEscape:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          line_ -= c == '\n' ? 1 : 0;
-          fail_in_string(c);
-        }
-        state_ = State::kString;
+      case State::kBadLine:
         return;
+      case State::kEscape:
+        if (c != '\n' && c != '\0') {
+          state_ = State::kString;
+          return;
+        }
+        line_ -= c == '\n' ? 1 : 0;
+        return broken_string(c);
       case State::kSample:
         return inside(c);
+      case State::kWord:
+        if (c != ',' && c != ']' && !is_space(c)) return;
+        end_sample(at_, false);
+        break;
       case State::kRest:
         if (c == '\n') state_ = State::kLine;
         break;
@@ -99,6 +157,14 @@ class Scanner {
     }
     if (!is_space(c)) between(c);
   }
+
+  // Whether a line's end comes inside an object whose line alone is bad.
+  bool ends_broken_line() const {
+    return spares_others() && (state_ == State::kBadLine || state_ == State::kSample || state_ == State::kEscape);
+  }
+
+  // Whether what is wrong here is one sample's own matter: a line that is not the first.
+  bool spares_others() const { return index_.layout == DataLayout::kLines && !index_.samples.empty(); }
 
   // Outside every element.
   void between(char c) {
@@ -110,12 +176,13 @@ class Scanner {
       }
       if (c != '{') {
         fail(cat("begins with ", shown(c), ": neither a JSON array of samples nor JSON Lines"),
-             "give [{...}, {...}] or one {...} a line");
+             "give [{...}, {...}] or one {...} per line");
       }
       return begin_sample();
     }
     const bool may_begin = state_ == State::kLine || state_ == State::kElement;
     if (may_begin && c == '{') return begin_sample();
+    if (may_begin && !index_.samples.empty() && c != ',' && c != ']') return begin_other(c);
     if (c == ',' && state_ == State::kSeparator) {
       state_ = State::kElement;
       after_comma_ = true;
@@ -125,7 +192,31 @@ class Scanner {
       state_ = State::kEnd;
       return;
     }
+    if (state_ == State::kRest && index_.samples.size() > 1) return take_back();
     misplaced(c);
+  }
+
+  // What stands in a sample's place and is no object.
+  void begin_other(char c) {
+    begin_sample();
+    open_.clear();
+    if (index_.layout == DataLayout::kLines) {
+      state_ = State::kBadLine;
+    } else if (c == '"') {
+      state_ = State::kString;
+    } else if (c == '[') {
+      open_.assign(1, ']');
+    } else {
+      state_ = State::kWord;
+    }
+  }
+
+  // More stands on the line of the last sample: the whole line is one bad sample.
+  void take_back() {
+    begin_ = index_.samples.back().begin;
+    begin_line_ = index_.samples.back().line;
+    index_.samples.pop_back();
+    state_ = State::kBadLine;
   }
 
   [[noreturn]] void misplaced(char c) {
@@ -136,7 +227,7 @@ class Scanner {
         fail(cat(number, " begins with ", shown(c), " instead of '{'"), "every sample is a JSON object {...}");
       case State::kSeparator:
         fail(cat(shown(c), " after sample ", index_.samples.size() - 1, " instead of ',' or ']'"),
-             "samples of an array are separated by commas");
+             "separate the samples of an array with commas");
       case State::kRest:
         fail(cat(shown(c), " after sample ", index_.samples.size() - 1, " on its line"),
              "JSON Lines have one object on each line; an array begins with '['");
@@ -156,52 +247,71 @@ class Scanner {
     if (c == '"') {
       state_ = State::kString;
     } else if (c == '{' || c == '[') {
-      if (open_.size() == kDeepest) fail(cat(kDeepest, " brackets within brackets"), "this is no LLaVA data");
+      if (open_.size() == kDeepest)
+        return broken(cat("more than ", kDeepest, " nested brackets"), "this is not LLaVA data");
       open_.push_back(c == '{' ? '}' : ']');
     } else if (c == '}' || c == ']') {
       if (open_.back() != c)
-        fail(cat(shown(c), " where ", shown(open_.back()), " was expected"), "repair the JSON here");
+        return broken(cat(shown(c), " where ", shown(open_.back()), " was expected"), "repair the JSON here");
       open_.pop_back();
-      if (open_.empty()) end_sample();
+      if (open_.empty()) end_sample(at_ + 1, c == '}');
     } else if (c == '\n' && index_.layout == DataLayout::kLines) {
       --line_;
-      fail(cat("the line ends inside sample ", index_.samples.size()),
-           "JSON Lines have one whole object on each line; an array begins with '['");
+      broken(cat("the line ends inside sample ", index_.samples.size()),
+             "JSON Lines have one whole object on each line; an array begins with '['");
     } else if (!is_space(c) && !is_plain(c)) {
-      fail(cat(shown(c), " outside a string"), "repair the JSON here: a quotation mark may be missing before it");
+      broken(cat(shown(c), " outside a string"),
+             c == '\'' ? "JSON needs double quotation marks: json.dump writes them"
+                       : "repair the JSON here: a quotation mark may be missing before it");
     }
   }
 
-  void end_sample() {
-    const std::uint64_t length = offset_ + at_ + 1 - begin_;
+  // `end` is the byte after it, in the block.
+  void end_sample(std::size_t end, bool is_whole) {
+    const std::uint64_t length = offset_ + end - begin_;
     if (length > kLongestSample) {
       fail(cat("sample ", index_.samples.size(), " has ", human_bytes(length)),
            cat("a sample may have ", human_bytes(kLongestSample)));
     }
-    index_.samples.push_back({begin_, static_cast<std::uint32_t>(length), begin_line_});
-    state_ = index_.layout == DataLayout::kLines ? State::kRest : State::kSeparator;
+    index_.samples.push_back({begin_, static_cast<std::uint32_t>(length), is_whole ? 1U : 0U, begin_line_});
+    const bool is_line = index_.layout == DataLayout::kLines;
+    state_ = !is_line ? State::kSeparator : is_whole ? State::kRest : State::kLine;
   }
 
   void pass_string() {
     static constexpr std::array<bool, 256> kStops = string_stops();
     const char* at = block_.data() + at_;
     const char* const end = block_.data() + end_;
+    for (std::uint64_t eight = 0; end - at >= 8; at += 8) {
+      std::memcpy(&eight, at, sizeof eight);
+      if (has_byte(eight, '"') || has_byte(eight, '\\') || has_byte(eight, '\n') || has_byte(eight, '\0')) break;
+    }
     while (at < end && !kStops[static_cast<unsigned char>(*at)]) ++at;
     at_ = static_cast<std::size_t>(at - block_.data());
     if (at_ == end_) return;
     if (*at == '"') {
       state_ = State::kSample;
+      if (open_.empty()) end_sample(at_ + 1, false);
     } else if (*at == '\\') {
       state_ = State::kEscape;
+    } else if (*at == '\n' && spares_others()) {
+      end_sample(at_, false);
+      ++line_;
     } else {
-      fail_in_string(*at);
+      broken_string(*at);
     }
     ++at_;
   }
 
-  [[noreturn]] void fail_in_string(char c) {
-    if (c == '\n') fail("the line ends inside a string", "close the string, or write a line break as \\n");
-    fail(cat(shown(c), " inside a string"), "control characters are written \\uXXXX in JSON");
+  void broken_string(char c) {
+    if (c == '\n') return broken("the line ends inside a string", "close the string, or write a line break as \\n");
+    broken(cat(shown(c), " inside a string"), "control characters are written \\uXXXX in JSON");
+  }
+
+  // The sample here is broken, and where it ends is not known but by its line.
+  void broken(const std::string& what, const std::string& hint) {
+    if (!spares_others()) fail(what, hint);
+    state_ = State::kBadLine;
   }
 
   [[noreturn]] void fail(const std::string& what, const std::string& hint) {
@@ -215,16 +325,18 @@ class Scanner {
       case State::kRest:
       case State::kLine:
         return;
+      case State::kBadLine:
+        return end_sample(0, false);
       case State::kStart:
         throw corrupt_data(cat(where_, ": empty"), "give a JSON array of samples, or JSON Lines");
       case State::kElement:
       case State::kSeparator:
         throw corrupt_data(cat(where_, ": ends after ", count, " samples without a closing ']'"),
-                           "the file was cut off: fetch it again");
+                           "the file is incomplete: download it again");
       default:
         throw corrupt_data(
             cat(where_, ": ends inside sample ", count, ", which begins on line ", begin_line_, " (byte ", begin_, ")"),
-            "the file was cut off: fetch it again");
+            "the file is incomplete: download it again");
     }
   }
 

@@ -26,7 +26,7 @@ struct SlotArena::Pools {
     const std::size_t size = std::max(kPiece / slot, std::size_t{1}) * slot;
     void* begin = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (begin == MAP_FAILED) {
-      throw resource_error(cat("no memory for ", human_bytes(size), " of features"), "give a smaller --feature-cache");
+      throw resource_error(cat("no memory for ", human_bytes(size), " of features"), "give a smaller `feature_cache`");
     }
     pieces.emplace_back(begin, size);
     mapped += size;

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "striate/base/notes.h"
 #include "striate/image/image.h"
 #include "striate/model/lvlm.h"
 #include "striate/model/packed_batch.h"
+#include "striate/ranks/rank_exchange.h"
 #include "striate/text/conversation.h"
 #include "striate/text/tokenizer.h"
 
@@ -35,30 +37,38 @@ struct DataPosition {
 
 enum class OnBadSample { kStop, kSkip };
 
-struct StepSourceOptions {
+// What is asked of a data set.
+struct TrainingData {
   std::filesystem::path data;    // LLaVA JSON or JSON Lines
   std::filesystem::path images;  // folder the samples' `image` is relative to
-  // How pictures are prepared: preprocess_config() of the model's folder. Absent: the tower's defaults.
-  std::optional<PreprocessConfig> preprocess;
-  TemplateKind conversation = TemplateKind::kVicunaV1;
   bool shuffle = true;
-  std::uint64_t seed = 234;
   // One of the two: samples per optimiser step over all ranks, or tokens (image rows counted) per optimiser step.
   std::int64_t batch = 0;
   std::int64_t tokens_per_step = 0;
   std::int64_t tokens_per_stream = 8192;  // a rank's share of a step is packed into streams of at most so many tokens
   std::int64_t max_tokens = 2048;         // of a sample, image rows counted; longer ones are cut and counted
-  int rank = 0;
-  int ranks = 1;
   OnBadSample on_bad_sample = OnBadSample::kStop;
   // Skipping more of the samples drawn than this stops the run; of fewer than 1000 (or the whole data set, if it is
   // smaller), the share is of those.
   double max_bad_share = 0.01;
-  std::filesystem::path bad_samples_file;      // JSON Lines, appended to by rank 0, a sample once; empty: none
   std::int64_t feature_cache_bytes = 1 << 30;  // memory for vision features
   std::filesystem::path feature_cache_folder;  // on disk as well; empty: no
+  int threads = 2;                             // that read, decode and tokenise
+};
+
+// The same for one model and one rank of a run.
+struct StepSourceOptions : TrainingData {
+  // How pictures are prepared: preprocess_config() of the model's folder. Absent: the tower's defaults.
+  std::optional<PreprocessConfig> preprocess;
+  TemplateKind conversation = TemplateKind::kVicunaV1;
+  std::uint64_t seed = 234;
+  int rank = 0;
+  int ranks = 1;
+  // Through which ranks share the checking of samples; none: each rank checks every sample itself.
+  std::shared_ptr<RankExchange> exchange;
+  std::filesystem::path bad_samples_file;  // JSON Lines, appended to by rank 0, a sample once; empty: none
   bool pixels = false;  // leave the tower to the caller (it is being trained): PackedBatch::pixels, and no cache
-  int threads = 2;      // that read, decode and tokenise
+  Notes notes;          // warned when features cannot be kept on disk
 };
 
 // One optimiser step as one rank sees it.
@@ -87,8 +97,14 @@ class StepSource {
   virtual std::int64_t steps_per_epoch() const = 0;
 };
 
-// `model` gives the tower and the image row count; it and the tokenizer must outlive the source. Throws InvalidInput
-// for options that contradict each other, and a start beyond the data set.
+// Which samples make each step, without their pictures' features: all that needs no weights (planned_steps.h).
+class PlannedSteps;
+
+// `model` gives the tower, and is one of the configuration that the steps were planned for; it must outlive the source,
+// as must their tokenizer.
+std::unique_ptr<StepSource> open_step_source(const Lvlm& model, std::unique_ptr<PlannedSteps> steps);
+
+// Both in one. Throws InvalidInput for options that contradict each other, and a start beyond the data set.
 std::unique_ptr<StepSource> open_step_source(const Lvlm& model, const Tokenizer& tokenizer,
                                              const StepSourceOptions& options, const DataPosition& start = {});
 

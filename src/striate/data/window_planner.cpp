@@ -1,9 +1,12 @@
 #include "striate/data/window_planner.h"
 
 #include <algorithm>
+#include <future>
 
 #include "striate/base/strings.h"
+#include "striate/data/images_folder.h"
 #include "striate/data/sample_order.h"
+#include "striate/data/shared_check.h"
 
 namespace striate {
 namespace {
@@ -15,6 +18,19 @@ constexpr std::int64_t kFewestDrawn = 1000;    // what a share of bad samples is
 constexpr std::int64_t kProbed = 512;          // samples that a mean is taken of
 
 }  // namespace
+
+std::vector<std::int64_t> lengths_of(const std::vector<PlannedSample>& samples, const Group& group) {
+  std::vector<std::int64_t> lengths;
+  for (const std::size_t member : group) lengths.push_back(samples[member].sample.tokens);
+  return lengths;
+}
+
+Group rank_share(const std::vector<PlannedSample>& samples, const Group& step, int rank, int ranks) {
+  const std::vector<Group> dealt = deal_ranks(lengths_of(samples, step), ranks);
+  Group share;
+  for (const std::size_t place : dealt[static_cast<std::size_t>(rank)]) share.push_back(step[place]);
+  return share;
+}
 
 WindowPlanner::WindowPlanner(const Dataset& data, const SampleEncoder& encoder, PictureChecker& pictures,
                              const StepSourceOptions& options, WorkerPool& pool)
@@ -57,13 +73,13 @@ Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_
   std::int64_t tokens = 0;
   std::int64_t barren = 0;  // samples since the last good one
   for (bool full = false; !full;) {
-    for (CheckedSample& checked :
-         check_samples(*data_, *encoder_, *pictures_, *pool_, draw(window.end, wanted(window)))) {
+    for (CheckedSample& checked : check(draw(window.end, wanted(window)))) {
       if (checked.bad) {
         refuse_if_told(*checked.bad);
         if (++barren > data_->size()) {
-          throw invalid_input(cat(data_->file().string(), ": no good sample in it, the latest: ", checked.bad->message),
-                              "striate data check lists what is wrong");
+          ask_about_folder(*checked.bad);
+          throw invalid_input(cat(data_->file().string(), ": no sample is good; the latest: ", checked.bad->message),
+                              cat(checked.bad->hint, "; striate data check lists what is wrong"));
         }
         window.skipped.push_back(std::move(*checked.bad));
         if (bad_before) {
@@ -83,13 +99,43 @@ Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_
   }
   window.steps =
       options_.batch > 0 ? deal_steps(lengths, options_.batch) : deal_budget(lengths, options_.tokens_per_step);
+  complete_share(window);
   return window;
+}
+
+std::vector<CheckedSample> WindowPlanner::check(const std::vector<std::int64_t>& indices) {
+  if (!options_.exchange) return check_samples(*data_, *encoder_, *pictures_, *pool_, indices);
+  return check_shared(*data_, *encoder_, *pictures_, *pool_, indices, *options_.exchange, stop_.get_token());
+}
+
+// Encodes those samples of this rank's share that other ranks have checked.
+void WindowPlanner::complete_share(Window& window) {
+  if (!options_.exchange) return;
+  std::vector<std::future<void>> encoding;
+  for (const Group& step : window.steps) {
+    encoding.push_back(
+        pool_->submit(Urgency::kLater, [&, share = rank_share(window.samples, step, options_.rank, options_.ranks)] {
+          for (const std::size_t place : share) {
+            PlannedSample& planned = window.samples[place];
+            complete_sample(*data_, *encoder_, planned.index, planned.sample);
+          }
+        }));
+  }
+  // Every part is awaited before an exception leaves: they use the window.
+  for (const auto& part : encoding) part.wait();
+  for (auto& part : encoding) part.get();
 }
 
 void WindowPlanner::refuse_if_told(const SkippedSample& bad) const {
   if (options_.on_bad_sample == OnBadSample::kSkip) return;
+  ask_about_folder(bad);
   throw BadSample(bad.reason, bad.message,
-                  "--on-bad-sample skip leaves such samples out; striate data check lists them all");
+                  cat(bad.hint, "; `on_bad_sample` skip leaves such samples out; striate data check lists them all"));
+}
+
+void WindowPlanner::ask_about_folder(const SkippedSample& bad) const {
+  if (bad.reason != BadReason::kMissingImage) return;
+  if (const auto wrong = wrong_images_folder(*data_, pictures_->folder())) throw Error(*wrong);
 }
 
 // `at` is the place of the latest bad sample.
@@ -97,9 +143,10 @@ void WindowPlanner::count_bad(const SkippedSample& latest, std::int64_t bad, Ord
   const std::int64_t drawn = at.epoch * data_->size() + at.index + 1;
   const std::int64_t of = std::max(drawn, std::min(data_->size(), kFewestDrawn));
   if (static_cast<double>(bad) <= options_.max_bad_share * static_cast<double>(of)) return;
+  ask_about_folder(latest);
   throw invalid_input(cat(bad, " bad samples among the first ", drawn, " (at most ", 100 * options_.max_bad_share,
                           "% may be skipped), the latest: ", latest.message),
-                      "striate data check lists them all; --max-bad-share allows more");
+                      cat(latest.hint, "; striate data check lists them all; `max_bad_share` allows more"));
 }
 
 double WindowPlanner::mean_tokens() const {

@@ -1,11 +1,13 @@
 // Plans training data window by window: which samples are good, and which of them make each step.
 //
 // A window is what the next few steps take from the epoch's order. Every rank plans every window, from the same files
-// and numbers, and so finds the same; only what a rank trains on itself is kept.
+// and numbers, and so finds the same: each checks a share of the samples and tells the others (shared_check.h), and
+// encodes what it trains on itself.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -33,10 +35,15 @@ struct PlannedSample {
 struct Window {
   OrderPosition begin;
   OrderPosition end;                   // where the next window begins
-  std::vector<PlannedSample> samples;  // in the epoch's order
+  std::vector<PlannedSample> samples;  // in the epoch's order; tokens and labels of this rank's share at least
   std::vector<SkippedSample> skipped;
   std::vector<Group> steps;  // positions in `samples`
 };
+
+std::vector<std::int64_t> lengths_of(const std::vector<PlannedSample>& samples, const Group& group);
+
+// The members of a step that a rank trains on: positions in `samples`.
+Group rank_share(const std::vector<PlannedSample>& samples, const Group& step, int rank, int ranks);
 
 // May be used by one thread at a time; works with the pool's threads. What it is given must outlive it.
 class WindowPlanner {
@@ -51,12 +58,18 @@ class WindowPlanner {
   // samples drawn so far, but of 1000, or the whole data set, at least.
   Window plan(OrderPosition begin, std::optional<std::int64_t> bad_before);
 
+  // Ends a plan() that waits for other ranks, which then throws; from any thread.
+  void stop() { stop_.request_stop(); }
+
   // Mean tokens of good samples, from at most 512 of the file, evenly spread; the same wherever a run begins.
   double mean_tokens() const;
 
  private:
+  std::vector<CheckedSample> check(const std::vector<std::int64_t>& indices);
+  void complete_share(Window& window);
   std::vector<std::int64_t> draw(OrderPosition from, std::size_t count);
   void refuse_if_told(const SkippedSample& bad) const;
+  void ask_about_folder(const SkippedSample& bad) const;
   void count_bad(const SkippedSample& latest, std::int64_t bad, OrderPosition at) const;
   bool is_full(const Window& window, std::int64_t tokens, const EncodedSample& next) const;
   std::size_t wanted(const Window& window) const;
@@ -66,6 +79,7 @@ class WindowPlanner {
   PictureChecker* pictures_;
   StepSourceOptions options_;
   WorkerPool* pool_;
+  std::stop_source stop_;
   std::int64_t order_epoch_ = -1;
   std::vector<std::uint32_t> order_;
 };

@@ -1,11 +1,22 @@
 #include "striate/data/worker_pool.h"
 
+#include <system_error>
 #include <utility>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
 
 namespace striate {
 
 WorkerPool::WorkerPool(int threads) {
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  try {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    const std::size_t started = threads_.size();
+    stop();
+    throw resource_error(cat("the system cannot start more than ", started, " of ", threads, " threads"),
+                         "give fewer threads (`data_threads`, `threads`), or raise ulimit -u");
+  }
 }
 
 WorkerPool::~WorkerPool() {

@@ -10,13 +10,14 @@
 namespace striate {
 namespace {
 
-constexpr std::int64_t kFloat = 4;              // bytes
-constexpr std::int64_t kIndex = 8;              // bytes of an int64
-constexpr std::int64_t kLogitBytes = 32 << 20;  // as head_pass() in train_pass.cpp
-constexpr std::int64_t kBlockBytes = 8 << 20;   // as matrix.cpp
-// fp32 copies that composed operations hold at once on a GPU: of a layer's inner activations in the gate's gradient,
-// and of a sample's scores in the attention's.
-constexpr std::int64_t kComposedGate = 6;
+constexpr std::int64_t kFloat = 4;  // bytes
+constexpr std::int64_t kIndex = 8;  // bytes of an int64
+// fp32 copies that composed operations hold at once on a GPU: of a layer's inner activations in the gate's gradient (in
+// bf16 compute three more, of what it reads), of a chunk of logits in the loss, and of a sample's scores in the
+// attention's gradient.
+constexpr std::int64_t kComposedGate = 8;
+constexpr std::int64_t kComposedGateWidened = 3;
+constexpr std::int64_t kComposedLogits = 2;
 constexpr std::int64_t kComposedScores = 5;
 
 // Bytes alive now, and the most there were.
@@ -49,15 +50,19 @@ struct Tape {
 // Follows TrainPass::run().
 class PassLedger {
  public:
-  PassLedger(const PassShape& shape, const PlannedStream& stream, ActivationPolicy policy)
+  PassLedger(const PassShape& shape, const PlannedStream& stream, ActivationCheckpointing checkpointing)
       : shape_(shape),
         c_(shape.config.decoder),
         stream_(stream),
-        policy_(policy),
+        checkpointing_(checkpointing),
         e_(shape.compute == Compute::kBFloat16 ? 2 : kFloat),
         linears_(decoder_linears(c_)),
         q_width_(c_.heads * c_.head_dim),
-        kv_width_(c_.kv_heads * c_.head_dim) {}
+        kv_width_(c_.kv_heads * c_.head_dim) {
+    for (std::int64_t layer = 0; layer < c_.layers; ++layer) {
+      for (const LinearShape& linear : linears_) states_.push_back(linear_state(shape.tune, layer, linear.name));
+    }
+  }
 
   std::int64_t most() {
     run();
@@ -73,7 +78,7 @@ class PassLedger {
   // The last layer asks and computes for the targets' rows only.
   std::int64_t rows(std::int64_t layer) const { return is_last(layer) ? stream_.targets : stream_.tokens; }
   LinearState state(std::int64_t layer, std::size_t slot) const {
-    return linear_state(shape_.tune, layer, linears_[slot].name);
+    return states_[static_cast<std::size_t>(layer) * linears_.size() + slot];
   }
   bool trains(std::int64_t layer, std::size_t slot) const { return state(layer, slot) != LinearState::kFrozen; }
   bool any_trains(std::int64_t layer, std::size_t first, std::size_t end) const {
@@ -90,7 +95,7 @@ class PassLedger {
   // A block of a weight converted for a product.
   Block conversion(std::int64_t out, std::int64_t in, LinearState state) {
     const bool converts = !shape_.on_gpu && state != LinearState::kTrained && shape_.weight_element != e_;
-    return ledger_.hold(converts ? std::min(kBlockBytes, out * in * e_) : 0);
+    return ledger_.hold(converts ? std::min(kConvertedBytes, out * in * e_) : 0);
   }
 
   // Bytes an adapter's forward product leaves on the tape.
@@ -157,10 +162,10 @@ class PassLedger {
     return held(r, c_.mlp_size);
   }
 
-  // What attention composed of LibTorch's operators holds: one sample at a time, fp32, every head.
+  // What attention composed of LibTorch's operators holds: one sample at a time, fp32, every head. The longest counts.
   void attention_in_passing(bool backward) {
     if (!shape_.on_gpu) return;
-    const std::int64_t n = stream_.tokens / std::max<std::int64_t>(1, stream_.samples);
+    const std::int64_t n = longest_sample(stream_);
     const std::int64_t heads = (backward ? 6 : 3) * n * q_width_ * kFloat;
     ledger_.touch(heads + (backward ? kComposedScores : 3) * c_.heads * n * n * kFloat);
   }
@@ -174,22 +179,22 @@ class PassLedger {
     middle = tape.middle;
   }
 
-  // The tape as the policy leaves it.
-  static void reduce(Tape& tape, ActivationPolicy policy) {
-    if (policy == ActivationPolicy::kKeep) return;
+  // The tape as checkpointing leaves it.
+  static void reduce(Tape& tape, ActivationCheckpointing checkpointing) {
+    if (checkpointing == ActivationCheckpointing::kNone) return;
     tape.gate.reset();
     tape.up.reset();
-    if (policy == ActivationPolicy::kRecomputeMlp) return;
+    if (checkpointing == ActivationCheckpointing::kMlp) return;
     for (Block* part : {&tape.q, &tape.k, &tape.v, &tape.out, &tape.log_sums, &tape.middle, &tape.lows}) part->reset();
   }
 
   void complete(std::int64_t layer, Tape& tape) {
     const std::int64_t r = rows(layer);
-    if (policy_ == ActivationPolicy::kRecomputeMlp) {
+    if (checkpointing_ == ActivationCheckpointing::kMlp) {
       const Block normed = held(r, c_.hidden_size);
       mlp_inner(layer, tape, r);
     }
-    if (policy_ == ActivationPolicy::kRecomputeLayer) {
+    if (checkpointing_ == ActivationCheckpointing::kLayer) {
       const Block normed = held(stream_.tokens, c_.hidden_size);
       const Block inner = to_inner(layer, tape);
       if (trains(layer, down_slot())) forward(layer, down_slot(), r);
@@ -201,7 +206,8 @@ class PassLedger {
     const Block inner = ledger_.hold(trains(layer, down_slot()) ? r * c_.mlp_size * e_ : 0);
     const Block normed = ledger_.hold(any_trains(layer, gate_slot(), down_slot()) ? r * c_.hidden_size * e_ : 0);
     const Block dinner = backward(layer, down_slot(), r, false);
-    if (shape_.on_gpu) ledger_.touch(kComposedGate * r * c_.mlp_size * kFloat);
+    const std::int64_t widened = e_ == kFloat ? 0 : kComposedGateWidened;
+    if (shape_.on_gpu) ledger_.touch((kComposedGate + widened) * r * c_.mlp_size * kFloat);
     const Block dnormed = backward(layer, gate_slot(), r, false);
     if (!fused()) backward(layer, gate_slot() + 1, r, true);
     for (Block* used : {&tape.gate, &tape.up, &tape.middle}) used->reset();
@@ -259,7 +265,7 @@ class PassLedger {
     const LinearState state = shape_.tune.stage == Stage::kPretrain ? LinearState::kTrained : LinearState::kFrozen;
     const Block normed = held(chunk, c_.hidden_size);
     const Block logits = held(chunk, c_.vocab_size);
-    if (shape_.on_gpu) ledger_.touch(3 * chunk * c_.vocab_size * kFloat);
+    if (shape_.on_gpu) ledger_.touch(kComposedLogits * chunk * c_.vocab_size * kFloat);
     const Block dnormed = held(chunk, c_.hidden_size);
     conversion(c_.vocab_size, c_.hidden_size, state);
     if (state == LinearState::kTrained && e_ != kFloat) ledger_.touch(c_.vocab_size * c_.hidden_size * e_);
@@ -306,7 +312,7 @@ class PassLedger {
     for (std::int64_t layer = 0; layer < c_.layers; ++layer) {
       Tape tape;
       train_forward(layer, tape, middle, delta);
-      reduce(tape, policy_);
+      reduce(tape, checkpointing_);
       if (layer >= lowest) tapes[static_cast<std::size_t>(layer)] = std::move(tape);
     }
     Block dx;
@@ -329,9 +335,10 @@ class PassLedger {
   const PassShape& shape_;
   const DecoderConfig& c_;
   PlannedStream stream_;
-  ActivationPolicy policy_;
+  ActivationCheckpointing checkpointing_;
   std::int64_t e_;  // bytes of an activation
   std::vector<LinearShape> linears_;
+  std::vector<LinearState> states_;  // of every layer, linear by linear
   std::int64_t q_width_;
   std::int64_t kv_width_;
   Ledger ledger_;
@@ -339,18 +346,15 @@ class PassLedger {
 
 }  // namespace
 
-bool trains_below_decoder(const ModelConfig& config, const TuneOptions& tune) {
-  return tune.stage == Stage::kPretrain || tune.tune_vision_tower || (config.projector && !tune.freeze_projector);
-}
-
 std::int64_t lowest_backward_layer(const ModelConfig& config, const TuneOptions& tune) {
   if (trains_below_decoder(config, tune)) return 0;
   if (tune.stage != Stage::kTune || tune.layers.empty()) return config.decoder.layers;
-  return *std::min_element(tune.layers.begin(), tune.layers.end());
+  return tune.layers[0];
 }
 
-std::int64_t activation_bytes(const PassShape& shape, const PlannedStream& stream, ActivationPolicy policy) {
-  return PassLedger(shape, stream, policy).most();
+std::int64_t activation_bytes(const PassShape& shape, const PlannedStream& stream,
+                              ActivationCheckpointing checkpointing) {
+  return PassLedger(shape, stream, checkpointing).most();
 }
 
 }  // namespace striate

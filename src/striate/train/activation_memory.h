@@ -1,22 +1,15 @@
-// What a training step keeps in memory while it runs, beside weights and parameters: known before anything runs.
+// The peak memory of a training step besides weights and parameters, estimated before anything runs.
 #pragma once
 
 #include <cstdint>
 
 #include "striate/model/config.h"
 #include "striate/tensor/matrix.h"
+#include "striate/train/planned_stream.h"
 #include "striate/train/train_pass.h"
 #include "striate/train/tunable.h"
 
 namespace striate {
-
-// A stream as planning sees it.
-struct PlannedStream {
-  std::int64_t tokens = 0;
-  std::int64_t image_rows = 0;  // of the tokens
-  std::int64_t targets = 0;     // positions that are learned
-  std::int64_t samples = 1;     // of equal length
-};
 
 // What decides the size of a pass's tensors.
 struct PassShape {
@@ -28,15 +21,21 @@ struct PassShape {
   std::int64_t weight_element = 2;
 };
 
-// The most bytes of tensors that TrainPass::run() has alive at once, what its caller holds (weights, parameters, the
-// stream and its features) not counted. It follows the pass tensor by tensor: where that changes, so must this, and a
-// test holds the two together within a tenth. On a GPU it adds what attention and elementwise operations composed of
-// LibTorch's own hold in passing. Of a vision tower that is trained only an estimate.
-std::int64_t activation_bytes(const PassShape& shape, const PlannedStream& stream, ActivationPolicy policy);
+// The most bytes of tensors that TrainPass::run() has alive at once. What its caller holds (weights, parameters, the
+// stream and its features) is not counted. On a GPU it adds what attention and elementwise operations composed of
+// LibTorch's own hold in passing. Of a vision tower that is trained it is only an estimate.
+//
+// It is a second description of the pass: it walks through the layers as the pass does, and holds the size of every
+// tensor as long as the pass holds the tensor. One description would have to be the pass itself, run on tensors without
+// memory. LibTorch's meta device cannot do that: the pass consists of loops of our own over raw memory, and most of
+// what decides the peak is not saved on a tape but alive for a moment, at an order that only the code of the pass
+// states. So the ledger stays, and where the pass changes, this must change too. PlanAgainstReality in
+// tests/train/plan_test.cpp holds the two together: an allocator counts the bytes of real passes in twelve set-ups,
+// with each activation checkpointing, and each peak must be within a tenth of what is said here.
+std::int64_t activation_bytes(const PassShape& shape, const PlannedStream& stream,
+                              ActivationCheckpointing checkpointing);
 
 // The lowest decoder layer that a backward pass runs through, as Tunable::lowest_backward_layer().
 std::int64_t lowest_backward_layer(const ModelConfig& config, const TuneOptions& tune);
-// Whether gradients reach the stream's first layer, as Tunable::trains_below_decoder().
-bool trains_below_decoder(const ModelConfig& config, const TuneOptions& tune);
 
 }  // namespace striate

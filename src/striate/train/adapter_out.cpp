@@ -2,9 +2,9 @@
 
 #include <functional>
 
-#include "striate/base/files.h"
-#include "striate/region/adapter_folder.h"
-#include "striate/tensor/weight_file.h"
+#include "striate/base/output_file.h"
+#include "striate/edit/adapter_folder.h"
+#include "striate/files/weight_file.h"
 
 namespace striate {
 namespace {
@@ -19,12 +19,12 @@ at::Tensor on_host(const at::Tensor& tensor) {
   return tensor.cpu().contiguous();
 }
 
-void write_parameters(const fs::path& path, const Tunable& tunable, const std::string& prefix,
+void write_parameters(const OutputPath& path, const Tunable& tunable, const std::string& prefix,
                       const std::function<bool(const Parameter&)>& wanted) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& parameter : tunable.parameters().all()) {
     if (!wanted(*parameter)) continue;
-    tensors.emplace_back(prefix + file_name(parameter->name, live_naming(tunable.model().config().family)),
+    tensors.emplace_back(prefix + file_name(parameter->name, tunable.model().config().files().live_naming),
                          on_host(parameter->value));
   }
   write_safetensors(path, tensors);
@@ -47,22 +47,20 @@ std::string target_pattern(const Tunable& tunable) {
 }
 
 void write_adapter(const fs::path& folder, const Tunable& tunable, const Checkpoint& base) {
-  fs::create_directories(folder);
   const auto other = [](const Parameter& p) { return !is_adapter(p); };
   bool beside = false;
   for (const auto& parameter : tunable.parameters().all()) beside = beside || other(*parameter);
-  if (beside) write_parameters(folder / "non_lora_trainables.safetensors", tunable, "", other);
-  write_parameters(folder / "adapter_model.safetensors", tunable, "base_model.model.", is_adapter);
+  if (beside) write_parameters(OutputPath::inside(folder, "non_lora_trainables.safetensors"), tunable, "", other);
+  write_parameters(OutputPath::inside(folder, "adapter_model.safetensors"), tunable, "base_model.model.", is_adapter);
   const LoraOptions& lora = tunable.options().lora;
-  const AdapterSettings settings{lora.rank, lora.alpha, lora.dropout, /*rank_stabilised=*/false};
+  const AdapterSettings settings{lora.rank, lora.alpha_value(), lora.dropout};
   const nlohmann::json config =
       adapter_config(settings, targets_of(tunable), tunable.model().config().family, base.folder);
-  write_file(folder / "adapter_config.json", config.dump(2) + "\n");
+  write_file(OutputPath::inside(folder, "adapter_config.json"), config.dump(2) + "\n");
 }
 
 void write_projector(const fs::path& folder, const Tunable& tunable, const Checkpoint&) {
-  fs::create_directories(folder);
-  write_parameters(folder / "mm_projector.safetensors", tunable, "",
+  write_parameters(OutputPath::inside(folder, "mm_projector.safetensors"), tunable, "",
                    [](const Parameter& p) { return p.group == ParameterGroup::kProjector; });
 }
 

@@ -1,4 +1,4 @@
-// What a run leaves behind, in forms that Striate, PEFT and transformers open.
+// The results of a run, in formats that Striate, PEFT and transformers open.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace striate {
 // `base` is written as base_model_name_or_path. Files appear whole, adapter_config.json last.
 void write_adapter(const std::filesystem::path& folder, const Tunable& tunable, const Checkpoint& base);
 
-// mm_projector.safetensors, fp32, which --projector opens.
+// mm_projector.safetensors, fp32, which `projector` opens.
 void write_projector(const std::filesystem::path& folder, const Tunable& tunable, const Checkpoint& base);
 
 struct ModelOutOptions {

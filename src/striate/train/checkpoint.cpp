@@ -5,12 +5,13 @@
 
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
-#include "striate/base/files.h"
-#include "striate/base/log.h"
+#include "striate/base/json_file.h"
+#include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
+#include "striate/files/weight_file.h"
 #include "striate/model/config.h"
-#include "striate/tensor/weight_file.h"
 
 namespace striate {
 namespace {
@@ -43,10 +44,10 @@ std::optional<std::int64_t> step_of(const fs::path& path) {
 // Newest first.
 std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   std::vector<std::pair<std::int64_t, fs::path>> found;
-  std::error_code none;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
-    const auto step = step_of(entry.path());
-    if (step && entry.is_directory()) found.emplace_back(*step, entry.path());
+  if (!is_folder(folder)) return {};
+  for (const fs::path& path : entries_of(folder)) {
+    const auto step = step_of(path);
+    if (step && is_folder(path)) found.emplace_back(*step, path);
   }
   std::sort(found.rbegin(), found.rend());
   std::vector<fs::path> paths;
@@ -55,7 +56,7 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder) {
 }
 
 // On the CPU one tensor at a time, so that the peak on a GPU's host stays small.
-void write_tensors(const fs::path& path, const NamedTensors& tensors) {
+void write_tensors(const OutputPath& path, const NamedTensors& tensors) {
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto& [name, tensor] : tensors) entries.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
   SafetensorsWriter writer(path, std::move(entries));
@@ -73,7 +74,7 @@ nlohmann::json manifest_of(const fs::path& folder) {
   nlohmann::json files = nlohmann::json::array();
   for (const char* name : {kParameters, kOptimizer, kState}) {
     files.push_back(
-        {{"name", name}, {"bytes", fs::file_size(folder / name)}, {"sha256", sha256_of_file(folder / name)}});
+        {{"name", name}, {"bytes", file_size_of(folder / name)}, {"sha256", sha256_of_file(folder / name)}});
   }
   return {{"format", 1}, {"files", std::move(files)}};
 }
@@ -88,10 +89,10 @@ std::string damage_of(const fs::path& folder) {
     std::size_t known = 0;
     for (const nlohmann::json& entry : manifest.at("files")) {
       const fs::path file = folder / entry.at("name").get<std::string>();
-      if (!fs::is_regular_file(file)) return cat(file.filename().string(), " is missing");
+      if (!is_file(file)) return cat(file.filename().string(), " is missing");
       const auto bytes = entry.at("bytes").get<std::uint64_t>();
-      if (fs::file_size(file) != bytes) {
-        return cat(file.filename().string(), " has ", fs::file_size(file), " bytes, not ", bytes);
+      if (file_size_of(file) != bytes) {
+        return cat(file.filename().string(), " has ", file_size_of(file), " bytes, not ", bytes);
       }
       if (sha256_of_file(file) != entry.at("sha256").get<std::string>()) {
         return cat(file.filename().string(), " is not what was written (its SHA-256 differs)");
@@ -108,14 +109,15 @@ std::string damage_of(const fs::path& folder) {
 
 void copy_in(const WeightFile& file, const NamedTensors& targets, const fs::path& where) {
   if (file.tensors().size() != targets.size()) {
-    throw corrupt_data(cat(where.string(), ": ", file.tensors().size(), " tensors, the run trains ", targets.size()),
-                       "it belongs to another run");
+    throw corrupt_data(
+        cat(where.string(), ": ", file.tensors().size(), " tensors, but the run trains ", targets.size()),
+        "the checkpoint belongs to another run");
   }
   for (const auto& [name, target] : targets) {
     const TensorInfo* info = file.find(name);
     if (info == nullptr || info->dtype != at::kFloat || target.sizes() != at::IntArrayRef(info->shape)) {
-      throw corrupt_data(cat(where.string(), ": tensor ", name, " is missing or of another shape"),
-                         "it belongs to another run");
+      throw corrupt_data(cat(where.string(), ": tensor ", name, " is missing or has another shape"),
+                         "the checkpoint belongs to another run");
     }
     const at::Tensor view = target;
     view.copy_(file.load(name));
@@ -126,14 +128,14 @@ void copy_in(const WeightFile& file, const NamedTensors& targets, const fs::path
 
 fs::path save_checkpoint(const fs::path& folder, const RunState& state, const ParameterSet& parameters,
                          const AdamW& optimizer, std::int64_t keep) {
-  fs::create_directories(folder);
-  AtomicFolder::remove_leftovers(folder);
+  make_folders(folder);
+  clear_leftovers_in(folder);
   const fs::path path = folder / folder_name(state.step);
   AtomicFolder building(path);
-  write_tensors(building.path() / kParameters, named_values(parameters));
-  write_tensors(building.path() / kOptimizer, optimizer.moments());
-  write_file(building.path() / kState, to_json(state).dump(2) + "\n");
-  write_file(building.path() / kManifest, manifest_of(building.path()).dump(2) + "\n");
+  write_tensors(OutputPath::inside(building.path(), kParameters), named_values(parameters));
+  write_tensors(OutputPath::inside(building.path(), kOptimizer), optimizer.moments());
+  write_file(OutputPath::inside(building.path(), kState), to_json(state).dump(2) + "\n");
+  write_file(OutputPath::inside(building.path(), kManifest), manifest_of(building.path()).dump(2) + "\n");
   building.commit(/*replace=*/true);  // a damaged one of the same step may stand there
   if (keep <= 0) return path;
   const std::vector<fs::path> all = checkpoints_in(folder);
@@ -145,11 +147,11 @@ fs::path save_checkpoint(const fs::path& folder, const RunState& state, const Pa
   return path;
 }
 
-std::optional<FoundCheckpoint> newest_whole_checkpoint(const fs::path& folder) {
+std::optional<FoundCheckpoint> newest_whole_checkpoint(const fs::path& folder, const Notes& notes) {
   for (const fs::path& path : checkpoints_in(folder)) {
     const std::string damage = damage_of(path);
     if (!damage.empty()) {
-      log_warn(cat("passing over ", path.string(), ": ", damage));
+      notes.warn(cat("skipping ", path.string(), ": ", damage));
       continue;
     }
     const fs::path state = path / kState;

@@ -1,4 +1,4 @@
-// Checkpoints of a run: OUT/checkpoints/step-000123/, whole or not there at all.
+// Checkpoints of a run: OUT/checkpoints/step-000123/, complete or absent.
 //
 //   parameters.safetensors   every trained tensor, fp32, canonical names
 //   optimizer.safetensors    exp_avg.NAME and exp_avg_sq.NAME, fp32
@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "striate/base/notes.h"
 #include "striate/model/parameter.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/run_state.h"
@@ -26,9 +27,9 @@ struct FoundCheckpoint {
   RunState state;
 };
 
-// The newest checkpoint in `folder` that its manifest vouches for; damaged ones are passed over with a warning, and
-// what killed processes left half-built is ignored. nullopt when there is none.
-std::optional<FoundCheckpoint> newest_whole_checkpoint(const std::filesystem::path& folder);
+// The newest checkpoint in `folder` that its manifest vouches for; damaged ones are skipped with a
+// warning in the notes, and what killed processes left half-built is ignored. nullopt when there is none.
+std::optional<FoundCheckpoint> newest_whole_checkpoint(const std::filesystem::path& folder, const Notes& notes = {});
 
 // Puts a checkpoint's tensors and counts into the parameters and the optimiser. Throws CorruptData when a tensor is
 // missing, left over, or of another shape.

@@ -1,6 +1,6 @@
 // Settings from a file: TOML with one key for every flag, or the run.json of an earlier run.
 //
-//   layers = "paper"          # --layers paper
+//   layers = "paper"          # `layers` paper
 //   lora-r = 128              # dashes or underscores
 //   freeze-projector = true
 //   lora-targets = ["q_proj", "v_proj"]
@@ -12,7 +12,7 @@
 
 namespace striate {
 
-// One setting and where it stands.
+// One setting and its place in the file.
 struct ConfigEntry {
   std::string key;    // a flag's name without leading dashes, words joined by dashes
   std::string value;  // as it would be written on the command line; the items of a list are joined by commas

@@ -13,7 +13,6 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/region/layer_set.h"
 #include "striate/tensor/matrix.h"
 
 namespace striate {
@@ -29,22 +28,23 @@ at::Tensor no_sum(const at::Tensor& like) {
 void check_weights(const DistillationOptions& o) {
   for (const double weight : {o.hidden_weight, o.kl_weight}) {
     if (!(weight >= 0) || std::isinf(weight)) {
-      throw invalid_input(cat("a distillation term of weight ", weight), "give a number from 0 up");
+      throw invalid_input(cat("the weight ", weight, " of a distillation loss is not a number from 0 up"),
+                          "give a number from 0 up");
     }
   }
   if (o.hidden_weight == 0 && o.kl_weight == 0) {
-    throw invalid_input("a teacher, and nothing to learn from it",
-                        "give a weight above 0: --hidden-weight or --kl-weight");
+    throw invalid_input("a teacher was given, but both distillation losses have weight 0",
+                        "give a weight above 0: `hidden_weight` or `kl_weight`");
   }
   if (!(o.temperature > 0) || std::isinf(o.temperature)) {
-    throw invalid_input(cat("--temperature ", o.temperature), "give a number above 0");
+    throw invalid_input(cat("`temperature` ", o.temperature, " is not above 0"), "give a number above 0");
   }
 }
 
 void check_shapes(const DecoderConfig& teacher, const DecoderConfig& student, const DistillationOptions& o) {
   const auto differs = [](const std::string& what, std::int64_t theirs, std::int64_t ours) {
-    return invalid_input(cat("the teacher has ", what, " ", theirs, ", the model ", ours),
-                         "the teacher is the model that this one was pruned from");
+    return invalid_input(cat("the teacher has ", what, " ", theirs, ", but the model has ", ours),
+                         "the teacher must be the model that this one was pruned from");
   };
   if (teacher.hidden_size != student.hidden_size) throw differs("width", teacher.hidden_size, student.hidden_size);
   if (teacher.vocab_size != student.vocab_size) throw differs("vocabulary", teacher.vocab_size, student.vocab_size);
@@ -54,18 +54,14 @@ void check_shapes(const DecoderConfig& teacher, const DecoderConfig& student, co
   for (const std::int64_t layer : o.original) {
     if (layer < teacher.layers) continue;
     throw invalid_input(
-        cat("the model has what was layer ", layer, "; the teacher has layers 0 to ", teacher.layers - 1),
-        "the teacher is the model that this one was pruned from");
+        cat("the model has the former layer ", layer, ", but the teacher has layers 0 to ", teacher.layers - 1),
+        "the teacher must be the model that this one was pruned from");
   }
-  for (const std::int64_t layer : o.layers) {
-    if (layer >= 0 && layer < student.layers) continue;
-    throw invalid_input(cat("--hidden-layers names layer ", layer, "; the model has layers 0 to ", student.layers - 1),
-                        "layers are counted in the pruned model, from 0");
+  if (!o.layers.empty() && o.layers.depth() != student.layers) {
+    throw invalid_input(
+        cat("`hidden_layers` is for a model of ", o.layers.depth(), " layers, but the model has ", student.layers),
+        "give layers by the pruned model's numbers, from 0");
   }
-}
-
-std::int64_t bytes_of(const at::Tensor& t) {
-  return t.defined() ? static_cast<std::int64_t>(t.nbytes()) : 0;
 }
 
 }  // namespace
@@ -95,27 +91,39 @@ LossTerm softened_divergence(const at::Tensor& student, const at::Tensor& teache
   return term;
 }
 
-Distillation::Distillation(const Lvlm& teacher, const ModelConfig& student, DistillationOptions options)
-    : teacher_(&teacher), options_(std::move(options)) {
-  check_weights(options_);
-  check_shapes(teacher.config().decoder, student.decoder, options_);
-  if (options_.hidden_weight == 0) {
-    options_.layers.clear();
-  } else if (options_.layers.empty()) {
-    options_.layers.resize(static_cast<std::size_t>(student.decoder.layers));
-    std::iota(options_.layers.begin(), options_.layers.end(), 0);
+DistillationOptions checked_distillation(const ModelConfig& teacher, const ModelConfig& student,
+                                         DistillationOptions options) {
+  check_weights(options);
+  check_shapes(teacher.decoder, student.decoder, options);
+  if (options.hidden_weight == 0) {
+    options.layers = LayerSet(student.decoder.layers, {});
+  } else if (options.layers.empty()) {
+    options.layers = LayerSet::all(student.decoder.layers);
   }
-  if (teacher.projector() == nullptr && student.projector) {
-    throw invalid_input("the teacher has no projector, the model has one",
-                        "the teacher is the model that this one was pruned from");
+  if (!teacher.projector && student.projector) {
+    throw invalid_input("the teacher has no projector, but the model has one",
+                        "the teacher must be the model that this one was pruned from");
   }
+  return options;
 }
 
-std::vector<std::int64_t> Distillation::compared(std::int64_t lowest) const {
+std::int64_t distillation_state_bytes(const DecoderConfig& teacher, Compute compute, const DistillationOptions& options,
+                                      std::int64_t tokens) {
+  const std::int64_t width = compute == Compute::kBFloat16 ? 2 : 4;
+  // The states that are kept, and what a layer of the teacher works with.
+  const std::int64_t kept = options.layers.count() + 4;
+  const std::int64_t heads = (teacher.heads + 2 * teacher.kv_heads) * teacher.head_dim;
+  return tokens * width * (kept * teacher.hidden_size + 3 * teacher.mlp_size + heads);
+}
+
+Distillation::Distillation(const Lvlm& teacher, const ModelConfig& student, DistillationOptions options)
+    : teacher_(&teacher), options_(checked_distillation(teacher.config(), student, std::move(options))) {}
+
+LayerSet Distillation::compared(std::int64_t lowest) const {
   std::vector<std::int64_t> layers;
   std::copy_if(options_.layers.begin(), options_.layers.end(), std::back_inserter(layers),
                [lowest](std::int64_t layer) { return layer >= lowest; });
-  return layers;
+  return {options_.layers.depth(), std::move(layers)};
 }
 
 std::int64_t Distillation::teacher_layer(std::int64_t student_layer) const {
@@ -130,7 +138,7 @@ TeacherStates Distillation::observe(const PackedBatch& given, std::int64_t token
     batch.image_features = teacher_->vision_features(batch.pixels.to(teacher_->placement().device)).flatten(0, 1);
     batch.pixels.reset();
   }
-  const std::vector<std::int64_t> wanted = compared(lowest);
+  const LayerSet wanted = compared(lowest);
   const auto last = static_cast<std::int64_t>(options_.original.size()) - 1;
   const at::Tensor slots = batch.target_slots.to(teacher_->placement().device);
   TeacherStates states;
@@ -145,25 +153,6 @@ TeacherStates Distillation::observe(const PackedBatch& given, std::int64_t token
   if (std::find(wanted.begin(), wanted.end(), last) != wanted.end()) states.outputs.back() = at_targets;
   if (options_.kl_weight > 0) states.last = at_targets;
   return states;
-}
-
-std::int64_t Distillation::state_bytes(std::int64_t tokens) const {
-  const DecoderConfig& d = teacher_->config().decoder;
-  const std::int64_t width = teacher_->placement().compute == Compute::kBFloat16 ? 2 : 4;
-  // The states that are kept, and what a layer of the teacher works with.
-  const auto kept = static_cast<std::int64_t>(options_.layers.size()) + 4;
-  return tokens * width * (kept * d.hidden_size + 3 * d.mlp_size + (d.heads + 2 * d.kv_heads) * d.head_dim);
-}
-
-std::int64_t Distillation::weight_bytes() const {
-  const Decoder& decoder = teacher_->decoder();
-  std::int64_t sum = bytes_of(decoder.embedding().value());
-  const at::Tensor head = decoder.head_linear().matrix().weight();
-  if (!head.is_same(decoder.embedding().value())) sum += bytes_of(head);
-  for (const DecoderLayer& layer : decoder.layers()) {
-    for (const auto& [name, linear] : layer.linears()) sum += bytes_of(linear->matrix().weight());
-  }
-  return sum;
 }
 
 }  // namespace striate

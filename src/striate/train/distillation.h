@@ -1,5 +1,5 @@
-// What a pruned model learns from the model it was cut from, beside the answers: the teacher's hidden states, and its
-// probabilities of every next token.
+// What a pruned model learns from its unpruned teacher, in addition to the answers: the teacher's hidden states, and
+// its probabilities of every next token.
 //
 //   loss = ce + hidden_weight * hidden + kl_weight * kl
 //
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "striate/model/layer_set.h"
 #include "striate/model/lvlm.h"
 #include "striate/model/packed_batch.h"
 
@@ -35,8 +36,19 @@ struct DistillationOptions {
   std::vector<std::int64_t> original;
   // The student's layers whose outputs are compared; empty: all. Those below the lowest layer that training reaches
   // cannot change and are left out.
-  std::vector<std::int64_t> layers;
+  LayerSet layers;
 };
+
+// The options as they are used: without a weight on hidden states no layers, else all where none are named. Throws
+// InvalidInput when a student of this shape cannot learn from such a teacher: another width or vocabulary, a layer that
+// it does not have, no projector where the student has one, weights below zero, a temperature that is not above zero,
+// nothing to learn.
+DistillationOptions checked_distillation(const ModelConfig& teacher, const ModelConfig& student,
+                                         DistillationOptions options);
+
+// What a teacher holds during a pass over `tokens` tokens beside its weights: states, in bytes.
+std::int64_t distillation_state_bytes(const DecoderConfig& teacher, Compute compute, const DistillationOptions& options,
+                                      std::int64_t tokens);
 
 // A loss summed over rows, and the gradient of what it was asked to be scaled to.
 struct LossTerm {
@@ -51,7 +63,7 @@ LossTerm relative_error(const at::Tensor& student, const at::Tensor& teacher, do
 // T^2 KL(softmax(teacher / T) || softmax(student / T)) of each row; student, teacher [rows, vocab].
 LossTerm softened_divergence(const at::Tensor& student, const at::Tensor& teacher, double temperature, double scale);
 
-// What the teacher makes of one stream.
+// The teacher's outputs for one stream.
 struct TeacherStates {
   // By student layer: what its output is compared with, [N, hidden], of the last layer [K, hidden]; undefined for
   // layers that are not compared.
@@ -61,21 +73,15 @@ struct TeacherStates {
 
 class Distillation {
  public:
-  // `teacher` must outlive this. Throws InvalidInput when a student of this shape cannot learn from it: another width
-  // or vocabulary, a layer it does not have, weights below zero, a temperature that is not above zero, nothing to
-  // learn.
+  // `teacher` must outlive this. Throws as checked_distillation() does.
   Distillation(const Lvlm& teacher, const ModelConfig& student, DistillationOptions options);
 
   const DistillationOptions& options() const { return options_; }
   const Lvlm& teacher() const { return *teacher_; }
   // The student's layers from `lowest` up whose outputs are compared.
-  std::vector<std::int64_t> compared(std::int64_t lowest) const;
+  LayerSet compared(std::int64_t lowest) const;
   // The teacher's pass over `batch`, whose first `tokens` tokens count.
   TeacherStates observe(const PackedBatch& batch, std::int64_t tokens, std::int64_t lowest) const;
-  // What it holds during a pass over `tokens` tokens beside its weights: states, in bytes.
-  std::int64_t state_bytes(std::int64_t tokens) const;
-  // Bytes of its weights as they are kept, vision tower aside.
-  std::int64_t weight_bytes() const;
 
  private:
   std::int64_t teacher_layer(std::int64_t student_layer) const;

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "striate/edit/history.h"
 #include "striate/model/load.h"
-#include "striate/region/history.h"
+#include "striate/train/training_request.h"
 
 namespace striate {
 
@@ -16,18 +18,50 @@ inline constexpr double kProjectorAloneShare = 0.2;
 
 // A pruned model, and perhaps the model it was cut from.
 struct HealingPair {
-  LayerOrigin model;
-  std::vector<std::int64_t> teacher_layers;  // the teacher's layer for each of the model's; empty without a teacher
+  LayerSet model;  // layer_origin() of it
+  // In the order of the model's layers: the teacher's layer for each; empty without a teacher.
+  std::vector<std::int64_t> teacher_layers;
 
-  std::int64_t layers() const { return static_cast<std::int64_t>(model.original.size()); }
+  std::int64_t layers() const { return model.count(); }
   // Of the layers the model began with.
   double removed_share() const {
-    return static_cast<double>(model.depth - layers()) / static_cast<double>(model.depth);
+    return static_cast<double>(model.depth() - layers()) / static_cast<double>(model.depth());
   }
 };
 
-// Reads both folders' configurations and histories. Throws InvalidInput when the teacher lacks a layer that the model
-// kept, or no record says which layers the model kept and the depths differ; what opening throws.
+// Reads both folders' histories. `teacher` may be null. Throws InvalidInput when the teacher lacks a layer that the
+// model kept, or no record says which layers the model kept and the depths differ; CorruptData for damaged records.
+HealingPair healing_pair(const Checkpoint& model, const Checkpoint* teacher);
+// The same of models that are not open yet; throws what opening throws.
 HealingPair healing_pair(const ModelPaths& model, const std::optional<ModelPaths>& teacher);
+
+// What healing tunes.
+enum class HealTune {
+  kAuto,       // the projector; layers as well where more than kProjectorAloneShare of them is gone, or some are named
+  kProjector,  // the projector alone
+  kLora,       // adapters on layers, and the projector
+  kFull,       // all weights of layers, and the projector
+};
+
+struct HealingRequest {
+  ModelPaths model;                   // a whole model's folder
+  std::optional<ModelPaths> teacher;  // the model before it was pruned
+  HealTune tune = HealTune::kAuto;
+  std::string layers;  // by the pruned model's numbers; empty or "from-run": the region of the tuning before
+};
+
+struct HealingPlan {
+  HealTune tune = HealTune::kProjector;  // never kAuto
+  std::string layers;                    // the region; empty for the projector alone
+  HealingPair pair;
+  std::string warning;  // what is likely to heal more; empty: nothing is
+};
+
+// `request`, whose stage is kTune, as a run that heals as `plan` says. Its rates are the caller's to choose.
+TrainingRequest healing_run(TrainingRequest request, const HealingPlan& plan);
+
+// Reads headers and histories alone. Throws InvalidInput without a model, for layers named beside the projector alone,
+// where layers are to be tuned and neither named nor recorded, and as healing_pair() does.
+HealingPlan plan_healing(const HealingRequest& request);
 
 }  // namespace striate

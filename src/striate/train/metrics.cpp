@@ -1,15 +1,13 @@
 #include "striate/train/metrics.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/json_file.h"
+#include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 
 namespace striate {
@@ -34,13 +32,22 @@ std::string lines_until(const std::string& text, std::int64_t last) {
   while (begin < text.size()) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
-    const nlohmann::json line = nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                      text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (!line.is_object() || !line.contains("step") || !line.at("step").is_number_integer()) break;
-    if (line.at("step").get<std::int64_t>() > last) break;
+    const auto line = try_parse_json(std::string_view(text).substr(begin, end - begin));
+    if (!line || !line->is_object() || !line->contains("step") || !line->at("step").is_number_integer()) break;
+    if (line->at("step").get<std::int64_t>() > last) break;
     begin = end + 1;
   }
   return text.substr(0, begin);
+}
+
+// The file without the lines about later steps than `resume_step`.
+OutputPath cut_to(OutputPath path, std::int64_t resume_step) {
+  if (path_exists(path.path())) {
+    const std::string text = read_file(path.path(), std::uint64_t{1} << 34);
+    const std::string kept = lines_until(text, resume_step);
+    if (kept.size() != text.size()) write_file(path, kept);
+  }
+  return path;
 }
 
 }  // namespace
@@ -80,39 +87,11 @@ std::string to_json_line(const EvaluationMetrics& m) {
   return line.dump();
 }
 
-MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t resume_step) : path_(path) {
-  if (std::filesystem::exists(path)) {
-    const std::string text = read_file(path, std::uint64_t{1} << 34);
-    const std::string kept = lines_until(text, resume_step);
-    if (kept.size() != text.size()) write_file(path, kept);
-  }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    throw resource_error(cat(path.string(), ": cannot be written: ", std::strerror(errno)),
-                         "check that the folder is writable");
-  }
-}
-
-MetricsFile::~MetricsFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
+MetricsFile::MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step)
+    : file_(cut_to(OutputPath::inside(folder, kMetricsFile), resume_step)) {}
 
 void MetricsFile::append(const std::string& line) {
-  const std::string text = line + "\n";
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t count = ::write(descriptor_, rest.data(), rest.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      throw resource_error(cat(path_.string(), ": ", std::strerror(errno)),
-                           "free some room on the disk, then --resume");
-    }
-    rest.remove_prefix(static_cast<std::size_t>(count));
-  }
-}
-
-void MetricsFile::sync() {
-  ::fsync(descriptor_);
+  file_.append(line + "\n");
 }
 
 }  // namespace striate

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "striate/base/output_file.h"
+#include "striate/eval/held_out.h"
+
 namespace striate {
 
 // What a loss is made of where a teacher adds to it (train/distillation.h): each before its weight.
@@ -36,36 +39,25 @@ struct StepMetrics {
   std::uint64_t memory_bytes = 0;  // largest so far, of this process (on a GPU: of the device)
 };
 
-// What the held-out data said after some step.
-struct EvaluationMetrics {
-  std::int64_t step = 0;
-  double loss = 0;  // mean over all targets
-  std::int64_t targets = 0;
-  std::int64_t questions = 0;  // asked for an answer
-  std::int64_t exact = 0;      // answered exactly
-  double seconds = 0;
-};
-
 std::string to_json_line(const StepMetrics& metrics);
 std::string to_json_line(const EvaluationMetrics& metrics);
 
-// Appends lines to metrics.jsonl. Each is handed to the system at once: a killed run loses none.
+// The file's name in a run's folder.
+inline constexpr const char* kMetricsFile = "metrics.jsonl";
+
+// Appends lines to it. Each is handed to the system at once: a killed run loses none.
 class MetricsFile {
  public:
-  // Opens or makes the file. Lines about steps after `resume_step` are cut, so that the file of a resumed run is that
-  // of an unbroken one. Throws ResourceError.
-  MetricsFile(const std::filesystem::path& path, std::int64_t resume_step);
-  ~MetricsFile();
-  MetricsFile(const MetricsFile&) = delete;
-  MetricsFile& operator=(const MetricsFile&) = delete;
+  // Opens or makes the file in a run's folder. Lines about steps after `resume_step` are cut, so that the file of a
+  // resumed run is that of an unbroken one. Throws ResourceError.
+  MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step);
 
   void append(const std::string& line);
   // Puts all lines on the disk; a checkpoint that is written next must not be ahead of them.
-  void sync();
+  void sync() { file_.sync(); }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace striate

@@ -2,7 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "striate/base/error.h"
-#include "striate/region/model_folder.h"
+#include "striate/edit/model_folder.h"
 #include "striate/train/adapter_out.h"
 
 namespace striate {
@@ -12,7 +12,7 @@ void write_model(const std::filesystem::path& folder, const Tunable& tunable, co
   ModelChange change;
   for (const auto& parameter : tunable.parameters().all()) {
     if (parameter->group == ParameterGroup::kAdapter) {
-      throw unsupported("a model with an adapter beside it cannot be written whole",
+      throw unsupported("a model with an unmerged adapter cannot be written as a whole",
                         "write the adapter, then merge it");
     }
     change.replaced[parameter->name] = [parameter] { return parameter->value.cpu(); };

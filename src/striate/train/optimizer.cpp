@@ -71,31 +71,32 @@ std::string group_name(ParameterGroup group) {
 AdamW::AdamW(ParameterSet& parameters, const AdamWOptions& options) : parameters_(parameters), options_(options) {
   exp_avg_ = at::zeros_like(parameters.values());
   exp_avg_sq_ = at::zeros_like(parameters.values());
-  std::map<std::pair<ParameterGroup, bool>, std::vector<Run>> calls;
+  std::map<std::pair<ParameterGroup, bool>, std::vector<Range>> calls;
   std::int64_t begin = 0;
-  const Run* last = nullptr;
+  const Range* last = nullptr;
   for (const auto& parameter : parameters.all()) {
     const std::int64_t size = parameter->value.numel();
-    std::vector<Run>& runs = calls[{parameter->group, parameter->decays}];
+    std::vector<Range>& ranges = calls[{parameter->group, parameter->decays}];
     // Views of one flat tensor: neighbours of the same settings are one range of it.
-    if (last != nullptr && !runs.empty() && last == &runs.back()) {
-      runs.back().size += size;
+    if (last != nullptr && !ranges.empty() && last == &ranges.back()) {
+      ranges.back().size += size;
     } else {
-      runs.push_back({parameter->group, parameter->decays, begin, size});
+      ranges.push_back({parameter->group, parameter->decays, begin, size});
     }
-    last = &runs.back();
+    last = &ranges.back();
     begin += size;
   }
   if (begin != parameters.count()) throw internal_error("parameters do not fill their flat tensor");
-  for (auto& [settings, runs] : calls) calls_.push_back(std::move(runs));
+  for (auto& [settings, ranges] : calls) calls_.push_back(std::move(ranges));
 }
 
-void AdamW::update(const std::vector<Run>& runs, double rate, double decay, const std::optional<at::Tensor>& divisor) {
+void AdamW::update(const std::vector<Range>& ranges, double rate, double decay,
+                   const std::optional<at::Tensor>& divisor) {
   std::vector<at::Tensor> values, gradients, first, second, steps;
   // The kernel takes the number of this update, as torch.optim counts it: from 1.
   const at::Tensor step = at::full({}, static_cast<double>(updates_), parameters_.values().options());
-  for (const Run& run : runs) {
-    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, run.begin, run.size); };
+  for (const Range& range : ranges) {
+    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, range.begin, range.size); };
     values.push_back(part(parameters_.values()));
     gradients.push_back(part(parameters_.gradients()));
     first.push_back(part(exp_avg_));
@@ -110,9 +111,9 @@ void AdamW::step(const GroupRates& rates, double gradient_factor) {
   ++updates_;
   std::optional<at::Tensor> divisor;  // the kernel divides gradients by it
   if (gradient_factor != 1.0) divisor = at::full({}, 1.0 / gradient_factor, parameters_.values().options());
-  for (const std::vector<Run>& runs : calls_) {
-    const Run& settings = runs.front();
-    update(runs, rates.of(settings.group), settings.decays ? options_.weight_decay : 0.0, divisor);
+  for (const std::vector<Range>& ranges : calls_) {
+    const Range& settings = ranges.front();
+    update(ranges, rates.of(settings.group), settings.decays ? options_.weight_decay : 0.0, divisor);
   }
   parameters_.refresh();
 }

@@ -57,20 +57,20 @@ class AdamW {
 
  private:
   // Neighbouring parameters that are updated alike, as one range of the flat tensors.
-  struct Run {
+  struct Range {
     ParameterGroup group;
     bool decays;
     std::int64_t begin;
     std::int64_t size;
   };
 
-  void update(const std::vector<Run>& runs, double rate, double decay, const std::optional<at::Tensor>& divisor);
+  void update(const std::vector<Range>& ranges, double rate, double decay, const std::optional<at::Tensor>& divisor);
 
   ParameterSet& parameters_;
   AdamWOptions options_;
-  at::Tensor exp_avg_;                   // [count] fp32
-  at::Tensor exp_avg_sq_;                // [count] fp32
-  std::vector<std::vector<Run>> calls_;  // runs of the same settings together
+  at::Tensor exp_avg_;                     // [count] fp32
+  at::Tensor exp_avg_sq_;                  // [count] fp32
+  std::vector<std::vector<Range>> calls_;  // ranges of the same settings together
   std::int64_t updates_ = 0;
 };
 

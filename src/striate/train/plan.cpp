@@ -12,8 +12,8 @@
 namespace striate {
 namespace {
 
-std::size_t place_of(ActivationPolicy policy) {
-  return static_cast<std::size_t>(policy);
+std::size_t place_of(ActivationCheckpointing checkpointing) {
+  return static_cast<std::size_t>(checkpointing);
 }
 
 std::string last_name(std::string_view linear) {
@@ -35,7 +35,7 @@ bool is_trained(const PlanRequest& request, const TensorSpec& spec) {
   if (spec.part == Part::kVisionTower) return tune.tune_vision_tower;
   if (tune.stage == Stage::kPretrain) return true;
   const bool whole = tune.stage == Stage::kTune && tune.kind == TuneKind::kFull;
-  return whole && std::find(tune.layers.begin(), tune.layers.end(), spec.layer) != tune.layers.end();
+  return whole && tune.layers.contains(spec.layer);
 }
 
 // Layers after the feature layer, and the norm after them, are never loaded.
@@ -99,8 +99,8 @@ void plan_memory(const PlanRequest& request, TrainingCost& cost) {
     memory.tower = tower_bytes(request);
   }
   const PassShape shape{config, request.tune, request.compute, request.on_gpu, weight_element};
-  for (const ActivationPolicy policy : kPolicies) {
-    memory.activations[place_of(policy)] = activation_bytes(shape, request.stream, policy);
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    memory.activations[place_of(checkpointing)] = activation_bytes(shape, request.stream, checkpointing);
   }
 }
 
@@ -174,8 +174,8 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
     if (!is_down || state != LinearState::kFrozen) again += work.forward;
     if (std::string_view(linear.name).starts_with("mlp") && !is_down) mlp_again += work.forward;
   }
-  operations.recompute[place_of(ActivationPolicy::kRecomputeLayer)] += again;
-  operations.recompute[place_of(ActivationPolicy::kRecomputeMlp)] += mlp_again;
+  operations.recompute[place_of(ActivationCheckpointing::kLayer)] += again;
+  operations.recompute[place_of(ActivationCheckpointing::kMlp)] += mlp_again;
 }
 
 void plan_projector(const PlanRequest& request, bool below, OperationsPlan& operations) {
@@ -224,21 +224,21 @@ void plan_operations(const PlanRequest& request, TrainingCost& cost) {
 
 }  // namespace
 
-std::int64_t MemoryPlan::total(ActivationPolicy policy) const {
-  return fixed() + std::max(activations[place_of(policy)], tower);
+std::int64_t MemoryPlan::total(ActivationCheckpointing checkpointing) const {
+  return fixed() + std::max(activations[place_of(checkpointing)], tower);
 }
 
-double OperationsPlan::total(ActivationPolicy policy) const {
-  return forward + input_gradient + weight_gradient + head + recompute[place_of(policy)];
+double OperationsPlan::total(ActivationCheckpointing checkpointing) const {
+  return forward + input_gradient + weight_gradient + head + recompute[place_of(checkpointing)];
 }
 
 TrainingCost plan_cost(const PlanRequest& request) {
   check_tune_options(request.config, request.tune);
   const PlannedStream& stream = request.stream;
   if (stream.tokens < 1 || stream.targets < 1 || stream.targets > stream.tokens || stream.samples < 1 ||
-      stream.image_rows < 0 || stream.image_rows > stream.tokens) {
+      stream.image_rows < 0 || stream.image_rows > stream.tokens || stream.longest < 0) {
     throw invalid_input(cat("a stream of ", stream.tokens, " tokens with ", stream.image_rows, " image rows, ",
-                            stream.targets, " targets and ", stream.samples, " samples"),
+                            stream.targets, " targets and ", stream.samples, " samples is impossible"),
                         "image rows and targets are parts of the tokens");
   }
   TrainingCost cost;
@@ -249,30 +249,43 @@ TrainingCost plan_cost(const PlanRequest& request) {
   return cost;
 }
 
+std::int64_t decoder_matrix_bytes(const DecoderConfig& decoder, const Placement& placement,
+                                  const std::function<at::ScalarType(const std::string&)>& stored_type) {
+  PlanRequest request;
+  request.config.decoder = decoder;
+  request.compute = placement.compute;
+  request.on_gpu = !placement.device.is_cpu();
+  request.stored_type = stored_type;
+  std::int64_t sum = 0;
+  for (const TensorSpec& spec : expected_tensors(request.config)) {
+    if (!is_vector(spec)) sum += frozen_bytes(request, spec);
+  }
+  return sum;
+}
+
 PlanRequest with_all_layers(const PlanRequest& request) {
   PlanRequest all = request;
-  all.tune.layers.clear();
-  for (std::int64_t layer = 0; layer < all.config.decoder.layers; ++layer) all.tune.layers.push_back(layer);
+  all.tune.layers = LayerSet::all(all.config.decoder.layers);
   return all;
 }
 
-std::optional<ActivationPolicy> policy_within(const MemoryPlan& memory, std::int64_t budget) {
-  for (const ActivationPolicy policy : kPolicies) {
-    if (memory.total(policy) <= budget) return policy;
+std::optional<ActivationCheckpointing> checkpointing_within(const MemoryPlan& memory, std::int64_t budget) {
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    if (memory.total(checkpointing) <= budget) return checkpointing;
   }
   return std::nullopt;
 }
 
-std::string policy_name(ActivationPolicy policy) {
-  switch (policy) {
-    case ActivationPolicy::kKeep:
+std::string checkpointing_name(ActivationCheckpointing checkpointing) {
+  switch (checkpointing) {
+    case ActivationCheckpointing::kNone:
       return "keep";
-    case ActivationPolicy::kRecomputeMlp:
+    case ActivationCheckpointing::kMlp:
       return "recompute-mlp";
-    case ActivationPolicy::kRecomputeLayer:
+    case ActivationCheckpointing::kLayer:
       return "recompute-layer";
   }
-  throw internal_error("a policy without a name");
+  throw internal_error("a checkpointing without a name");
 }
 
 }  // namespace striate

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "striate/model/config.h"
+#include "striate/model/placement.h"
 #include "striate/train/activation_memory.h"
 #include "striate/train/train_pass.h"
 #include "striate/train/tunable.h"
@@ -37,11 +38,11 @@ struct MemoryPlan {
   // pass).
   std::int64_t features = 0;
   std::int64_t tower = 0;
-  // While a pass runs, by policy: keep, recompute-mlp, recompute-layer.
+  // While a pass runs, for each ActivationCheckpointing.
   std::int64_t activations[3] = {0, 0, 0};
 
   std::int64_t fixed() const { return weights + parameters + gradients + moments + features; }
-  std::int64_t total(ActivationPolicy policy) const;
+  std::int64_t total(ActivationCheckpointing checkpointing) const;
 };
 
 // Floating-point operations (a multiplication and an addition are two) per token of a stream.
@@ -50,10 +51,10 @@ struct OperationsPlan {
   double input_gradient = 0;        // down to the lowest layer that needs one
   double weight_gradient = 0;       // of what is trained
   double head = 0;                  // forward and backward, at targets alone
-  double recompute[3] = {0, 0, 0};  // by policy
+  double recompute[3] = {0, 0, 0};  // for each ActivationCheckpointing
   double tower_per_image = 0;       // once for each picture while its features are kept; not in the sums
 
-  double total(ActivationPolicy policy) const;
+  double total(ActivationCheckpointing checkpointing) const;
 };
 
 struct TrainingCost {
@@ -71,36 +72,46 @@ struct TrainingCost {
 // Throws InvalidInput as Tunable does: layers or targets the model lacks, nothing to train.
 TrainingCost plan_cost(const PlanRequest& request);
 
+// Bytes of a frozen decoder's matrices, embedding and head included, as a model keeps them.
+std::int64_t decoder_matrix_bytes(const DecoderConfig& decoder, const Placement& placement,
+                                  const std::function<at::ScalarType(const std::string&)>& stored_type);
+
 // The same for every layer: what the region is compared with.
 PlanRequest with_all_layers(const PlanRequest& request);
 
-// The policy with the fewest operations that fits into `budget` bytes; nullopt when none does.
-std::optional<ActivationPolicy> policy_within(const MemoryPlan& memory, std::int64_t budget);
+// The checkpointing with the fewest operations that fits into `budget` bytes; nullopt when none does.
+std::optional<ActivationCheckpointing> checkpointing_within(const MemoryPlan& memory, std::int64_t budget);
 
 // "keep", "recompute-mlp", "recompute-layer".
-std::string policy_name(ActivationPolicy policy);
-inline constexpr ActivationPolicy kPolicies[] = {ActivationPolicy::kKeep, ActivationPolicy::kRecomputeMlp,
-                                                 ActivationPolicy::kRecomputeLayer};
+std::string checkpointing_name(ActivationCheckpointing checkpointing);
+inline constexpr ActivationCheckpointing kCheckpointings[] = {
+    ActivationCheckpointing::kNone, ActivationCheckpointing::kMlp, ActivationCheckpointing::kLayer};
 
 // A machine by the name people know it by.
 struct Hardware {
   std::string name;
   std::int64_t memory = 0;  // bytes
   bool gpu = true;
+  double bf16_rate = 0;  // dense bf16 products with fp32 sums, operations a second, as its maker states; 0: none stated
 };
 // Known names with the memory their makers state, smallest first.
 std::vector<Hardware> known_hardware();
-// Throws InvalidInput with the nearest name, or the list.
-Hardware find_hardware(const std::string& name);
+// The machines that `name` means: "a100" means a100-40 and a100-80, "this" this machine's main memory. Throws
+// InvalidInput with the nearest name, or the list.
+std::vector<Hardware> find_hardware(const std::string& name);
 // This machine's main memory that is free for a program; 0 when the system does not say.
 std::int64_t free_memory();
+
+// Throws InvalidInput where what is trained takes more than `available` bytes with its gradients and moments; asked
+// before any of it is allocated.
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available);
 // What of a machine's memory a run may plan for: a GPU's less what its driver and libraries take, and a twentieth that
 // is lost to fragments.
 std::int64_t usable_memory(const Hardware& hardware);
 
 // Ways to make a run fit that does not, most useful first, each with the memory it would then take. Empty when it fits.
 struct Advice {
-  std::string change;       // "--tokens-per-stream 4096"
+  std::string change;       // "`tokens_per_stream` 4096"
   std::int64_t memory = 0;  // bytes, with recompute-layer
   bool fits = false;
 };

@@ -5,6 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/region/layer_grammar.h"
 #include "striate/train/plan.h"
 
 namespace striate {
@@ -15,7 +16,7 @@ constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 constexpr std::int64_t kGpuLibraries = kGiB;
 
 std::int64_t least_memory(const PlanRequest& request) {
-  return plan_cost(request).memory.total(ActivationPolicy::kRecomputeLayer);
+  return plan_cost(request).memory.total(ActivationCheckpointing::kLayer);
 }
 
 PlanRequest with_tokens(PlanRequest request, std::int64_t tokens) {
@@ -53,7 +54,7 @@ class Adviser {
     const std::int64_t sample = request_.stream.tokens / std::max<std::int64_t>(1, request_.stream.samples);
     std::int64_t tokens = request_.stream.tokens;
     while (tokens / 2 >= sample && least_memory(with_tokens(request_, tokens)) > budget_) tokens /= 2;
-    if (tokens < request_.stream.tokens) add(cat("--tokens-per-stream ", tokens), with_tokens(request_, tokens));
+    if (tokens < request_.stream.tokens) add(cat("`tokens_per_stream` ", tokens), with_tokens(request_, tokens));
   }
 
   // Half as many layers, evenly spread, until it fits.
@@ -61,13 +62,12 @@ class Adviser {
     if (request_.tune.stage != Stage::kTune) return;
     PlanRequest fewer = request_;
     const std::int64_t depth = request_.config.decoder.layers;
-    auto count = static_cast<std::int64_t>(request_.tune.layers.size());
+    std::int64_t count = request_.tune.layers.count();
     while (count > 1 && least_memory(fewer) > budget_) {
       count /= 2;
-      fewer.tune.layers.clear();
-      for (std::int64_t i = 0; i < count; ++i) fewer.tune.layers.push_back(i * depth / count);
+      fewer.tune.layers = parse_layer_set(cat("uniform:", count), depth);
     }
-    if (fewer.tune.layers.size() < request_.tune.layers.size()) add(cat("--layers uniform:", count), fewer);
+    if (fewer.tune.layers.size() < request_.tune.layers.size()) add(cat("`layers` uniform:", count), fewer);
   }
 
   void smaller_adapters() {
@@ -75,11 +75,11 @@ class Adviser {
     PlanRequest changed = request_;
     if (changed.tune.kind == TuneKind::kFull) {
       changed.tune.kind = TuneKind::kLora;
-      add("--tune lora", changed);
+      add("`tune` lora", changed);
       return;
     }
     while (changed.tune.lora.rank > 8 && least_memory(changed) > budget_) changed.tune.lora.rank /= 2;
-    if (changed.tune.lora.rank < request_.tune.lora.rank) add(cat("--lora-r ", changed.tune.lora.rank), changed);
+    if (changed.tune.lora.rank < request_.tune.lora.rank) add(cat("`lora_r` ", changed.tune.lora.rank), changed);
   }
 
   const PlanRequest& request_;
@@ -90,24 +90,32 @@ class Adviser {
 }  // namespace
 
 std::vector<Hardware> known_hardware() {
-  return {{"rtx-3060", 12 * kGiB, true}, {"t4", 16 * kGiB, true},         {"rtx-4080", 16 * kGiB, true},
-          {"l4", 24 * kGiB, true},       {"rtx-3090", 24 * kGiB, true},   {"rtx-4090", 24 * kGiB, true},
-          {"rtx-5090", 32 * kGiB, true}, {"v100-32", 32 * kGiB, true},    {"a100-40", 40 * kGiB, true},
-          {"a6000", 48 * kGiB, true},    {"l40s", 48 * kGiB, true},       {"a100-80", 80 * kGiB, true},
-          {"h100", 80 * kGiB, true},     {"h200", 141'000'000'000, true}, {"b200", 180'000'000'000, true}};
+  constexpr double kTera = 1e12;
+  // The T4 and the V100 have no bf16 units.
+  return {{"rtx-3060", 12 * kGiB, true, 25.5 * kTera},  {"t4", 16 * kGiB, true, 0},
+          {"rtx-4080", 16 * kGiB, true, 97.5 * kTera},  {"l4", 24 * kGiB, true, 121 * kTera},
+          {"rtx-3090", 24 * kGiB, true, 71 * kTera},    {"rtx-4090", 24 * kGiB, true, 165.2 * kTera},
+          {"rtx-5090", 32 * kGiB, true, 209.5 * kTera}, {"v100-32", 32 * kGiB, true, 0},
+          {"a100-40", 40 * kGiB, true, 312 * kTera},    {"a6000", 48 * kGiB, true, 154.8 * kTera},
+          {"l40s", 48 * kGiB, true, 362 * kTera},       {"a100-80", 80 * kGiB, true, 312 * kTera},
+          {"h100", 80 * kGiB, true, 989.5 * kTera},     {"h200", 141'000'000'000, true, 989.5 * kTera},
+          {"b200", 180'000'000'000, true, 2250 * kTera}};
 }
 
-Hardware find_hardware(const std::string& name) {
-  if (name == "this") return {"this machine", free_memory(), false};
+std::vector<Hardware> find_hardware(const std::string& name) {
+  if (name == "this") return {{"this machine", free_memory(), false, 0}};
   std::vector<std::string> names = {"this"};
+  std::vector<Hardware> found;
   for (const Hardware& hardware : known_hardware()) {
-    if (hardware.name == name) return hardware;
+    const bool variant = hardware.name == cat(name, "-", hardware.memory / kGiB);
+    if (hardware.name == name || variant) found.push_back(hardware);
     names.push_back(hardware.name);
   }
+  if (!found.empty()) return found;
   const std::string nearest = nearest_name(name, names);
   throw invalid_input(
-      cat("--hardware ", name, ": unknown"),
-      nearest.empty() ? cat("known: ", join(names, ", "), "; or give --memory") : cat("did you mean ", nearest, "?"));
+      cat("`hardware` ", name, ": unknown"),
+      nearest.empty() ? cat("known: ", join(names, ", "), "; or give `memory`") : cat("did you mean ", nearest, "?"));
 }
 
 std::int64_t free_memory() {
@@ -120,13 +128,33 @@ std::int64_t free_memory() {
   return 0;
 }
 
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute,
+                           std::int64_t available) {
+  PlanRequest request;
+  request.config = config;
+  request.tune = tune;
+  request.compute = compute;
+  request.stream = {.tokens = 1, .image_rows = 0, .targets = 1, .samples = 1};
+  const TrainingCost cost = plan_cost(request);
+  const std::int64_t needed = cost.memory.parameters + cost.memory.gradients + cost.memory.moments;
+  if (needed <= available || available == 0) return;  // 0: the system does not say
+  const bool adapters = tune.stage == Stage::kTune && tune.kind == TuneKind::kLora;
+  throw invalid_input(
+      cat(adapters ? cat("`lora_r` ", tune.lora.rank) : "this model", ": ",
+          human_count(static_cast<std::uint64_t>(cost.parameters)), " trained parameters need ",
+          human_bytes(static_cast<std::uint64_t>(needed)), " with their gradients and moments, but only ",
+          human_bytes(static_cast<std::uint64_t>(available)), " are free"),
+      cat(adapters ? "give a smaller `lora_r` or fewer `layers`" : "train adapters, or fewer `layers`",
+          "; striate plan shows what a run needs"));
+}
+
 std::int64_t usable_memory(const Hardware& hardware) {
   if (!hardware.gpu) return hardware.memory;
   return (hardware.memory - kGpuLibraries) / 20 * 19;
 }
 
 std::vector<Advice> advise(const PlanRequest& request, std::int64_t budget) {
-  if (policy_within(plan_cost(request).memory, budget)) return {};
+  if (checkpointing_within(plan_cost(request).memory, budget)) return {};
   std::vector<Advice> advice = Adviser(request, budget).all();
   std::stable_sort(advice.begin(), advice.end(), [](const Advice& a, const Advice& b) { return a.fits > b.fits; });
   return advice;

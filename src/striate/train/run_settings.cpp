@@ -2,30 +2,32 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 #include <vector>
 
 #include "striate/base/error.h"
-#include "striate/base/sha256.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
-#include "striate/region/layer_set.h"
+#include "striate/data/data_files.h"
+#include "striate/model/fingerprint.h"
+#include "striate/model/picture_settings.h"
 
 namespace striate {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Names, shapes and types of all tensors: what tells one model from another without reading its weights.
-std::string model_digest(const Checkpoint& checkpoint) {
-  Sha256 hash;
-  for (const auto& [name, entry] : checkpoint.weights.entries()) {
-    std::vector<std::string> sizes;
-    for (const std::int64_t size : entry.info->shape) sizes.push_back(std::to_string(size));
-    const std::string line = cat(name, " ", c10::toString(entry.info->dtype), " ", join(sizes, "x"), "\n");
-    hash.add(std::as_bytes(std::span(line.data(), line.size())));
-  }
-  return hash.finish().substr(0, 16);
+constexpr std::size_t kDigits = 16;  // of a hash, in settings that people read
+
+// A model is its weights, not its name.
+std::string model_identity(const Checkpoint& checkpoint) {
+  return "weights " + weights_fingerprint(checkpoint).substr(0, kDigits);
 }
+
+// A data set is every byte of its files.
+std::string data_identity(const fs::path& file) {
+  return cat(file.filename().string(), ", SHA-256 ", data_hash(file).substr(0, kDigits));
+}
+
 }  // namespace
 
 std::string stage_name(Stage stage) {
@@ -38,49 +40,54 @@ std::string kind_name(TuneKind kind) {
 
 void check_request(const TrainingRequest& r) {
   if (r.model.adapter) {
-    throw invalid_input("--adapter: training starts from a model without one",
+    throw invalid_input("`adapter` does not apply: training starts from a model without an adapter",
                         "merge the adapter into the model first, or train a new one from the base");
   }
-  if (r.data.data.empty()) throw invalid_input("no data was given", "give the LLaVA JSON to train on: --data FILE");
+  if (r.data.data.empty()) throw invalid_input("no data was given", "give the LLaVA JSON to train on: `data` FILE");
   if (r.tune.stage == Stage::kTune && r.layers.empty() && !r.projector_alone) {
-    throw invalid_input("--layers: which layers may training change?",
-                        "the paper trains a quarter of them: --layers uniform:25%; every layer: --layers all");
+    throw invalid_input("no `layers` were given",
+                        "give the layers that training may change: a quarter as in the paper with `layers` "
+                        "uniform:25%, or every layer with `layers` all");
   }
   if (r.tune.stage != Stage::kTune && !r.layers.empty()) {
-    throw invalid_input(cat("--layers with --stage ", stage_name(r.tune.stage)),
-                        r.tune.stage == Stage::kAlign ? "aligning trains the projector alone: leave --layers out"
-                                                      : "pretraining trains the whole decoder: leave --layers out");
+    throw invalid_input(cat("`layers` does not apply to `stage` ", stage_name(r.tune.stage)),
+                        r.tune.stage == Stage::kAlign ? "leave out `layers`: this stage trains only the projector"
+                                                      : "leave out `layers`: this stage trains the whole decoder");
   }
-  if (r.steps && *r.steps < 1) throw invalid_input(cat("--steps ", *r.steps), "give 1 or more");
-  if (!(r.epochs > 0)) throw invalid_input(cat("--epochs ", r.epochs), "give a number above 0");
+  if (r.steps && *r.steps < 1) throw invalid_input(cat("`steps` ", *r.steps, " is less than 1"), "give 1 or more");
+  if (!(r.epochs > 0)) throw invalid_input(cat("`epochs` ", r.epochs, " is not above 0"), "give a number above 0");
   if (!(r.warmup_ratio >= 0 && r.warmup_ratio <= 1)) {
-    throw invalid_input(cat("--warmup-ratio ", r.warmup_ratio), "give a share of the run, from 0 to 1");
+    throw invalid_input(cat("`warmup_ratio` ", r.warmup_ratio, " is not from 0 to 1"),
+                        "give a share of the run, from 0 to 1");
   }
   for (const double rate : {r.rates.projector, r.rates.adapter, r.rates.decoder, r.rates.vision_tower}) {
-    if (!(rate >= 0) || std::isinf(rate)) throw invalid_input(cat("learning rate ", rate), "give a number from 0 up");
+    if (!(rate >= 0) || std::isinf(rate))
+      throw invalid_input(cat("the learning rate ", rate, " is not a finite number from 0 up"), "give 0 or more");
   }
 }
 
-std::int64_t total_steps(const TrainingRequest& r, const StepSourceOptions& data, const StepSource& source) {
+std::int64_t total_steps(const TrainingRequest& r, const PlannedSteps& source) {
   if (r.steps) return *r.steps;
   // Steps go on from one epoch into the next, so that only the end of the last epoch is rounded up.
   const double steps =
-      data.batch > 0 ? r.epochs * static_cast<double>(source.samples_per_epoch()) / static_cast<double>(data.batch)
-                     : r.epochs * static_cast<double>(source.steps_per_epoch());
+      r.data.batch > 0 ? r.epochs * static_cast<double>(source.samples_per_epoch()) / static_cast<double>(r.data.batch)
+                       : r.epochs * static_cast<double>(source.steps_per_epoch());
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
 }
 
-nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, const StepSourceOptions& data,
-                           const Schedule& schedule, const Checkpoint& checkpoint, const Checkpoint* teacher) {
+nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
+  const TuneOptions& tune = run.tune;
+  const StepSourceOptions& data = run.steps->options();
+  const Schedule& schedule = run.schedule;
   nlohmann::json s = {
-      {"model", model_digest(checkpoint)},
+      {"model", model_identity(run.checkpoint)},
       {"precision", compute_name(r.placement.compute)},
       {"device", r.placement.device.is_cpu() ? "cpu" : "cuda"},
       {"stage", stage_name(tune.stage)},
       {"freeze-projector", tune.freeze_projector},
       {"tune-vision-tower", tune.tune_vision_tower},
       {"seed", tune.seed},
-      {"data", cat(data.data.filename().string(), ", ", fs::file_size(data.data), " bytes")},
+      {"data", data_identity(data.data)},
       {"template", template_name(data.conversation)},
       {"shuffle", data.shuffle},
       {"batch", data.batch},
@@ -99,8 +106,8 @@ nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, co
       {"beta2", r.adamw.beta2},
       {"adam-eps", r.adamw.epsilon},
       {"max-grad-norm", r.max_gradient_norm}};
-  if (teacher != nullptr) {
-    s["teacher"] = model_digest(*teacher);
+  if (run.teacher) {
+    s["teacher"] = model_identity(run.teacher->checkpoint);
     s["hidden-weight"] = r.teacher->hidden_weight;
     s["kl-weight"] = r.teacher->kl_weight;
     s["temperature"] = r.teacher->temperature;
@@ -108,12 +115,13 @@ nlohmann::json settings_of(const TrainingRequest& r, const TuneOptions& tune, co
   }
   // A constant rate does not look ahead: such a run may be made longer.
   if (schedule.kind != ScheduleKind::kConstant) s["steps"] = schedule.total_steps;
+  if (data.preprocess) s["image-aspect"] = image_aspect_name(data.preprocess->pad_to_square);
   if (tune.stage == Stage::kTune) {
     s["tune"] = kind_name(tune.kind);
-    s["layers"] = layer_list_text(tune.layers);
+    s["layers"] = tune.layers.list();
     if (tune.kind == TuneKind::kLora) {
       s["lora-r"] = tune.lora.rank;
-      s["lora-alpha"] = tune.lora.alpha;
+      s["lora-alpha"] = tune.lora.alpha_value();
       s["lora-dropout"] = tune.lora.dropout;
       s["lora-targets"] = tune.lora.targets;
     }

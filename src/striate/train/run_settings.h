@@ -1,11 +1,12 @@
-// What a run is asked for: whether it makes sense, how long it is, and what a resumed run must have in common with it.
+// The settings of a run: whether they are valid, how long the run is, and which of them a resumed run must share.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "striate/train/training_run.h"
+#include "striate/train/prepared_run.h"
+#include "striate/train/training_request.h"
 
 namespace striate {
 
@@ -18,11 +19,10 @@ std::string kind_name(TuneKind kind);
 void check_request(const TrainingRequest& request);
 
 // Optimiser steps of the whole run; epochs are rounded up at the end of the last.
-std::int64_t total_steps(const TrainingRequest& request, const StepSourceOptions& data, const StepSource& source);
+std::int64_t total_steps(const TrainingRequest& request, const PlannedSteps& steps);
 
 // All that decides a run's numbers: a resumed run must have the same. Keys are flags where there is one, so that a
-// difference is told in the user's own words. `teacher` is null where there is none.
-nlohmann::json settings_of(const TrainingRequest& request, const TuneOptions& tune, const StepSourceOptions& data,
-                           const Schedule& schedule, const Checkpoint& checkpoint, const Checkpoint* teacher);
+// difference is told in the user's own words. Of `run` it reads all but the settings and the plan.
+nlohmann::json settings_of(const TrainingRequest& request, const PreparedRun& run);
 
 }  // namespace striate

@@ -1,6 +1,7 @@
 #include "striate/train/run_state.h"
 
 #include "striate/base/error.h"
+#include "striate/base/setting.h"
 #include "striate/base/strings.h"
 
 namespace striate {
@@ -18,7 +19,7 @@ nlohmann::json position_json(const DataPosition& data) {
 std::int64_t count_of(const nlohmann::json& object, const char* key, const std::string& where) {
   if (!object.is_object() || !object.contains(key) || !object.at(key).is_number_integer() ||
       object.at(key).get<std::int64_t>() < 0) {
-    throw corrupt_data(cat(where, ": \"", key, "\" is missing or no count"), "the checkpoint is damaged");
+    throw corrupt_data(cat(where, ": \"", key, "\" is missing or not a count"), "the checkpoint is damaged");
   }
   return object.at(key).get<std::int64_t>();
 }
@@ -49,8 +50,8 @@ nlohmann::json to_json(const RunState& state) {
 
 RunState parse_run_state(const nlohmann::json& json, const std::string& where) {
   if (count_of(json, "format", where) != 1) {
-    throw unsupported(cat(where, ": checkpoint format ", json.at("format").dump()),
-                      "resume with the striate that wrote it");
+    throw unsupported(cat(where, ": checkpoint format ", json.at("format").dump(), " is not supported"),
+                      "resume with the version of striate that wrote it");
   }
   RunState state;
   state.step = count_of(json, "step", where);
@@ -75,8 +76,8 @@ void check_same_settings(const nlohmann::json& saved, const nlohmann::json& want
     if (saved.contains(key) == wanted.contains(key) && (!saved.contains(key) || saved.at(key) == wanted.at(key))) {
       continue;
     }
-    throw invalid_input(cat("--", key, ": ", shown(wanted, key), " now, ", shown(saved, key), " in ", where),
-                        "resume with the settings the run was begun with, or begin another with a new --out");
+    throw invalid_input(cat(setting(key), ": ", shown(wanted, key), " now, ", shown(saved, key), " in ", where),
+                        "resume with the settings that the run began with, or start another run with a new `out`");
   }
 }
 

@@ -1,4 +1,4 @@
-// Everything about a run but its tensors: what a checkpoint says in words.
+// The state of a run except its tensors, as a checkpoint stores it.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ nlohmann::json to_json(const RunState& state);
 // Throws CorruptData, naming `where`, for what to_json did not write.
 RunState parse_run_state(const nlohmann::json& json, const std::string& where);
 
-// Throws InvalidInput when settings differ, naming the first flag that does and both values: a run is resumed with the
-// settings it was begun with, or not at all.
+// Throws InvalidInput when settings differ, naming the first setting that does and both values: a run is resumed with
+// the settings it was begun with, or not at all.
 void check_same_settings(const nlohmann::json& saved, const nlohmann::json& wanted, const std::string& where);
 
 }  // namespace striate

@@ -25,7 +25,7 @@ ScheduleKind parse_schedule(std::string_view name) {
     known.emplace_back(title);
   }
   const std::string nearest = nearest_name(name, known);
-  throw invalid_input(cat("--schedule ", name, ": no such schedule"),
+  throw invalid_input(cat("`schedule` ", name, ": unknown schedule"),
                       nearest.empty() ? "known: " + join(known, ", ") : cat("did you mean ", nearest, "?"));
 }
 
@@ -48,8 +48,14 @@ double Schedule::factor(std::int64_t step) const {
   return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(progress, 1.0))));
 }
 
+bool Schedule::is_always_zero() const {
+  // The rate is above zero in the second step of a warm-up, and in the first of a run without one.
+  return total_steps > 0 && factor(0) == 0 && (total_steps == 1 || factor(1) == 0);
+}
+
 std::int64_t warmup_steps_of(double ratio, std::int64_t total_steps) {
-  return static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(total_steps)));
+  const auto steps = static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(total_steps)));
+  return std::min(steps, std::max<std::int64_t>(0, total_steps - 1));
 }
 
 }  // namespace striate

@@ -1,4 +1,4 @@
-// How the learning rate moves over a run.
+// Learning-rate schedules.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,12 @@ struct Schedule {
 
   // What the base rates are multiplied by in optimiser step `step`, counted from 0.
   double factor(std::int64_t step) const;
+  // Whether the factor is zero in every step of the run: nothing can be learned then.
+  bool is_always_zero() const;
 };
 
-// Steps of a warm-up given as a share of the run: ceil(ratio * total_steps), as transformers counts them.
+// Steps of a warm-up given as a share of the run: ceil(ratio * total_steps), as transformers counts them; but never all
+// of them: a run of one step takes it at the full rate, where transformers would take it at rate zero.
 std::int64_t warmup_steps_of(double ratio, std::int64_t total_steps);
 
 }  // namespace striate

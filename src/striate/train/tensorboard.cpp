@@ -1,15 +1,14 @@
 #include "striate/train/tensorboard.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include "striate/base/error.h"
+#include "striate/base/output_file.h"
 #include "striate/base/strings.h"
 
 namespace striate {
@@ -73,6 +72,13 @@ std::string event(std::int64_t step, const std::string& what) {
   return double_field(1, wall_time()) + integer_field(2, step) + what;
 }
 
+// As TensorBoard looks for them.
+std::string event_file_name() {
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {'h', 'o', 's', 't'};
+  return cat("events.out.tfevents.", static_cast<std::int64_t>(wall_time()), ".", host.data(), ".", ::getpid());
+}
+
 }  // namespace
 
 std::uint32_t crc32c(std::string_view bytes) {
@@ -86,24 +92,11 @@ std::uint32_t masked_crc32c(std::string_view bytes) {
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8;
 }
 
-EventFile::EventFile(const std::filesystem::path& folder, std::int64_t first_step) {
-  std::filesystem::create_directories(folder);
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {'h', 'o', 's', 't'};
-  path_ =
-      folder / cat("events.out.tfevents.", static_cast<std::int64_t>(wall_time()), ".", host.data(), ".", ::getpid());
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    throw resource_error(cat(path_.string(), ": cannot be written: ", std::strerror(errno)),
-                         "check that the folder is writable");
-  }
+EventFile::EventFile(const std::filesystem::path& folder, std::int64_t first_step)
+    : place_(OutputPath::inside(folder, cat("tensorboard/", event_file_name()))), file_(place_) {
   write_event(event(0, bytes_field(3, "brain.Event:2")));
   constexpr std::int64_t kStart = 1;  // SessionLog { SessionStatus status = 1 }
   if (first_step > 0) write_event(event(first_step, bytes_field(7, integer_field(1, kStart))));
-}
-
-EventFile::~EventFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void EventFile::add_scalars(std::int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
@@ -114,11 +107,7 @@ void EventFile::add_scalars(std::int64_t step, const std::vector<std::pair<std::
 
 void EventFile::write_event(const std::string& event) {
   const std::string length = little_endian(static_cast<std::uint64_t>(event.size()));
-  const std::string record =
-      length + little_endian(masked_crc32c(length)) + event + little_endian(masked_crc32c(event));
-  if (::write(descriptor_, record.data(), record.size()) != static_cast<ssize_t>(record.size())) {
-    throw resource_error(cat(path_.string(), ": ", std::strerror(errno)), "free some room on the disk, then --resume");
-  }
+  file_.append(length + little_endian(masked_crc32c(length)) + event + little_endian(masked_crc32c(event)));
 }
 
 }  // namespace striate

@@ -21,9 +21,6 @@
 namespace striate {
 namespace {
 
-// Bytes of logits alive at once.
-constexpr std::int64_t kLogitBytes = 32 << 20;
-
 // One per token: of its sample's key and its place in the sample.
 at::Tensor token_keys(const PackedBatch& batch) {
   if (batch.sample_keys.empty()) return {};
@@ -58,23 +55,24 @@ StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std
   return context;
 }
 
-// What the forward pass leaves of a layer under a policy.
-LayerTape reduced(LayerTape tape, ActivationPolicy policy) {
-  if (policy == ActivationPolicy::kRecomputeLayer) {
+// What the forward pass leaves of a layer.
+LayerTape reduced(LayerTape tape, ActivationCheckpointing checkpointing) {
+  if (checkpointing == ActivationCheckpointing::kLayer) {
     LayerTape input;
     input.x = std::move(tape.x);
     input.choice = tape.choice;
     return input;
   }
-  if (policy == ActivationPolicy::kRecomputeMlp) {
+  if (checkpointing == ActivationCheckpointing::kMlp) {
     for (at::Tensor* again : {&tape.gate, &tape.up, &tape.gate_up}) again->reset();
   }
   return tape;
 }
 
-LayerTape completed(const DecoderLayer& layer, LayerTape tape, ActivationPolicy policy, const StreamContext& context) {
-  if (policy == ActivationPolicy::kRecomputeLayer) return layer.recompute(std::move(tape), context);
-  if (policy == ActivationPolicy::kRecomputeMlp) return layer.recompute_mlp(std::move(tape), context);
+LayerTape completed(const DecoderLayer& layer, LayerTape tape, ActivationCheckpointing checkpointing,
+                    const StreamContext& context) {
+  if (checkpointing == ActivationCheckpointing::kLayer) return layer.recompute(std::move(tape), context);
+  if (checkpointing == ActivationCheckpointing::kMlp) return layer.recompute_mlp(std::move(tape), context);
   return tape;
 }
 
@@ -90,7 +88,7 @@ class TowerPass {
       parameters_.push_back(parameter.get());
     }
     const at::AutoGradMode with_autograd(true);
-    features_ = model.tower()->differentiable_forward(leaves_, pixels.to(model.placement().device)).flatten(0, 1);
+    features_ = model.tower()->train_forward(leaves_, pixels.to(model.placement().device)).flatten(0, 1);
   }
   // [M, vision_hidden].
   at::Tensor features() const { return features_.detach(); }
@@ -150,7 +148,7 @@ RowChoice target_rows(const Lvlm& model, const PackedBatch& batch, std::int64_t 
 }
 
 // The distillation terms of one stream. Gradients are taken on the way forward, where a layer's output is at hand
-// whatever the activation policy keeps of it, and wait for the way back.
+// whatever checkpointing keeps of it, and wait for the way back.
 class TeacherPass {
  public:
   TeacherPass(const Distillation& distillation, const PackedBatch& batch, std::int64_t tokens, std::int64_t lowest,
@@ -273,8 +271,8 @@ void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded&
 
 }  // namespace
 
-TrainPass::TrainPass(Tunable& tunable, ActivationPolicy policy, const Distillation* distillation)
-    : tunable_(&tunable), policy_(policy), distillation_(distillation) {}
+TrainPass::TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation)
+    : tunable_(&tunable), checkpointing_(checkpointing), distillation_(distillation) {}
 
 PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
@@ -301,7 +299,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   std::vector<LayerTape> tapes(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     last = layers[i].train_forward(last.middle, last.delta, context, i + 1 == layers.size() ? &wanted : nullptr);
-    if (i >= lowest) tapes[i] = reduced(std::move(last.tape), policy_);
+    if (i >= lowest) tapes[i] = reduced(std::move(last.tape), checkpointing_);
     last.tape = {};
     if (teacher && teacher->compares(i)) teacher->compare(i, last.middle + last.delta);
   }
@@ -311,7 +309,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   at::Tensor dx = std::move(head.rows_gradient);
   for (std::size_t i = layers.size(); i-- > lowest;) {
     if (teacher) teacher->add_gradient(i, dx);
-    LayerTape tape = completed(layers[i], std::move(tapes[i]), policy_, context);
+    LayerTape tape = completed(layers[i], std::move(tapes[i]), checkpointing_, context);
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest ? InputGradient{} : below);
   }
   if (below.wanted) backward_below(model, batch, embedded, below.rows.defined(), dx);

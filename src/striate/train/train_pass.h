@@ -11,12 +11,15 @@
 
 namespace striate {
 
-// What a layer's forward pass leaves for its backward pass.
-enum class ActivationPolicy {
-  kKeep,            // everything the backward pass reads
-  kRecomputeMlp,    // all but the MLP's inner activations, which are computed again
-  kRecomputeLayer,  // the layer's input alone; the whole layer is computed again
+// Activation checkpointing: what a layer's forward pass keeps for its backward pass.
+enum class ActivationCheckpointing {
+  kNone,   // everything the backward pass reads
+  kMlp,    // all but the inner activations of the MLP, which are computed again
+  kLayer,  // the input of the layer only; the whole layer is computed again
 };
+
+// Bytes of logits that a pass holds at once.
+inline constexpr std::int64_t kLogitBytes = 32 << 20;
 
 // What one stream gave.
 struct PassResult {
@@ -36,7 +39,7 @@ struct LossScale {
 class TrainPass {
  public:
   // All that is given must outlive the pass; `distillation` may be null.
-  TrainPass(Tunable& tunable, ActivationPolicy policy, const Distillation* distillation = nullptr);
+  TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation = nullptr);
   // Adds the gradient of scale.per_target * (sum of nll) to every parameter's gradient, and with a distillation that of
   // its weighted terms. `step` keys the dropout masks, together with the seed and the batch's sample keys: a mask does
   // not depend on packing or ranks.
@@ -48,7 +51,7 @@ class TrainPass {
 
  private:
   Tunable* tunable_;
-  ActivationPolicy policy_;
+  ActivationCheckpointing checkpointing_;
   const Distillation* distillation_;
 };
 

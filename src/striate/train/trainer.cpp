@@ -3,26 +3,22 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/tensor.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <set>
 
+#include "striate/base/elapsed.h"
 #include "striate/base/error.h"
-#include "striate/base/log.h"
 #include "striate/base/strings.h"
 
 namespace striate {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // "a, b and 3 more".
 std::string some_of(const std::vector<std::string>& names) {
@@ -73,7 +69,7 @@ struct Trainer::Sums {
   double nll = 0;
   double hidden = 0;  // the distillation terms
   double kl = 0;
-  int signal = 0;                // of whichever rank was asked to stop
+  int stop_reason = 0;           // of whichever rank was asked to stop
   std::vector<std::string> bad;  // this rank's samples whose loss is not finite
 };
 
@@ -103,17 +99,16 @@ Trainer::Sums Trainer::take(const TrainingStep& step) {
     const std::vector<std::string> bad = bad_samples(step.streams[i], result.nll, step.sample_names[i]);
     sums.bad.insert(sums.bad.end(), bad.begin(), bad.end());
   }
-  const double signal = hooks_.stop_signal ? hooks_.stop_signal() : 0;
-  // One sum for what is small: the loss, and of the signal how many ranks have one and which in all.
-  const at::Tensor small =
-      at::tensor({sums.nll, signal > 0 ? 1.0 : 0.0, signal, sums.hidden, sums.kl}, at::TensorOptions(at::kDouble));
+  const double reason = hooks_.stop_reason ? hooks_.stop_reason() : 0;
+  // One sum for what is small: the loss, and of the reason how many ranks have one and which in all.
+  std::array<double, 5> small = {sums.nll, reason > 0 ? 1.0 : 0.0, reason, sums.hidden, sums.kl};
   ranks_.sum(small);
   ranks_.sum(tunable_.parameters().gradients());
-  sums.nll = small[0].item<double>();
-  sums.hidden = small[3].item<double>();
-  sums.kl = small[4].item<double>();
-  const double asked = small[1].item<double>();
-  if (asked > 0) sums.signal = static_cast<int>(std::lround(small[2].item<double>() / asked));
+  sums.nll = small[0];
+  sums.hidden = small[3];
+  sums.kl = small[4];
+  const double asked = small[1];
+  if (asked > 0) sums.stop_reason = static_cast<int>(std::lround(small[2] / asked));
   return sums;
 }
 
@@ -126,10 +121,10 @@ bool Trainer::is_bad(const TrainingStep& step, const Sums& sums, double norm) {
                                names.empty() ? "another rank has its samples" : "samples: " + some_of(names));
   if (state_.skipped_steps >= options_.skip_bad_steps) {
     throw resource_error(what,
-                         "nothing was updated and the last checkpoint is as it was; look at the samples, lower "
-                         "--lr, or allow some with --skip-bad-steps N, and go on with --resume");
+                         "nothing was updated, and the last checkpoint is intact; check the samples, lower "
+                         "`lr`, or allow such steps with `skip_bad_steps` N, and continue with `resume`");
   }
-  log_warn(what + "; the step is skipped");
+  hooks_.notes.warn(what + "; the step is skipped");
   return true;
 }
 
@@ -153,7 +148,7 @@ StepMetrics Trainer::step_once() {
   } else {
     ++state_.skipped_steps;
   }
-  signal_ = sums.signal;
+  stop_reason_ = sums.stop_reason;
   ++state_.step;
   state_.updates = optimizer_.updates();
   state_.samples += step.samples;
@@ -175,8 +170,7 @@ StepMetrics Trainer::step_once() {
 
 void Trainer::evaluate() {
   if (!hooks_.evaluate) return;
-  evaluation_ = hooks_.evaluate();
-  evaluation_->step = state_.step;
+  evaluation_ = hooks_.evaluate(state_.step);
   if (ranks_.rank() == 0 && hooks_.on_evaluation) hooks_.on_evaluation(*evaluation_);
 }
 
@@ -191,16 +185,16 @@ TrainerOutcome Trainer::run() {
   const auto due = [this](std::int64_t every) { return every > 0 && state_.step % every == 0; };
   TrainerOutcome outcome;
   if (options_.evaluate_first && state_.step == 0) evaluate();
-  while (state_.step < options_.steps && signal_ == 0) {
+  while (state_.step < options_.steps && stop_reason_ == 0) {
     const StepMetrics metrics = step_once();
     outcome.loss = metrics.loss;
     if (ranks_.rank() == 0 && hooks_.on_step) hooks_.on_step(metrics);
     const bool last = state_.step >= options_.steps;
-    if (last || (due(options_.evaluate_every) && signal_ == 0)) evaluate();
-    if (last || due(options_.save_every) || signal_ != 0) save();
+    if (last || (due(options_.evaluate_every) && stop_reason_ == 0)) evaluate();
+    if (last || due(options_.save_every) || stop_reason_ != 0) save();
   }
-  // A signal in the very last step has nothing left to stop.
-  outcome.signal = state_.step < options_.steps ? signal_ : 0;
+  // A reason that came in the very last step has nothing left to stop.
+  outcome.stop_reason = state_.step < options_.steps ? stop_reason_ : 0;
   outcome.state = state_;
   outcome.evaluation = evaluation_;
   outcome.seconds = seconds_since(begin);

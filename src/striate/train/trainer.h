@@ -12,8 +12,9 @@
 #include <memory>
 #include <optional>
 
+#include "striate/base/notes.h"
 #include "striate/data/step_source.h"
-#include "striate/train/collective.h"
+#include "striate/ranks/collective.h"
 #include "striate/train/metrics.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/run_state.h"
@@ -30,36 +31,38 @@ struct TrainerOptions {
   std::int64_t save_every = 0;      // steps; 0: at the end alone
   std::int64_t evaluate_every = 0;  // steps; 0: at the end alone, where there is something to evaluate with
   bool evaluate_first = false;      // before the first step of a new run as well
-  std::int64_t skip_bad_steps = 0;  // how many steps of the whole run may go without an update
+  std::int64_t skip_bad_steps = 0;  // how many steps of the whole run may be skipped
 };
 
 // What a run does beside training; any may be empty. Called on every rank unless said otherwise.
 struct TrainerHooks {
-  std::function<void(const StepMetrics&)> on_step;              // rank 0
-  std::function<EvaluationMetrics()> evaluate;                  // ranks share the work
-  std::function<void(const EvaluationMetrics&)> on_evaluation;  // rank 0
-  std::function<void(const RunState&)> save;                    // rank 0
-  std::function<int()> stop_signal;                             // the signal that asks this process to stop, or 0
+  std::function<void(const StepMetrics&)> on_step;               // rank 0
+  std::function<EvaluationMetrics(std::int64_t step)> evaluate;  // ranks share the work
+  std::function<void(const EvaluationMetrics&)> on_evaluation;   // rank 0
+  std::function<void(const RunState&)> save;                     // rank 0
+  std::function<int()> stop_reason;                              // why this process is to stop (StopFlag), or 0
+  Notes notes;                                                   // warned of steps that are skipped
 };
 
 // How a run ended.
 struct TrainerOutcome {
   RunState state;
-  int signal = 0;   // that stopped it before its last step; 0: it is done
-  double loss = 0;  // of the last step taken
+  int stop_reason = 0;  // why it stopped before its last step, on every rank; 0: it is done
+  double loss = 0;      // of the last step taken
   double seconds = 0;
   std::optional<EvaluationMetrics> evaluation;  // the last one
 };
 
 class Trainer {
  public:
-  // All must outlive the trainer. `start` is where the run stands: the parameters, the optimiser and the source are
+  // All must outlive the trainer. `start` is the state of the run: the parameters, the optimiser and the source are
   // there already.
   Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& optimizer, Collective& ranks,
           const TrainerOptions& options, TrainerHooks hooks, RunState start);
 
-  // Trains until the last step or a signal, and saves. Throws ResourceError when a loss or gradient is not finite and
-  // no more such steps may be skipped, before anything was updated, naming samples; what the source throws.
+  // Trains until the last step, or until any rank has a reason to stop, and saves. Throws ResourceError when a loss or
+  // gradient is not finite and no more such steps may be skipped, before anything was updated, naming samples; what the
+  // source throws.
   TrainerOutcome run();
 
  private:
@@ -80,7 +83,7 @@ class Trainer {
   RunState state_;
   std::optional<EvaluationMetrics> evaluation_;
   std::int64_t saved_step_ = -1;
-  int signal_ = 0;
+  int stop_reason_ = 0;
 };
 
 // The largest resident memory of this process so far; with a CUDA device the most that LibTorch had in use there.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "striate/base/error.h"
 #include "striate/base/random.h"
@@ -22,10 +21,6 @@ std::shared_ptr<Parameter> make_parameter(std::string name, ParameterGroup group
   parameter->value = std::move(value);
   parameter->decays = decays;
   return parameter;
-}
-
-at::Tensor master_copy(const at::Tensor& stored) {
-  return stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
 }
 
 // [rows, columns] fp32, uniform in +-limit, keyed by the seed and the name.
@@ -49,7 +44,8 @@ std::string last_name(const std::string& linear) {
 // Collects parameters while putting them into the model.
 class Builder {
  public:
-  Builder(Lvlm& model, const TuneOptions& options) : model_(model), options_(options) {}
+  Builder(Lvlm& model, const TuneOptions& options, const WeightSource* stored)
+      : model_(model), options_(options), stored_(stored) {}
 
   void add_projector();
   void add_vision_tower();
@@ -63,19 +59,27 @@ class Builder {
     parameters_.push_back(make_parameter(std::move(name), group, std::move(value), decays));
     return parameters_.back();
   }
+  // In fp32 and of its own, of the weight `name` that the model computes with as `used`.
+  at::Tensor master_copy(const std::string& name, const at::Tensor& used) const {
+    const at::Tensor source = stored_ != nullptr ? stored_->load(name, used.sizes().vec()) : used;
+    return source.to(used.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  }
   // Every weight of a linear.
   std::shared_ptr<const Linear> trained(const std::string& name, ParameterGroup group, const FrozenMatrix& matrix) {
-    const auto weight = add(name + ".weight", group, master_copy(matrix.weight()), true);
+    const auto weight = add(name + ".weight", group, master_copy(name + ".weight", matrix.weight()), true);
     std::shared_ptr<Parameter> bias;
-    if (matrix.bias().defined()) bias = add(name + ".bias", group, master_copy(matrix.bias()), false);
+    if (matrix.bias().defined()) {
+      bias = add(name + ".bias", group, master_copy(name + ".bias", matrix.bias()), false);
+    }
     return std::make_shared<TrainedLinear>(weight, bias);
   }
   void train_weight(Weight& weight, const std::string& name, bool decays) {
-    weight.train(add(name, ParameterGroup::kDecoder, master_copy(weight.value()), decays));
+    weight.train(add(name, ParameterGroup::kDecoder, master_copy(name, weight.value()), decays));
   }
 
   Lvlm& model_;
   const TuneOptions& options_;
+  const WeightSource* stored_;
   std::vector<std::shared_ptr<Parameter>> parameters_;
 };
 
@@ -90,7 +94,7 @@ void Builder::add_projector() {
 void Builder::add_vision_tower() {
   VisionTower& tower = *model_.tower();
   for (const auto& [name, value] : TowerWeights(tower.weights())) {
-    add(name, ParameterGroup::kVisionTower, master_copy(value), value.dim() > 1);
+    add(name, ParameterGroup::kVisionTower, master_copy(name, value), value.dim() > 1);
   }
 }
 
@@ -108,8 +112,9 @@ void Builder::add_adapters(std::int64_t layer) {
     const at::Tensor b = at::zeros({matrix.out_features(), lora.rank}, at::TensorOptions(at::kFloat).device(device));
     const auto a_parameter = add(a_name, ParameterGroup::kAdapter, a, true);
     const auto b_parameter = add(prefix + ".lora_B.weight", ParameterGroup::kAdapter, b, true);
-    block.replace_linear(name, std::make_shared<LoraLinear>(matrix, a_parameter, b_parameter,
-                                                            lora.alpha / static_cast<double>(lora.rank), lora.dropout));
+    block.replace_linear(
+        name, std::make_shared<LoraLinear>(matrix, a_parameter, b_parameter,
+                                           lora.alpha_value() / static_cast<double>(lora.rank), lora.dropout));
   }
 }
 
@@ -136,10 +141,16 @@ void Builder::add_embedding_head_and_norm() {
 
 void check_lora(const DecoderConfig& decoder, const LoraOptions& lora) {
   if (lora.rank < 1) {
-    throw invalid_input(cat("LoRA of rank ", lora.rank), "use a rank of 1 or more; the paper's is 128");
+    throw invalid_input(cat("the LoRA rank ", lora.rank, " is less than 1"),
+                        "use a rank of 1 or more; the paper's is 128");
+  }
+  if (!(lora.alpha_value() > 0.0) || std::isinf(lora.alpha_value())) {
+    throw invalid_input(cat("the LoRA alpha ", lora.alpha_value(), " is not above 0"),
+                        "use a number above 0, such as twice the rank");
   }
   if (!(lora.dropout >= 0.0 && lora.dropout < 1.0)) {
-    throw invalid_input(cat("LoRA dropout ", lora.dropout), "use a probability from 0 to below 1");
+    throw invalid_input(cat("the LoRA dropout ", lora.dropout, " is not a probability below 1"),
+                        "use a probability from 0 to below 1");
   }
   std::vector<std::string> known;
   for (const LinearShape& shape : decoder_linears(decoder)) known.push_back(last_name(shape.name));
@@ -151,14 +162,10 @@ void check_lora(const DecoderConfig& decoder, const LoraOptions& lora) {
   }
 }
 
-void check_layers(std::int64_t count, const std::vector<std::int64_t>& layers) {
-  if (std::set<std::int64_t>(layers.begin(), layers.end()).size() != layers.size()) {
-    throw invalid_input("the region names a layer twice", "name every layer once");
-  }
-  for (const std::int64_t layer : layers) {
-    if (layer >= 0 && layer < count) continue;
-    throw invalid_input(cat("layer ", layer, " is outside the decoder"), cat("it has layers 0 to ", count - 1));
-  }
+void check_depth(std::int64_t layers, const LayerSet& region) {
+  if (region.empty() || region.depth() == layers) return;
+  throw invalid_input(cat("the region is for a decoder of ", region.depth(), " layers, but this decoder has ", layers),
+                      "give layers of this model");
 }
 
 // Weights that are trained whole must not hide an adapter, nor an adapter another one.
@@ -166,7 +173,7 @@ void check_no_adapters(const Lvlm& model) {
   for (const DecoderLayer& layer : model.decoder().layers()) {
     for (const auto& [name, linear] : layer.linears()) {
       if (dynamic_cast<const FrozenLinear*>(linear.get()) != nullptr) continue;
-      throw invalid_input("the model already has an adapter on it", "merge it first, or train from the base model");
+      throw invalid_input("the model already has an adapter", "merge it first, or train from the base model");
     }
   }
 }
@@ -176,35 +183,40 @@ void check_no_adapters(const Lvlm& model) {
 LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name) {
   if (tune.stage == Stage::kPretrain) return LinearState::kTrained;
   if (tune.stage == Stage::kAlign) return LinearState::kFrozen;
-  if (std::find(tune.layers.begin(), tune.layers.end(), layer) == tune.layers.end()) return LinearState::kFrozen;
+  if (!tune.layers.contains(layer)) return LinearState::kFrozen;
   if (tune.kind == TuneKind::kFull) return LinearState::kTrained;
   const std::vector<std::string>& targets = tune.lora.targets;
   const bool chosen = targets.empty() || std::find(targets.begin(), targets.end(), last_name(name)) != targets.end();
   return chosen ? LinearState::kAdapter : LinearState::kFrozen;
 }
 
+bool trains_below_decoder(const ModelConfig& config, const TuneMethod& tune) {
+  return tune.stage == Stage::kPretrain || tune.tune_vision_tower || (config.projector && !tune.freeze_projector);
+}
+
 void check_tune_options(const ModelConfig& config, const TuneOptions& tune) {
   const bool projector = config.projector && !tune.freeze_projector;
   if (tune.tune_vision_tower && !config.vision) {
-    throw invalid_input("this model has no vision tower to train", "leave out --tune-vision-tower");
+    throw invalid_input("this model has no vision tower to train", "leave out `tune_vision_tower`");
   }
   if (tune.stage == Stage::kAlign && !projector) {
     throw invalid_input(
         config.projector ? "aligning with a frozen projector trains nothing" : "this model has no projector to align",
-        "align needs a vision tower and a projector that may change");
+        "this stage needs a vision tower and a projector that is not frozen");
   }
   if (tune.stage != Stage::kTune) return;
-  check_layers(config.decoder.layers, tune.layers);
+  check_depth(config.decoder.layers, tune.layers);
   if (tune.kind == TuneKind::kLora) check_lora(config.decoder, tune.lora);
   if (tune.layers.empty() && !projector && !tune.tune_vision_tower) {
-    throw invalid_input("nothing to train", "choose layers, or leave the projector free");
+    throw invalid_input("nothing to train", "choose layers, or do not freeze the projector");
   }
 }
 
-Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), options_(options) {
+Tunable::Tunable(Lvlm& model, const TuneOptions& options, const WeightSource* stored)
+    : model_(&model), options_(options) {
   check_tune_options(model.config(), options);
   check_no_adapters(model);
-  Builder builder(model, options_);
+  Builder builder(model, options_, stored);
   if (model.projector() != nullptr && !options.freeze_projector) builder.add_projector();
   if (options.tune_vision_tower) builder.add_vision_tower();
   if (options.stage == Stage::kTune) {
@@ -226,8 +238,7 @@ Tunable::Tunable(Lvlm& model, const TuneOptions& options) : model_(&model), opti
 }
 
 bool Tunable::trains_below_decoder() const {
-  return model_->decoder().embedding().parameter() != nullptr || options_.tune_vision_tower ||
-         (model_->projector() != nullptr && model_->projector()->linear(0).trains());
+  return striate::trains_below_decoder(model_->config(), options_);
 }
 
 std::int64_t Tunable::lowest_backward_layer() const {

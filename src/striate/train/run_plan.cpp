@@ -1,0 +1,242 @@
+#include "striate/train/run_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+#include "striate/model/open_configuration.h"
+#include "striate/region/layer_grammar.h"
+#include "striate/tensor/matrix.h"
+#include "striate/text/tokenizer.h"
+#include "striate/train/machine_rate.h"
+#include "striate/train/planned_stream.h"
+
+namespace striate {
+namespace {
+
+constexpr std::int64_t kMost = 1 << 26;  // tokens or samples that anything may be asked about
+
+void check_range(const std::string& name, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value >= low && value <= high) return;
+  throw invalid_input(cat(name, " ", value, " is not between ", low, " and ", high), "give a number in that range");
+}
+
+void check_request(const RunPlanRequest& r) {
+  if (r.model.adapter) {
+    throw invalid_input("`adapter` does not apply: training starts from a model without an adapter",
+                        "plan for the base model, or for a model that the adapter was merged into");
+  }
+  check_range("`lora_r`", r.tune.lora.rank, 1, 1 << 16);
+  check_range("`tokens_per_stream`", r.data.tokens_per_stream, 2, kMost);
+  check_range("`max_tokens`", r.data.max_tokens, 2, kMost);
+  if (r.data.tokens_per_step == 0) check_range("`batch`", r.data.batch, 1, kMost);
+  if (r.data.tokens_per_step != 0) check_range("`tokens_per_step`", r.data.tokens_per_step, 1, kMost);
+  if (r.sample.tokens) check_range("`sample_tokens`", *r.sample.tokens, 1, kMost);
+  if (r.sample.targets) check_range("`sample_targets`", *r.sample.targets, 1, kMost);
+  if (r.steps) check_range("`steps`", *r.steps, 1, std::int64_t{1} << 40);
+  if (!(r.epochs > 0 && r.epochs < 1e6))
+    throw invalid_input(cat("`epochs` ", r.epochs, " is not above 0 and below 1e6"), "give a number in that range");
+  if (r.machines.empty()) throw internal_error("a plan for no machine");
+}
+
+std::int64_t image_rows(const ModelConfig& config) {
+  return config.vision ? config.vision->tokens() : 0;
+}
+
+SampleShape described_sample(const SampleDescription& described, const ModelConfig& config) {
+  const std::int64_t rows = described.text_only ? 0 : image_rows(config);
+  const SampleMeans usual = usual_sample(config, !described.text_only);
+  const std::int64_t tokens = described.tokens.value_or(usual.longest);
+  const std::int64_t targets = described.targets.value_or(static_cast<std::int64_t>(usual.targets));
+  if (tokens < rows + 1) {
+    throw invalid_input(cat("`sample_tokens` ", tokens, " is too small: a picture alone has ", rows, " tokens"),
+                        "give more, or `text_only`");
+  }
+  if (targets >= tokens - rows) {
+    throw invalid_input(
+        cat("`sample_targets` ", targets, " is too large: a sample has ", tokens - rows, " text tokens"),
+        "give fewer than that");
+  }
+  return {std::nullopt, static_cast<double>(tokens), static_cast<double>(targets), usual.images};
+}
+
+SampleShape sample_of_data(const RunPlanRequest& request, const Checkpoint& checkpoint) {
+  if (request.sample.tokens || request.sample.targets || request.sample.text_only) {
+    throw invalid_input("`data` excludes the flags that describe samples",
+                        "leave out `data`, or `sample_tokens`, `sample_targets` and `text_only`");
+  }
+  const ModelConfig& config = checkpoint.config;
+  const bool align = request.tune.stage == Stage::kAlign;
+  const TemplateKind conversation =
+      request.conversation.value_or(align ? TemplateKind::kPlain : default_template(config.family));
+  const auto tokenizer = load_tokenizer(request.tokenizer.value_or(checkpoint.folder));
+  const DataSketch data = sketch_data(config, *tokenizer, request.data.data, conversation, request.data.max_tokens);
+  return {data, data.tokens, data.targets, data.images};
+}
+
+SampleShape sample_shape(const RunPlanRequest& request, const Checkpoint& checkpoint) {
+  const SampleShape sample = request.data.data.empty() ? described_sample(request.sample, checkpoint.config)
+                                                       : sample_of_data(request, checkpoint);
+  const std::int64_t stream = request.data.tokens_per_stream;
+  const auto longest = sample.data ? sample.data->longest : static_cast<std::int64_t>(sample.tokens);
+  if (stream < longest) {
+    throw invalid_input(cat("`tokens_per_stream` ", stream, " is too small: a sample has ", longest, " tokens"),
+                        sample.data ? "give more, or cut samples with `max_tokens`"
+                                    : "give more, or shorter samples with `sample_tokens`");
+  }
+  return sample;
+}
+
+// The largest stream of a step of such samples, and how many there are.
+void plan_streams(const RunPlanRequest& asked, const SampleShape& sample, PlanRequest& request) {
+  const double step = asked.data.tokens_per_step > 0 ? static_cast<double>(asked.data.tokens_per_step)
+                                                     : static_cast<double>(asked.data.batch) * sample.tokens;
+  const SampleMeans means = {sample.tokens, sample.targets, sample.images,
+                             sample.data ? sample.data->longest : static_cast<std::int64_t>(sample.tokens)};
+  request.stream = planned_stream(request.config, means,
+                                  {.tokens_per_stream = asked.data.tokens_per_stream,
+                                   .batch = asked.data.batch,
+                                   .tokens_per_step = asked.data.tokens_per_step});
+  const auto samples = static_cast<double>(request.stream.samples);
+  const auto streams = static_cast<std::int64_t>(std::ceil(step / (samples * sample.tokens) - 1e-9));
+  request.streams = std::max<std::int64_t>(1, streams);
+}
+
+// What plan_cost() asks, for a machine of which nothing is known yet. `checkpoint` must outlive it.
+PlanRequest cost_request(const RunPlanRequest& asked, const Checkpoint& checkpoint, const SampleShape& sample) {
+  PlanRequest request;
+  request.config = checkpoint.config;
+  static_cast<TuneMethod&>(request.tune) = asked.tune;
+  if (request.tune.stage == Stage::kTune) {
+    request.tune.layers = parse_layer_set(asked.layers, checkpoint.config.decoder);
+  }
+  request.stored_type = [&checkpoint](const std::string& name) { return stored_type(checkpoint, name); };
+  plan_streams(asked, sample, request);
+  return request;
+}
+
+std::optional<RunCost> cost_of_run(const RunPlanRequest& asked, const Checkpoint& checkpoint, const SampleShape& sample,
+                                   const PlanRequest& request, const TrainingCost& cost) {
+  if (!sample.data && !asked.steps) return std::nullopt;
+  RunShape shape;
+  shape.samples = sample.data ? sample.data->samples : 0;
+  shape.epochs = asked.epochs;
+  shape.steps = asked.steps;
+  shape.batch = asked.data.batch;
+  shape.tokens_per_step = asked.data.tokens_per_step;
+  shape.sample_tokens = sample.tokens;
+  shape.sample_images = sample.images;
+  if (checkpoint.config.vision) {
+    const std::int64_t element = request.compute == Compute::kBFloat16 ? 2 : 4;
+    shape.image_bytes = image_rows(checkpoint.config) * checkpoint.config.vision->hidden_size * element;
+  }
+  if (!request.tune.tune_vision_tower) {
+    shape.feature_cache_bytes = asked.data.feature_cache_bytes;
+    shape.features_on_disk = !asked.data.feature_cache_folder.empty();
+  }
+  shape.save_every = asked.save_every;
+  shape.keep = asked.keep;
+  const bool adapter = request.tune.stage == Stage::kTune && request.tune.kind == TuneKind::kLora;
+  const bool parameters = adapter || request.tune.stage == Stage::kAlign;
+  const at::ScalarType written = asked.save_dtype.value_or(stored_type(checkpoint, "model.embed_tokens.weight"));
+  shape.result_bytes =
+      parameters ? 4 * cost.parameters : static_cast<std::int64_t>(c10::elementSize(written)) * cost.model;
+  return run_cost(shape, cost);
+}
+
+// The request as for a machine: GPUs compute in bf16.
+PlanRequest on_machine(PlanRequest request, bool gpu, const std::optional<Compute>& compute) {
+  request.on_gpu = gpu;
+  request.compute = compute.value_or(gpu ? Compute::kBFloat16 : best_compute());
+  return request;
+}
+
+class Planner {
+ public:
+  Planner(const RunPlanRequest& asked, const PlanRequest& request) : asked_(asked), request_(request) {}
+
+  const TrainingCost& cost(bool gpu) {
+    const auto found = costs_.find(gpu);
+    if (found != costs_.end()) return found->second;
+    return costs_.emplace(gpu, plan_cost(on_machine(request_, gpu, asked_.compute))).first->second;
+  }
+
+  MachineFit fit(const AskedMachine& asked, const std::optional<RunCost>& run) {
+    const std::int64_t usable = asked_.memory.value_or(usable_memory(asked.machine));
+    const PlanRequest there = on_machine(request_, asked.machine.gpu, asked_.compute);
+    MachineFit fit;
+    fit.asked = asked.name;
+    fit.machine = asked.machine;
+    fit.usable = usable;
+    fit.cost = cost(asked.machine.gpu);
+    fit.checkpointing = checkpointing_within(fit.cost.memory, usable);
+    if (!fit.checkpointing) fit.advice = advise(there, usable);
+    if (run) fit.rate = rate(asked.machine, there.compute);
+    if (run && fit.checkpointing && fit.rate)
+      fit.seconds = run_seconds(*run, fit.cost.operations, *fit.checkpointing, *fit.rate);
+    return fit;
+  }
+
+  std::optional<double> cpu_rate() const { return cpu_rate_; }
+
+ private:
+  std::optional<double> rate(const Hardware& machine, Compute compute) {
+    if (machine.gpu) return assumed_gpu_rate(machine, compute);
+    if (!cpu_rate_) cpu_rate_ = measured_cpu_rate(compute);
+    return assumed_cpu_rate(*cpu_rate_);
+  }
+
+  const RunPlanRequest& asked_;
+  const PlanRequest& request_;
+  std::map<bool, TrainingCost> costs_;  // on the CPU, on a GPU
+  std::optional<double> cpu_rate_;
+};
+
+}  // namespace
+
+RunPlan plan_run(const RunPlanRequest& asked) {
+  check_request(asked);
+  const Checkpoint checkpoint = open_configuration(asked.model);
+  RunPlan plan;
+  plan.model = family_name(checkpoint.config.family) + ": " + checkpoint.folder.string();
+  plan.layers = asked.layers;
+  plan.whole = !checkpoint.weights.entries().empty();
+  plan.sample = sample_shape(asked, checkpoint);
+  const PlanRequest request = cost_request(asked, checkpoint, plan.sample);
+  Planner planner(asked, request);
+  plan.request = on_machine(request, asked.machines.front().machine.gpu, asked.compute);
+  plan.region = planner.cost(plan.request.on_gpu);
+  plan.all = plan_cost(with_all_layers(plan.request));
+  plan.run = cost_of_run(asked, checkpoint, plan.sample, plan.request, plan.region);
+  for (const AskedMachine& machine : asked.machines) {
+    if (machine.machine.gpu || machine.machine.memory > 0 || asked.memory) {
+      plan.fits.push_back(planner.fit(machine, plan.run));
+    }
+  }
+  plan.cpu_rate = planner.cpu_rate();
+  plan.request.stored_type = nullptr;  // it refers to the checkpoint, which goes
+  return plan;
+}
+
+std::int64_t least_memory(const TrainingCost& cost) {
+  return cost.memory.total(ActivationCheckpointing::kLayer);
+}
+
+void require_fit(const RunPlanRequest& request, const RunPlan& plan) {
+  for (const MachineFit& fit : plan.fits) {
+    if (fit.asked.empty() && !request.memory) continue;
+    const auto fits = [&fit](const MachineFit& other) { return other.asked == fit.asked && other.checkpointing; };
+    if (std::ranges::any_of(plan.fits, fits)) continue;
+    const bool helps = !fit.advice.empty() && fit.advice.front().fits;
+    throw invalid_input(cat(fit.machine.name, " has ", human_bytes(static_cast<std::uint64_t>(fit.usable)),
+                            " of usable memory, and this run needs ",
+                            human_bytes(static_cast<std::uint64_t>(least_memory(fit.cost))), " or more"),
+                        helps ? cat(fit.advice.front().change, " takes ",
+                                    human_bytes(static_cast<std::uint64_t>(fit.advice.front().memory)))
+                              : std::string("use a larger machine or a smaller model"));
+  }
+}
+
+}  // namespace striate

@@ -1,0 +1,96 @@
+// What a training run would cost on machines that are asked about, from the model's headers alone.
+#pragma once
+
+#include <ATen/core/ScalarType.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "striate/data/data_sketch.h"
+#include "striate/data/step_source.h"
+#include "striate/model/load.h"
+#include "striate/train/plan.h"
+#include "striate/train/run_cost.h"
+#include "striate/train/tunable.h"
+
+namespace striate {
+
+// A machine to plan for.
+struct AskedMachine {
+  std::string name;  // it was asked for by; "" where it was not named
+  Hardware machine;
+};
+
+// Samples that are described instead of read.
+struct SampleDescription {
+  std::optional<std::int64_t> tokens;   // image rows counted; absent: a picture's rows and 192
+  std::optional<std::int64_t> targets;  // of them; absent: 64
+  bool text_only = false;
+};
+
+struct RunPlanRequest {
+  ModelPaths model;  // without an adapter; a folder with no weights yet is opened by its configuration
+  TuneMethod tune;
+  std::string layers;  // the region, as the grammar of region/layer_grammar.h writes it; for Stage::kTune alone
+  TrainingData data;   // its `data` empty: samples are as `sample` says
+  SampleDescription sample;
+  std::optional<std::filesystem::path> tokenizer;  // default: the model's folder
+  std::optional<TemplateKind> conversation;        // default: the model's; plain for Stage::kAlign
+  std::optional<std::int64_t> steps;               // else `epochs`
+  double epochs = 1;
+  std::int64_t save_every = 500;  // as TrainingRequest
+  std::int64_t keep = 2;
+  std::optional<at::ScalarType> save_dtype;  // of a whole model that is written; absent: the base's
+  std::optional<Compute> compute;            // absent: bf16 on GPUs, the machine's best on the CPU
+  std::vector<AskedMachine> machines;        // at least one; costs are told for the first
+  std::optional<std::int64_t> memory;        // bytes to fit it into, instead of what the machines have
+};
+
+// What samples are like: from the data, or as they are described.
+struct SampleShape {
+  std::optional<DataSketch> data;  // where there is some
+  double tokens = 0;               // image rows counted
+  double targets = 0;
+  double images = 0;
+};
+
+// A machine, the plan for it, and what of it fits.
+struct MachineFit {
+  std::string asked;  // as AskedMachine::name
+  Hardware machine;
+  std::int64_t usable = 0;  // bytes
+  TrainingCost cost;
+  std::optional<ActivationCheckpointing> checkpointing;  // absent: none fits
+  std::optional<double> rate;                            // operations a second that are assumed
+  std::optional<double> seconds;                         // of the whole run
+  std::vector<Advice> advice;
+};
+
+struct RunPlan {
+  std::string model;
+  std::string layers;  // as they were asked for
+  bool whole = true;   // whether the model's weights are there
+  SampleShape sample;
+  PlanRequest request;  // for the first machine; without stored_type
+  TrainingCost region;
+  TrainingCost all;                // the same for every layer
+  std::optional<RunCost> run;      // absent: neither data nor steps say how long it is
+  std::optional<double> cpu_rate;  // measured, where it was
+  std::vector<MachineFit> fits;    // of the machines whose memory is known
+};
+
+// Reads headers and up to 1000 samples, no weights and no picture; measures this machine's rate where a plan for it
+// asks for hours. Throws InvalidInput for values that make no run, and what opening model, tokenizer and data throws.
+RunPlan plan_run(const RunPlanRequest& request);
+
+// What the plan takes of memory where it takes least.
+std::int64_t least_memory(const TrainingCost& cost);
+
+// Throws InvalidInput where a machine that was asked for by name, or the memory that was given, is too small: of
+// several machines of one name one is enough.
+void require_fit(const RunPlanRequest& request, const RunPlan& plan);
+
+}  // namespace striate

@@ -1,0 +1,132 @@
+// What a run refuses, when it does so, and what it tells meanwhile.
+#include "striate/train/training_run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "striate/base/error.h"
+#include "striate/files/weight_file.h"
+#include "tests/data/small_world.h"
+#include "tests/support/small_checkpoint.h"
+#include "tests/support/weights.h"
+
+namespace striate::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class TrainingRun : public testing::Test {
+ protected:
+  TrainingRun() { make_checkpoint(model(), {.vocab = 264}); }
+  fs::path model() const { return world_.path("model"); }
+
+  TrainingRequest request() const {
+    TrainingRequest r;
+    r.model.model = model();
+    r.tokenizer = world_.path("tokenizer");
+    r.layers = "1,3";
+    r.tune.lora.rank = 2;
+    r.data = world_.options();
+    r.steps = 4;
+    r.out = world_.path("run");
+    return r;
+  }
+  // The headers stay whole, so that only reading the weights shows that one is not there.
+  void lose_the_final_norm() const {
+    std::vector<std::pair<std::string, at::Tensor>> kept;
+    const auto weights = open_weight_directory(model());
+    for (const TensorInfo& info : weights->tensors()) {
+      if (!info.name.ends_with("model.norm.weight")) kept.emplace_back(info.name, weights->load(info.name).clone());
+    }
+    ASSERT_EQ(kept.size() + 1, weights->tensors().size());
+    write_safetensors(model() / "model.safetensors", kept);
+  }
+  static std::string refusal(const TrainingRequest& request) {
+    try {
+      run_training(request, Ranks{}, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  SmallWorld world_{12};
+};
+
+TEST_F(TrainingRun, WhateverMayRefuseItDoesSoBeforeWeightsAreRead) {
+  lose_the_final_norm();
+  ASSERT_THAT(refusal(request()), HasSubstr("model.norm.weight"));
+  const auto refused = [&](const std::function<void(TrainingRequest&)>& change) {
+    TrainingRequest changed = request();
+    change(changed);
+    return refusal(changed);
+  };
+  EXPECT_THAT(refused([](TrainingRequest& r) { r.layers = "1,7"; }), HasSubstr("7"));
+  EXPECT_THAT(refused([](TrainingRequest& r) { r.tune.lora.targets = {"query"}; }), HasSubstr("query"));
+  EXPECT_THAT(refused([](TrainingRequest& r) { r.memory_budget = 1000; }), HasSubstr("1.00 kB"));
+  EXPECT_THAT(refused([](TrainingRequest& r) { r.data.data = "absent.json"; }), HasSubstr("absent.json"));
+  EXPECT_THAT(refused([](TrainingRequest& r) { r.held_out.data = "absent.json"; }), HasSubstr("absent.json"));
+  EXPECT_THAT(refused([](TrainingRequest& r) {
+                r.teacher.emplace();
+                r.teacher->hidden_weight = 1;
+                r.teacher->model.model = r.model.model;
+                r.teacher->temperature = 0;
+              }),
+              HasSubstr("temperature"));
+  nlohmann::json samples = world_.samples();
+  samples[3].erase("conversations");
+  world_.write_data(samples);
+  EXPECT_THAT(refusal(request()), HasSubstr("sample 3"));
+  EXPECT_FALSE(fs::exists(world_.path("run"))) << "nothing was written";
+}
+
+TEST_F(TrainingRun, AResumedRunOfOtherSettingsIsRefusedBeforeWeightsAreRead) {
+  run_training(request(), Ranks{}, {});
+  TrainingRequest other = request();
+  other.resume = true;
+  other.max_gradient_norm = 0.5;
+  lose_the_final_norm();
+  EXPECT_THAT(refusal(other), HasSubstr("0.5 now, 1.0 in"));
+}
+
+TEST_F(TrainingRun, AStopFlagEndsItAfterItsStepAndItIsResumed) {
+  StopFlag stop;
+  TrainingObserver observer;
+  observer.on_step = [&stop](const StepMetrics& m) {
+    if (m.step == 2) stop.ask(15);
+  };
+  const TrainingResult stopped = run_training(request(), Ranks{}, observer, stop);
+  EXPECT_EQ(stopped.outcome.stop_reason, 15);
+  EXPECT_EQ(stopped.outcome.state.step, 3) << "it is looked at once a step";
+  EXPECT_FALSE(fs::exists(world_.path("run") / "adapter_model.safetensors"));
+  TrainingRequest again = request();
+  again.resume = true;
+  const TrainingResult result = run_training(again, Ranks{}, {});
+  EXPECT_EQ(result.plan.first_step, 3);
+  EXPECT_EQ(result.outcome.stop_reason, 0);
+  EXPECT_TRUE(fs::exists(world_.path("run") / "adapter_model.safetensors"));
+}
+
+TEST_F(TrainingRun, RemarksGoToTheObserverAndNowhereElse) {
+  std::vector<std::string> warnings;
+  std::vector<std::string> infos;
+  TrainingObserver observer;
+  observer.notes.warning = [&warnings](const std::string& text) { warnings.push_back(text); };
+  observer.notes.info = [&infos](const std::string& text) { infos.push_back(text); };
+  TrainingRequest still = request();
+  still.rates = {0, 0, 0, 0};
+  still.resume = true;
+  testing::internal::CaptureStderr();
+  testing::internal::CaptureStdout();
+  run_training(still, Ranks{}, observer);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), IsEmpty());
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), IsEmpty());
+  EXPECT_THAT(warnings, Contains(HasSubstr("every step has learning rate 0")));
+  EXPECT_THAT(infos, Contains(HasSubstr("no checkpoint to resume from")));
+}
+
+}  // namespace
+}  // namespace striate::test
