@@ -5,6 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/text/conversation.h"
+#include "tests/support/errors.h"
 #include "tests/support/tiny_model.h"
 
 namespace striate::test {
@@ -108,30 +109,31 @@ TEST(Generator, RefusesAPromptLongerThanTheContext) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInvalidInput);
-    EXPECT_THAT(error.what(), testing::HasSubstr("the prompt has 10 tokens, the context 8"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("the prompt has 10 tokens, but the context has only 8"));
   }
 }
 
 TEST(Generator, TheContextCanBeSmallerThanTheModelsButNotLarger) {
   const auto model = tiny_model({.max_positions = 64});
-  Generator generator(*model, nullptr, 5);
+  Generator generator(*model, nullptr, {.context = 5});
   EXPECT_EQ(generator.generate(sample({1, 5, 6}), greedy(100)).ids.size(), 3U);
-  EXPECT_THROW(Generator(*model, nullptr, 65), Error);
-  EXPECT_THROW(Generator(*model, nullptr, 0), Error);
+  EXPECT_ERROR(Generator(*model, nullptr, {.context = 65}), "a context of 65 tokens");
+  EXPECT_ERROR(Generator(*model, nullptr, {.context = 0}), "a context of 0 tokens");
 }
 
 TEST(Generator, RefusesImagesThatDoNotMatchThePrompt) {
   const auto model = tiny_model();
   Generator generator(*model, nullptr);
-  EXPECT_THROW(generator.generate(sample({1, kImageToken, kImageToken}, {tiny_image(0)}), greedy(1)), Error);
-  EXPECT_THROW(generator.generate(sample({1, 5}, {tiny_image(0)}), greedy(1)), Error);
-  EXPECT_THROW(generator.generate(sample({}), greedy(1)), Error);
+  EXPECT_ERROR(generator.generate(sample({1, kImageToken, kImageToken}, {tiny_image(0)}), greedy(1)),
+               "2 <image> and 1 images");
+  EXPECT_ERROR(generator.generate(sample({1, 5}, {tiny_image(0)}), greedy(1)), "0 <image> and 1 images");
+  EXPECT_ERROR(generator.generate(sample({}), greedy(1)), "the prompt is empty");
 }
 
 TEST(Generator, RefusesATokenOutsideTheVocabulary) {
   const auto model = tiny_model();
   Generator generator(*model, nullptr);
-  EXPECT_THROW(generator.generate(sample({1, 96}), greedy(1)), Error);
+  EXPECT_ERROR(generator.generate(sample({1, 96}), greedy(1)), "token id 96");
 }
 
 TEST(Generator, TheSameSeedDrawsTheSameAnswerAndAnotherSeedAnother) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "striate/base/error.h"
+#include "tests/support/errors.h"
 
 namespace striate {
 namespace {
@@ -71,10 +72,14 @@ TEST(Sampler, RepetitionPenaltyLowersSeenTokensWhateverTheirSign) {
 }
 
 TEST(Sampler, RefusesValuesThatMakeNoDistribution) {
-  for (const SamplingOptions& bad : {SamplingOptions{.temperature = -1.0}, SamplingOptions{.temperature = std::nan("")},
-                                     SamplingOptions{.top_p = 0.0}, SamplingOptions{.top_p = 1.5},
-                                     SamplingOptions{.top_k = -1}, SamplingOptions{.repetition_penalty = 0.0}}) {
-    EXPECT_THROW(Sampler{bad}, Error);
+  const std::pair<SamplingOptions, const char*> refused[] = {{{.temperature = -1.0}, "`temperature` -1"},
+                                                             {{.temperature = std::nan("")}, "`temperature` nan"},
+                                                             {{.top_p = 0.0}, "`top_p` 0"},
+                                                             {{.top_p = 1.5}, "`top_p` 1.5"},
+                                                             {{.top_k = -1}, "`top_k` -1"},
+                                                             {{.repetition_penalty = 0.0}, "`repetition_penalty` 0"}};
+  for (const auto& bad : refused) {
+    EXPECT_ERROR(Sampler{bad.first}, bad.second);
   }
 }
 

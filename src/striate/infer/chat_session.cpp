@@ -5,7 +5,11 @@
 #include <algorithm>
 
 #include "striate/base/error.h"
+#include "striate/base/json_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/infer/answer_ends.h"
+#include "striate/model/picture_settings.h"
 
 namespace striate {
 namespace {
@@ -33,40 +37,15 @@ ChatSession::ChatSession(const Checkpoint& checkpoint, const Placement& placemen
       folder_(checkpoint.folder),
       tokenizer_(load_tokenizer(settings.tokenizer.value_or(checkpoint.folder))),
       model_(load_model(checkpoint, placement)),
-      generator_(*model_, tokenizer_, settings.context) {
-  if (!checkpoint.config.vision) return;
-  pixels_ = preprocess_config(checkpoint.config, checkpoint.folder);
-  if (settings.pad_to_square) pixels_->pad_to_square = *settings.pad_to_square;
+      generator_(*model_, tokenizer_, {.context = settings.context}) {
+  if (checkpoint.config.vision) pixels_ = preprocess_config(checkpoint.config, checkpoint.folder);
 }
 
 at::Tensor ChatSession::look(const std::filesystem::path& file) const {
-  if (!pixels_) throw invalid_input("this model has no vision tower: it cannot look at images", "leave out --image");
+  if (!pixels_) throw invalid_input("this model has no vision tower and cannot read images", "leave out `image`");
   const std::vector<float> values = preprocess(load_image(file), *pixels_);
   const at::Tensor pixels = at::tensor(values).view({1, 3, pixels_->size, pixels_->size});
   return model_->vision_features(pixels)[0];
-}
-
-std::vector<std::int64_t> ChatSession::end_ids() const {
-  std::vector<std::int64_t> ids = model_->config().decoder.eos_ids;
-  const std::filesystem::path file = folder_ / "generation_config.json";
-  if (std::filesystem::exists(file)) {
-    const nlohmann::json root = read_json_file(file);
-    // transformers' generate() reads this file before the model's own config.
-    if (root.is_object() && root.contains("eos_token_id")) {
-      const nlohmann::json& eos = root.at("eos_token_id");
-      if (settings_.raw && !eos.is_null()) ids.clear();
-      if (eos.is_number_integer()) ids.push_back(eos.get<std::int64_t>());
-      if (eos.is_array()) {
-        for (const nlohmann::json& id : eos) {
-          if (id.is_number_integer()) ids.push_back(id.get<std::int64_t>());
-        }
-      }
-    }
-  }
-  if (settings_.raw) return ids;
-  if (const auto id = tokenizer_->token_to_id(stop_string(template_))) ids.push_back(*id);
-  if (const auto id = tokenizer_->eos_id()) ids.push_back(*id);
-  return ids;
 }
 
 ChatAnswer ChatSession::ask(const std::string& text, const std::vector<std::filesystem::path>& images,
@@ -77,7 +56,7 @@ ChatAnswer ChatSession::ask(const std::string& text, const std::vector<std::file
   }
   if (count_marks(turn) != images.size()) {
     throw invalid_input(cat("the prompt has ", count_marks(turn), " <image> and ", images.size(), " images were given"),
-                        "write <image> once for every --image, or leave it out to have them put first");
+                        "write <image> once for every `image`, or leave out <image> to put all images first");
   }
   std::vector<Message> messages = settings_.raw ? std::vector<Message>{} : history_;
   std::vector<at::Tensor> features = settings_.raw ? std::vector<at::Tensor>{} : images_;
@@ -87,9 +66,11 @@ ChatAnswer ChatSession::ask(const std::string& text, const std::vector<std::file
   Sample prompt;
   prompt.input_ids = encode_prompt(*tokenizer_, settings_.raw ? turn : render_prompt(messages, template_));
   prompt.images = features;
-  const std::vector<std::int64_t> ends = end_ids();
-  options.eos_ids.insert(options.eos_ids.end(), ends.begin(), ends.end());
-  if (!settings_.raw) options.stop_strings.push_back(stop_string(template_));
+  if (settings_.raw) {
+    end_as_text(options, model_->config());
+  } else {
+    end_as_conversation(options, model_->config(), *tokenizer_, template_);
+  }
   ChatAnswer answer{prompt.input_ids, generator_.generate(prompt, options, callbacks)};
 
   messages.push_back({"gpt", answer.result.text});

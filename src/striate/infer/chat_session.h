@@ -17,15 +17,14 @@ namespace striate {
 
 struct ChatSettings {
   std::optional<TemplateKind> conversation;        // default: the family's
-  bool raw = false;                                // the prompt as it is, no template: every turn stands alone
-  std::optional<bool> pad_to_square;               // default: as the checkpoint says
+  bool raw = false;                                // the prompt as it is, no template: every turn is separate
   std::optional<std::int64_t> context;             // tokens; default: as many as the model was made for
   std::optional<std::filesystem::path> tokenizer;  // default: the checkpoint's folder
 };
 
 // An answer and the prompt it answers.
 struct ChatAnswer {
-  std::vector<std::int64_t> prompt_ids;  // kImageToken where an image stands
+  std::vector<std::int64_t> prompt_ids;  // kImageToken at the place of an image
   GenerationResult result;
 };
 
@@ -48,7 +47,6 @@ class ChatSession {
 
  private:
   at::Tensor look(const std::filesystem::path& file) const;
-  std::vector<std::int64_t> end_ids() const;
 
   ChatSettings settings_;
   TemplateKind template_;

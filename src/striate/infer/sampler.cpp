@@ -35,12 +35,14 @@ void penalise(float* logits, std::int64_t size, std::vector<std::int64_t> seen, 
 
 void SamplingOptions::validate() const {
   if (!(temperature >= 0.0) || !std::isfinite(temperature)) {
-    throw invalid_input(cat("--temperature ", temperature), "give 0 (greedy) or more");
+    throw invalid_input(cat("`temperature` ", temperature, " is not a number from 0 up"), "give 0 (greedy) or more");
   }
-  if (!(top_p > 0.0 && top_p <= 1.0)) throw invalid_input(cat("--top-p ", top_p), "give more than 0 and at most 1");
-  if (top_k < 0) throw invalid_input(cat("--top-k ", top_k), "give 0 (all tokens) or more");
+  if (!(top_p > 0.0 && top_p <= 1.0))
+    throw invalid_input(cat("`top_p` ", top_p, " is not above 0 and at most 1"), "give more than 0 and at most 1");
+  if (top_k < 0) throw invalid_input(cat("`top_k` ", top_k, " is below 0"), "give 0 (all tokens) or more");
   if (!(repetition_penalty > 0.0) || !std::isfinite(repetition_penalty)) {
-    throw invalid_input(cat("--repetition-penalty ", repetition_penalty), "give 1 (none) or more");
+    throw invalid_input(cat("`repetition_penalty` ", repetition_penalty, " is not a number from 1 up"),
+                        "give 1 (none) or more");
   }
 }
 

@@ -17,7 +17,7 @@ struct SamplingOptions {
   double repetition_penalty = 1.0;  // divides positive and multiplies negative logits of tokens already seen
   std::uint64_t seed = 0;
 
-  // Throws InvalidInput, naming the flag, for values that make no distribution.
+  // Throws InvalidInput, naming the flag, for values that do not give a distribution.
   void validate() const;
 };
 

@@ -11,7 +11,7 @@ class StopStrings {
  public:
   // Empty strings are ignored.
   explicit StopStrings(std::vector<std::string> strings);
-  // The part of all text so far that is now certain to stand before any stop string.
+  // The part of all text so far that is certain to come before any stop string.
   std::string push(const std::string& piece);
   // What was held back, when the text ends without a stop string.
   std::string finish();
