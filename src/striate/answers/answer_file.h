@@ -1,0 +1,45 @@
+// Files of answers: read whoever wrote them, and grow while a run makes them.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "striate/answers/answer.h"
+#include "striate/base/output_file.h"
+
+namespace striate {
+
+struct AnswerFile {
+  std::filesystem::path path;
+  std::vector<Answer> answers{};
+  bool cut_line = false;  // the last line was not whole: a killed run wrote it. It is no answer
+};
+
+// The answers in a file, or of a run's folder: its answers.jsonl, or BENCHMARK/answers.jsonl in it. Forms, told by name
+// and content: JSON Lines, a JSON list of records, a JSON object {id: text}, CSV with a header, and MME's text files
+// ("picture<tab>question<tab>right answer<tab>answer" in TASK.txt; a folder of these is read whole).
+// Throws InvalidInput where there is no such file, CorruptData that names file and line where one is malformed.
+AnswerFile read_answers(const std::filesystem::path& path, const std::string& benchmark);
+
+// answers.jsonl of a run that goes on: what is there is read, a cut last line is removed, and new answers are appended.
+// One process at a time may hold it; whoever runs several asks in one of them.
+class AnswerLog {
+ public:
+  // Throws what read_answers() throws, InvalidInput for a name that leads out of the folder, and Resource where the
+  // file cannot be written.
+  explicit AnswerLog(const std::filesystem::path& folder, const std::filesystem::path& name = "answers.jsonl");
+
+  const std::vector<Answer>& earlier() const { return earlier_; }
+  // On the system's side when it returns: a killed process loses nothing.
+  void append(const Answer& answer);
+  // On the disk when it returns: a power cut loses nothing.
+  void sync();
+
+ private:
+  std::vector<Answer> earlier_;
+  std::unique_ptr<AppendFile> file_;
+};
+
+}  // namespace striate

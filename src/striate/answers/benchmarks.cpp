@@ -1,0 +1,62 @@
+#include <algorithm>
+#include <map>
+
+#include "striate/answers/benchmark.h"
+#include "striate/answers/benchmarks/all.h"
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
+
+namespace striate {
+namespace {
+
+template <typename Item>
+const Item& find_named(const std::vector<Item>& items, std::string_view name, const std::string& what,
+                       const std::string& hint) {
+  const auto found = std::ranges::find(items, name, &Item::name);
+  if (found != items.end()) return *found;
+  std::vector<std::string> names;
+  for (const Item& item : items) names.push_back(item.name);
+  const std::string near = nearest_name(name, names);
+  throw invalid_input(cat("there is no ", what, " '", std::string(name), "'", hint),
+                      near.empty() ? cat("one of ", join(names, ", ")) : cat("did you mean ", near, "?"));
+}
+
+}  // namespace
+
+const std::vector<Benchmark>& benchmarks() {
+  static const std::vector<Benchmark> all = [] {
+    std::vector<Benchmark> list = {
+        bbh_benchmark(),       ceval_benchmark(),      cmmlu_benchmark(),      docvqa_benchmark(),  gqa_benchmark(),
+        gsm8k_benchmark(),     llava_json_benchmark(), mmbench_benchmark(),    mme_benchmark(),     mmlu_benchmark(),
+        mmmu_benchmark(),      ocrvqa_benchmark(),     perplexity_benchmark(), pope_benchmark(),    refcoco_benchmark(),
+        scienceqa_benchmark(), seed_benchmark(),       tdiuc_benchmark(),      textvqa_benchmark(), vqav2_benchmark()};
+    std::ranges::sort(list, {}, &Benchmark::name);
+    return list;
+  }();
+  return all;
+}
+
+const Benchmark& find_benchmark(std::string_view name) {
+  return find_named(benchmarks(), name, "benchmark", "");
+}
+
+const Protocol& find_protocol(const Benchmark& benchmark, std::string_view name) {
+  return find_named(benchmark.protocols, name, "protocol", cat(" of the benchmark ", benchmark.name));
+}
+
+QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data) {
+  QuestionSet set = benchmark.read(DataFolder(data, benchmark.name));
+  if (set.questions.empty()) {
+    throw corrupt_data(cat(data.string(), ": there is no question of the benchmark ", benchmark.name),
+                       "docs/benchmarks.md says which files it needs");
+  }
+  std::map<std::string, std::size_t> count, seen;
+  for (const Question& question : set.questions) ++count[question.publisher_id];
+  for (Question& question : set.questions) {
+    const std::string& id = question.publisher_id;
+    question.id = count[id] == 1 ? id : cat(id, "#", ++seen[id]);
+  }
+  return set;
+}
+
+}  // namespace striate

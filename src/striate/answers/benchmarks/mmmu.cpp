@@ -1,0 +1,224 @@
+// MMMU, val: college subjects. Source: Yue et al., CVPR 2024; eval_mmmu.py.
+#include <map>
+
+#include "striate/answers/benchmarks/all.h"
+#include "striate/answers/metrics.h"
+#include "striate/answers/prompts.h"
+#include "striate/answers/python_text.h"
+#include "striate/answers/question_table.h"
+#include "striate/base/strings.h"
+#include "striate/tables/rows.h"
+
+namespace striate {
+namespace {
+
+const NeededFile& mmmu_questions_file() {
+  static const NeededFile file{{"mmmu_val*.jsonl", "validation*.jsonl"},
+                               "questions and options (columns id, question, options, question_type, image_1)",
+                               "huggingface.co/datasets/MMMU/MMMU, converted to JSON Lines",
+                               true};
+  return file;
+}
+
+const NeededFile& mmmu_answers_file() {
+  static const NeededFile file{{"answer_dict_val.json"}, "right answers", "eval/mmmu of github.com/BAAI-DCAI/Bunny"};
+  return file;
+}
+
+const NeededFile& mmmu_tables() {
+  static const NeededFile file =
+      question_tables("MMMU_DEV_VAL", "validation", "*",
+                      "VLMEvalKit (MMMU_DEV_VAL.tsv), or huggingface.co/datasets/MMMU/MMMU and lmms-lab-encoder/MMMU");
+  return file;
+}
+
+const std::map<std::string, std::string>& mmmu_domains() {
+  static const std::map<std::string, std::string> domains = [] {
+    const std::map<std::string, std::vector<std::string>> subjects = {
+        {"Art and Design", {"Art", "Art_Theory", "Design", "Music"}},
+        {"Business", {"Accounting", "Economics", "Finance", "Manage", "Marketing"}},
+        {"Science", {"Biology", "Chemistry", "Geography", "Math", "Physics"}},
+        {"Health and Medicine",
+         {"Basic_Medical_Science", "Clinical_Medicine", "Diagnostics_and_Laboratory_Medicine", "Pharmacy",
+          "Public_Health"}},
+        {"Humanities and Social Science", {"History", "Literature", "Sociology", "Psychology"}},
+        {"Tech and Engineering",
+         {"Agriculture", "Architecture_and_Engineering", "Computer_Science", "Electronics", "Energy_and_Power",
+          "Materials", "Mechanical_Engineering"}}};
+    std::map<std::string, std::string> map;
+    for (const auto& [domain, list] : subjects) {
+      for (const std::string& subject : list) map[subject] = domain;
+    }
+    return map;
+  }();
+  return domains;
+}
+
+// "validation_Art_Theory_12" -> "Art_Theory".
+void set_subject(Question& question, const Row& row) {
+  const std::string& id = question.publisher_id;
+  const std::size_t first = id.find('_'), last = id.rfind('_');
+  if (first == std::string::npos || first == last) bad_row(row, cat("'", id, "' is not SPLIT_SUBJECT_NUMBER"));
+  const std::string subject = id.substr(first + 1, last - first - 1);
+  const auto domain = mmmu_domains().find(subject);
+  question.kinds["subject"] = {subject};
+  question.kinds["domain"] = {domain == mmmu_domains().end() ? "unknown" : domain->second};
+}
+
+Question mmmu_question(const Row& row) {
+  Question question;
+  question.publisher_id = text_of(row, "id");
+  question.text = text_of(row, "question");
+  set_subject(question, row);
+  question.options = texts_of(row, "options");  // a list, or a Python literal of one
+  for (int i = 1; i <= 7; ++i) {
+    const std::string name = cat("image_", i);
+    if (has(row, name.c_str())) question.pictures.push_back(text_of(row, name.c_str()));
+  }
+  question.kinds["question"] = {text_of(row, "question_type")};
+  if (has(row, "answer")) question.references = texts_of(row, "answer");
+  return question;
+}
+
+// A row of VLMEvalKit's table: options in columns, pictures in one cell, and dev beside val.
+Question mmmu_kit_row(const Row& row) {
+  Question question;
+  const std::string subject = python::replace(text_of(row, "category", "unknown"), " ", "_");
+  question.publisher_id = text_of(row, "id", cat("validation_", subject, "_", text_of(row, "index")));
+  set_subject(question, row);
+  question.text = text_of(row, "question");
+  take_options(question, row);
+  question.pictures = pictures_of(row);
+  question.references = {text_of(row, "answer")};
+  question.kinds["question"] = {question.options.empty() ? "open" : "multiple-choice"};
+  return question;
+}
+
+void read_mmmu_tables(QuestionSet& set, const DataFolder& data, const std::vector<std::filesystem::path>& tables) {
+  read_rows(set, data, tables, [&](const Row& row) {
+    if (has(row, "options")) {
+      set.questions.push_back(mmmu_question(row));
+    } else if (text_of(row, "split", "validation") == "validation") {
+      set.questions.push_back(mmmu_kit_row(row));
+    }
+  });
+  note_missing_options(set);
+}
+
+QuestionSet read_mmmu(const DataFolder& data) {
+  QuestionSet set;
+  const auto tables = data.find_tables(mmmu_tables(), {mmmu_questions_file(), mmmu_answers_file()});
+  if (!tables.empty()) {
+    read_mmmu_tables(set, data, tables);
+    return set;
+  }
+  std::map<std::string, std::size_t> places;
+  const auto questions = data.find(mmmu_questions_file());
+  if (questions && questions->extension() == ".jsonl") {
+    const auto rows = open_rows(*questions);
+    while (const auto row = rows->next()) {
+      set.questions.push_back(mmmu_question(*row));
+      places[set.questions.back().publisher_id] = set.questions.size() - 1;
+    }
+  }
+  const bool has_questions = !set.questions.empty();
+  const auto answers = data.find(mmmu_answers_file());
+  if (!answers && !has_questions) throw data.missing(mmmu_answers_file());
+  if (!answers || answers == questions) return set;
+  const auto rows = open_rows(*answers);
+  while (const auto row = rows->next()) {
+    const auto place = places.find(row->key);
+    if (has_questions && place == places.end()) continue;
+    Question made;
+    made.publisher_id = row->key;
+    Question& question = has_questions ? set.questions[place->second] : made;
+    question.references = texts_of(*row, "ground_truth");
+    question.kinds["question"] = {text_of(*row, "question_type")};
+    set_subject(question, *row);
+    if (!has_questions) set.questions.push_back(std::move(made));
+  }
+  return set;
+}
+
+// One rule for questions with options, another for the others.
+std::function<Judgement(const Question&, const std::string&)> mmmu_judge(std::string_view choice) {
+  return [choice = judge_by(choice), open = judge_by("mmmu-open")](const Question& question, const std::string& text) {
+    const auto kind = question.kinds.find("question");
+    const bool chooses = kind != question.kinds.end() && kind->second[0] == "multiple-choice";
+    return chooses ? choice(question, text) : open(question, text);
+  };
+}
+
+std::string mmmu_bunny_prompt(const Question& question, const QuestionSet&) {
+  if (question.options.empty()) return cat(kImageLine, question.text, kSingleWord);
+  std::string options;
+  for (std::size_t i = 0; i < question.options.size() && i < 26; ++i) {
+    options += cat("(", static_cast<char>('A' + i), ") ", question.options[i], "\n");
+  }
+  return cat(kImageLine, question.text, "\n", options, kLetterDirectly);
+}
+
+// "<image 1>" becomes "<image>" where the picture stands in the text, as VLMEvalKit interleaves them.
+std::string interleaved(std::string text) {
+  for (int i = 1; i <= 7; ++i) text = python::replace(text, cat("<image ", i, ">"), " <image> ");
+  return text;
+}
+
+std::string mmmu_kit_prompt(const Question& question, const QuestionSet&) {
+  if (question.options.empty()) return interleaved(cat(question.text, "\nAnswer the question directly."));
+  return interleaved(cat(question.text, lettered_options(question), kLetterDirectly));
+}
+
+std::string mmmu_lmms_prompt(const Question& question, const QuestionSet&) {
+  if (question.options.empty()) return cat(kImageLine, question.text, "\n", kSingleWord);
+  return cat(kImageLine, question.text, lettered_options(question), "\n", kLetterDirectly);
+}
+
+Protocol mmmu_protocol(TextProtocol given, std::string_view choice_rule) {
+  given.rule = std::string(choice_rule);
+  Protocol protocol = text_protocol(std::move(given));
+  protocol.judge = mmmu_judge(choice_rule);
+  protocol.scoring = cat(std::string(choice_rule), " for multiple choice, mmmu-open for the others");
+  return protocol;
+}
+
+std::vector<Protocol> mmmu_protocols() {
+  Protocol llava = mmmu_protocol({"llava", "bunny-letter-128",
+                                  "the question, choices as \"(A) ...\", then the request "
+                                  "for a letter, or for a word; the first picture alone",
+                                  "", 128, mmmu_bunny_prompt},
+                                 "mmmu-choice");
+  llava.notes = {"where Bunny's script draws a random letter, its expected score counts: 1 / choices"};
+  Protocol lmms = mmmu_protocol({"lmms-eval", "letter-128",
+                                 "the question, \"A. ...\" and, after an empty line, the "
+                                 "request for a letter, or for a word",
+                                 "", 128, mmmu_lmms_prompt},
+                                "mmmu-choice-lmms");
+  lmms.notes = {"where lmms-eval draws a random letter, its expected score counts: 1 / choices"};
+  const Protocol kit = mmmu_protocol({"vlmevalkit", "vlmevalkit-letter-2048",
+                                      "pictures where the text has them, "
+                                      "\"A. ...\", then the request for a letter",
+                                      "", 2048, mmmu_kit_prompt},
+                                     "mmbench");
+  Protocol strict = llava;
+  strict.name = "strict";
+  strict.judge = mmmu_judge("letter-strict");
+  strict.scoring = "letter-strict for multiple choice, mmmu-open for the others";
+  strict.notes.clear();
+  return {llava, kit, lmms, renamed(llava, "paper", llava.notes), strict};
+}
+
+}  // namespace
+
+Benchmark mmmu_benchmark() {
+  return {.name = "mmmu",
+          .title = "MMMU (val)",
+          .measures = "questions of thirty college subjects with figures, by choice and open",
+          .files = {mmmu_questions_file(), mmmu_answers_file(), mmmu_tables()},
+          .pictures = "in the Parquet files of huggingface.co/datasets/MMMU/MMMU",
+          .kinds = {"domain", "subject", "question"},
+          .protocols = mmmu_protocols(),
+          .read = read_mmmu};
+}
+
+}  // namespace striate

@@ -1,0 +1,187 @@
+// The page of a run, as text and in a browser.
+#include "striate/answers/run_page.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "striate/base/files.h"
+#include "tests/answers/small_runs.h"
+#include "tests/support/command.h"
+
+namespace striate {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kPicture = "\x89PNG\r\n\x1A\nrest";
+constexpr const char* kHostile =
+    "<img src=x onerror=\"parent.hacked = 1\"></article><script>parent.hacked = 1</script>";
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+// Two runs over 12 questions: of the second run, 1 and 2 became right and 3 wrong; 4 is wrong in both.
+class RunPages : public testing::Test {
+ protected:
+  RunPages()
+      : runs_(12),
+        parts_(compare_runs({{runs_.run("base", {"no", "no", "yes", "no", "", kHostile}),
+                              runs_.run("tuned", {"yes", "yes", "no", "no", "yes"})},
+                             {},
+                             {.draws = 50}})) {}
+
+  RunPage page() const {
+    RunPage page{.title = "Comparison: base, tuned", .resampling = {.draws = 50}};
+    for (const PartComparison& part : parts_) page.parts.push_back(page_part(part, {"base", "tuned"}));
+    return page;
+  }
+
+  test::SmallRuns runs_;
+  std::vector<PartComparison> parts_;
+};
+
+TEST_F(RunPages, ChangedQuestionsComeFirstThenWrongOnesThenTheOthers) {
+  const std::string html = run_page(page());
+  std::vector<std::string> order;
+  const std::string mark = "<p class=\"id\"><b>";
+  for (std::size_t at = html.find(mark); at != std::string::npos; at = html.find(mark, at + 1)) {
+    order.push_back(html.substr(at + mark.size(), html.find('<', at + mark.size()) - at - mark.size()));
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"1", "2", "3", "5", "6", "4", "7", "8", "9", "10", "11", "12"}));
+}
+
+TEST_F(RunPages, AsManyQuestionsAsToldAreShownAndThePageSaysSo) {
+  RunPage small = page();
+  small.questions = 4;
+  const std::string html = run_page(small);
+  EXPECT_EQ(count_of(html, "<article"), 4U);
+  EXPECT_THAT(html, HasSubstr("4 of 12 questions, those that changed first"));
+  small.questions = 0;
+  EXPECT_EQ(count_of(run_page(small), "<article"), 0U);
+}
+
+TEST_F(RunPages, TextOfModelsIsTextNotMarkup) {
+  const std::string html = run_page(page());
+  EXPECT_THAT(html, HasSubstr("&lt;img src=x"));
+  EXPECT_THAT(html, Not(HasSubstr("<img src=x")));
+  EXPECT_EQ(count_of(html, "<script>"), 1U);
+  EXPECT_THAT(html, HasSubstr("default-src 'none'"));
+  EXPECT_THAT(html, Not(HasSubstr("script-src 'unsafe-inline'")));
+}
+
+TEST_F(RunPages, ScoresDifferencesAndSharesKeptAreOnThePage) {
+  const std::string html = run_page(page());
+  EXPECT_THAT(html, HasSubstr("What was kept of base"));
+  EXPECT_THAT(html, HasSubstr("<b>58.33%</b>"));  // 7 of 12
+  EXPECT_THAT(html, HasSubstr("<b>83.33%</b>"));
+  EXPECT_THAT(html, HasSubstr("<b>142.9%</b>"));
+  EXPECT_THAT(html, HasSubstr("+25.0 points"));
+  EXPECT_THAT(html, HasSubstr("the middle 95% of 50 draws of the questions, seed 1"));
+  EXPECT_EQ(count_of(html, "<svg class=\"interval\""), 6U);  // two runs and a difference, of two benchmarks
+}
+
+TEST_F(RunPages, PicturesAreInsideUntilTheyAreTooManyAndTheRestIsCounted) {
+  RunPage with = page();
+  with.parts[0].picture = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "2.png") return std::nullopt;
+    return name == "3.png" ? "not a picture" : kPicture;
+  };
+  const std::string html = run_page(with);
+  EXPECT_EQ(count_of(html, "src=\"data:image/png;base64,iVBORw0KGgpyZXN0\""), 10U);
+  EXPECT_THAT(html, HasSubstr("2 pictures are left out"));
+  with.picture_bytes = 40;  // two of 16
+  const std::string few = run_page(with);
+  EXPECT_EQ(count_of(few, "src=\"data:"), 2U);
+  EXPECT_THAT(few, HasSubstr("10 pictures are left out"));
+}
+
+TEST_F(RunPages, WhatTheFilesOfQuestionsAreNotedForIsOnThePage) {
+  RunPage noted = page();
+  noted.parts[0].notes = {"3 options are <missing>"};
+  EXPECT_THAT(run_page(noted), HasSubstr("note: 3 options are &lt;missing&gt;"));
+}
+
+TEST_F(RunPages, TheProtocolsOfOneRunStandSideBySide) {
+  const ScoreResult result =
+      score({runs_.path("tuned"), "llava-json", runs_.path("mine.json"), {"exact", "contains"}, {.draws = 20}});
+  const std::string html = run_page({.title = "t", .parts = {page_part(result)}, .resampling = {.draws = 20}});
+  EXPECT_THAT(html, HasSubstr("<th>contains</th>"));
+  EXPECT_THAT(html, HasSubstr("<dt>judged</dt>"));
+  EXPECT_EQ(count_of(html, "<article"), 12U);
+  EXPECT_THAT(html, HasSubstr("<p class=\"id\"><b>3</b>"));
+}
+
+// What a browser makes of a page: JSON from a page around it, in which it lies in a frame of the given widths.
+json in_browser(const std::string& html) {
+  constexpr const char* kAround = R"js(
+const frame = document.querySelector("iframe"), out = {};
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const shown = () => [...page.querySelectorAll("article")].filter((one) => one.getClientRects().length > 0).length;
+  const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); return shown(); };
+  for (const width of [390, 1280]) {
+    frame.style.width = width + "px";
+    out["wide" + width] = page.documentElement.scrollWidth;
+    out["beyond" + width] = [...page.querySelectorAll("article *, h1, h2, h3, p, .filters *")]
+      .filter((one) => one.getBoundingClientRect().right > width + 0.5).length;
+  }
+  const selects = [...page.querySelectorAll(".filters select")];
+  out.all = shown();
+  for (const mark of ["changed", "better", "worse", "right", "wrong", "empty"]) out[mark] = choose(selects[0], mark);
+  choose(selects[0], "");
+  out.kind = choose(selects[1], selects[1].options[1].value);
+  out.said = page.querySelector("output").textContent;
+  choose(selects[1], "");
+  out.hacked = window.hacked || 0;
+  document.querySelector("pre").textContent = "RESULT" + JSON.stringify(out) + "END";
+};
+)js";
+  std::string inside = json(html).dump();
+  for (std::size_t at = inside.find('<'); at != std::string::npos; at = inside.find('<', at)) {
+    inside.replace(at, 1, "\\u003c");
+  }
+  const test::TemporaryFolder folder;
+  write_file(
+      folder.path() / "around.html",
+      cat("<!doctype html><meta charset=\"utf-8\"><iframe style=\"border:0;height:900px\"></iframe><pre></pre><script>",
+          kAround, "frame.srcdoc = ", inside, ";</script>"));
+  const test::CommandResult result = test::run_command(
+      {"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+       "--window-size=1400,1000", cat("--user-data-dir=", (folder.path() / "profile").string()),
+       "--virtual-time-budget=20000", "--dump-dom", cat("file://", (folder.path() / "around.html").string())});
+  const std::size_t begin = result.out.find("<pre>RESULT"), end = result.out.find("END</pre>");
+  EXPECT_NE(begin, std::string::npos) << result.out.substr(0, 1000) << result.err;
+  return begin == std::string::npos ? json() : json::parse(result.out.substr(begin + 11, end - begin - 11));
+}
+
+TEST_F(RunPages, InABrowserThePageFitsAndItsFiltersHideQuestions) {
+  if (test::run_command({"chromium", "--version"}).exit_code != 0) {
+    GTEST_SKIP() << "there is no chromium: apt-get install chromium";
+  }
+  runs_.run("tuned", {"yes", std::string(300, 'x'), "no", "no", "yes"});
+  parts_ = compare_runs({{runs_.path("base"), runs_.path("tuned")}, {}, {.draws = 50}});
+  const json out = in_browser(run_page(page()));
+  ASSERT_TRUE(out.is_object());
+  for (const int width : {390, 1280}) {
+    EXPECT_EQ(out.at(cat("wide", width)), width);
+    EXPECT_EQ(out.at(cat("beyond", width)), 0) << width;
+  }
+  EXPECT_EQ(out.at("all"), 12);
+  EXPECT_EQ(out.at("changed"), 4);  // 1, 3, 5, 6
+  EXPECT_EQ(out.at("better"), 3);
+  EXPECT_EQ(out.at("worse"), 1);
+  EXPECT_EQ(out.at("right"), 6);
+  EXPECT_EQ(out.at("wrong"), 6);
+  EXPECT_EQ(out.at("empty"), 1);
+  EXPECT_EQ(out.at("kind"), 6);
+  EXPECT_EQ(out.at("said"), "6 of 12 shown");
+  EXPECT_EQ(out.at("hacked"), 0);
+}
+
+}  // namespace
+}  // namespace striate

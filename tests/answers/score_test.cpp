@@ -1,0 +1,158 @@
+// Matching answers to questions, counting them, and drawing them again.
+#include "striate/answers/score.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "striate/answers/metrics.h"
+#include "striate/base/error.h"
+
+namespace striate {
+namespace {
+
+Question question(const std::string& id, const std::string& text, std::string publisher_id = {}) {
+  Question made;
+  made.id = id;
+  made.publisher_id = publisher_id.empty() ? id : publisher_id;
+  made.text = text;
+  made.references = {"yes"};
+  return made;
+}
+
+Answer answer(const std::string& id, const std::string& prompt = {}) {
+  return {.question = id, .prompt = prompt, .text = "yes", .place = "a.jsonl:1"};
+}
+
+const Benchmark& gqa() {
+  return find_benchmark("gqa");
+}
+
+TEST(MatchedAnswers, QuestionsThatShareAnIdAreToldByThePrompt) {
+  const QuestionSet set{{question("p#1", "Is it red?", "p"), question("p#2", "Is it red or blue?", "p")}};
+  const AnswerFile file{"a.jsonl", {answer("p", "<image>\nis it red or BLUE?\nAnswer."), answer("p", "Is it red?")}};
+  const MatchedAnswers matched(gqa(), set, file, "");
+  EXPECT_EQ(matched.of(0), &file.answers[1]);
+  EXPECT_EQ(matched.of(1), &file.answers[0]);
+}
+
+TEST(MatchedAnswers, WithoutPromptsTheirOrderTells) {
+  const QuestionSet set{{question("t/p.png#1", "a", "t/p.png"), question("t/p.png#2", "b", "t/p.png")}};
+  const AnswerFile file{"a.jsonl", {answer("t/p.txt"), answer("t/p.png")}};  // MME's own scripts change the ending
+  const MatchedAnswers matched(gqa(), set, file, "");
+  EXPECT_EQ(matched.of(0), &file.answers[0]);
+  EXPECT_EQ(matched.of(1), &file.answers[1]);
+  const AnswerFile thrice{"a.jsonl", {answer("t/p.png"), answer("t/p.png"), answer("t/p.png")}};
+  EXPECT_THROW(MatchedAnswers(gqa(), set, thrice, ""), Error);
+}
+
+TEST(MatchedAnswers, RowNumbersCountInTheBenchmarksOrder) {
+  const QuestionSet set{{question("x", "a"), question("y", "b")}};
+  Answer by_row = answer("");
+  by_row.row = 1;
+  const AnswerFile file{"a.jsonl", {by_row}};
+  EXPECT_EQ(MatchedAnswers(gqa(), set, file, "").of(1), &file.answers[0]);
+  by_row.row = 2;
+  const AnswerFile beyond{"a.jsonl", {by_row}};
+  EXPECT_THROW(MatchedAnswers(gqa(), set, beyond, ""), Error);
+}
+
+TEST(MatchedAnswers, OfSeveralPromptsTheProtocolsOwnCounts) {
+  const QuestionSet set{{question("x", "a")}};
+  AnswerFile file{"a.jsonl", {answer("x"), answer("x")}};
+  file.answers[0].asking = "one";
+  file.answers[1].asking = "two";
+  EXPECT_EQ(MatchedAnswers(gqa(), set, file, "two").of(0), &file.answers[1]);
+  EXPECT_THROW(MatchedAnswers(gqa(), set, file, "three"), Error);
+  file.answers.pop_back();
+  EXPECT_EQ(MatchedAnswers(gqa(), set, file, "three").of(0), &file.answers[0]);  // scored by any protocol
+}
+
+TEST(ScoreAnswers, AMissingAnswerIsLeftOutUnlessTheProtocolCallsItWrong) {
+  QuestionSet set{{question("x", "a"), question("y", "b")}};
+  for (Question& one : set.questions) {
+    one.references = {"A"};
+    one.pictures = {"a.png"};
+  }
+  AnswerFile file{"a.jsonl", {answer("x")}};
+  file.answers[0].text = "A";
+  const Benchmark& seed = find_benchmark("seed");
+  const ProtocolScore llava = score_answers(seed, find_protocol(seed, "llava"), set, file, {.draws = 0});
+  EXPECT_EQ(llava.headline.value, 50);
+  EXPECT_EQ(llava.answered, 1);
+  const ProtocolScore strict = score_answers(seed, find_protocol(seed, "strict"), set, file, {.draws = 0});
+  EXPECT_EQ(strict.headline.value, 100);
+  EXPECT_EQ(strict.questions, 2);
+}
+
+TEST(ScoreAnswers, TheLikeliestLetterIsTheAnswerOfAnExam) {
+  QuestionSet set{{question("math/0", "1 + 1")}};
+  set.questions[0].options = {"1", "2", "3", "4"};
+  set.questions[0].references = {"B"};
+  set.questions[0].kinds["subject"] = {"math"};
+  AnswerFile file{"a.jsonl", {answer("math/0")}};
+  file.answers[0].choices = {-2.0, -0.5, -0.75, -9.0};
+  const Benchmark& mmlu = find_benchmark("mmlu");
+  EXPECT_EQ(score_answers(mmlu, find_protocol(mmlu, "lm-eval"), set, file, {.draws = 0}).headline.value, 100);
+}
+
+TEST(ScoreAnswers, PerplexityIsPerByteOfAllDocuments) {
+  QuestionSet set{{question("a.txt", "ab cd"), question("b.txt", "abc\n")}};
+  AnswerFile file{"a.jsonl", {answer("a.txt"), answer("b.txt")}};
+  file.answers[0].choices = {-5.0};
+  file.answers[1].choices = {-11.0};
+  const Benchmark& text = find_benchmark("perplexity");
+  const ProtocolScore score = score_answers(text, text.protocols[0], set, file, {.draws = 0});
+  EXPECT_NEAR(score.headline.value, std::exp(16.0 / 9), 1e-12);
+  EXPECT_NEAR(score.more.at(0).value, std::exp(16.0 / 4), 1e-9);  // the harness counts what follows the line break
+  EXPECT_NEAR(score.more.at(1).value, 16.0 / 9 / std::log(2.0), 1e-12);
+}
+
+// `count` questions of which the first `right` are answered right.
+struct Sample {
+  std::vector<Question> questions;
+  std::vector<Scored> items;
+
+  Sample(int count, int right) : questions(static_cast<std::size_t>(count)) {
+    for (int i = 0; i < count; ++i) {
+      Question& one = questions[static_cast<std::size_t>(i)];
+      one.id = std::to_string(i);
+      items.push_back({&one, {.score = i < right ? 1.0 : 0.0}});
+    }
+  }
+  Interval interval(std::uint64_t seed) const {
+    return resampled(items, {seed, 2000}, [&](std::span<const double> weights) { return mean_score(items, weights); });
+  }
+};
+
+TEST(Resampled, TheIntervalIsThatOfABinomialShare) {
+  const Interval interval = Sample(400, 300).interval(3);
+  const double error = 100 * 1.96 * std::sqrt(0.75 * 0.25 / 400);
+  EXPECT_NEAR(interval.low, 75 - error, 0.6);
+  EXPECT_NEAR(interval.high, 75 + error, 0.6);
+}
+
+TEST(Resampled, TheSameSeedGivesTheSameInterval) {
+  const Sample sample(50, 20);
+  EXPECT_EQ(sample.interval(1).low, sample.interval(1).low);
+  EXPECT_NE(sample.interval(1).low, sample.interval(2).low);
+}
+
+TEST(Resampled, QuestionsOfOneGroupAreDrawnTogether) {
+  Sample sample(10, 0);
+  for (std::size_t i = 0; i < 10; ++i) sample.questions[i].group = std::string(1, i < 5 ? 'a' : 'b');
+  resampled(sample.items, {1, 50}, [&](std::span<const double> weights) {
+    for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(weights[i], weights[0]);
+    EXPECT_EQ(weights[0] + weights[9], 2);
+    return 0.0;
+  });
+}
+
+TEST(AllRightShare, AGroupCountsOnlyWhenAllOfItIsRight) {
+  Sample sample(4, 3);
+  for (std::size_t i = 0; i < 4; ++i) sample.questions[i].group = std::string(1, i < 2 ? 'a' : 'b');
+  EXPECT_EQ(all_right_share(sample.items, ones(4)), 50);
+}
+
+}  // namespace
+}  // namespace striate
