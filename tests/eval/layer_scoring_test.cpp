@@ -134,7 +134,7 @@ TEST_F(LayerScoring, NothingToScoreWithIsRefused) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.exit_code(), 2);
-    EXPECT_THAT(error.what(), HasSubstr("neither --data nor --base"));
+    EXPECT_THAT(error.what(), HasSubstr("neither `data` nor `base`"));
   }
 }
 

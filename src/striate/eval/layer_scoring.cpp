@@ -3,13 +3,18 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/eval/measured_model.h"
 #include "striate/region/param_change.h"
-#include "striate/train/run_record.h"
+#include "striate/tensor/machine.h"
+#include "striate/tensor/torch_errors.h"
+#include "striate/version.h"
 
 namespace striate {
 namespace {
@@ -19,13 +24,6 @@ using nlohmann::json;
 
 constexpr std::size_t kItemsAtOnce = 16;  // whose pictures are read and looked at together
 
-// Positions a sample takes in a stream.
-std::int64_t length_of(const Sample& sample) {
-  std::int64_t length = static_cast<std::int64_t>(sample.input_ids.size());
-  for (const at::Tensor& image : sample.images) length += image.size(0) - 1;
-  return length;
-}
-
 // Samples on their way into a stream.
 class Packer {
  public:
@@ -33,7 +31,7 @@ class Packer {
       : model_(model), collector_(collector), most_tokens_(most_tokens) {}
 
   void add(Sample sample) {
-    const std::int64_t length = length_of(sample);
+    const std::int64_t length = stream_length(sample);
     if (tokens_ + length > most_tokens_) flush();
     tokens_ += length;
     waiting_.push_back(std::move(sample));
@@ -53,73 +51,89 @@ class Packer {
 };
 
 std::string absolute_text(const fs::path& path) {
-  return fs::absolute(path).lexically_normal().string();
+  return full_path(path).string();
 }
 
 void check_request(const LayerScoringRequest& request) {
   if (request.data.data.empty() && !request.base) {
-    throw invalid_input("nothing to score with: neither --data nor --base was given",
-                        "give --data FILE for scores of what passes through the layers, --base DIR for what tuning "
-                        "changed in them, or both");
+    throw invalid_input("neither `data` nor `base` was given",
+                        "give `data` FILE to score the layers' hidden states, `base` DIR to score the change of their "
+                        "weights, or both");
   }
   if (request.tokens_per_stream < 1) {
-    throw invalid_input(cat("--tokens-per-stream ", request.tokens_per_stream), "give 1 or more");
+    throw invalid_input(cat("`tokens_per_stream` ", request.tokens_per_stream, " is less than 1"), "give 1 or more");
   }
 }
 
 // All that a run works with.
 class Scoring {
  public:
-  Scoring(const LayerScoringRequest& request, Collective& ranks, const ScoringProgress& progress)
+  Scoring(const LayerScoringRequest& request, Collective& ranks, const ScoringObserver& observer)
       : request_(request),
         ranks_(ranks),
-        progress_(progress),
+        observer_(observer),
         checkpoint_(open_checkpoint(request.model)),
+        region_(
+            region_of_setting(request.region, checkpoint_).value_or(LayerSet(checkpoint_.config.decoder.layers, {}))),
+        base_(open_base(request)),
+        tokenizer_(open_tokenizer(request, checkpoint_)),
+        samples_(check_samples()),
         model_(load_model(checkpoint_, request.placement)) {}
 
   ScoreFile go() {
     ScoreFile scores;
-    scores.model = model_name();
+    scores.model = measured_name(checkpoint_);
     scores.layers = model_->config().decoder.layers;
     scores.decoder = decoder_shape(model_->config().decoder);
-    scores.settings = {{"version", request_.version},
+    scores.settings = {{"version", STRIATE_VERSION},
                        {"model", absolute_text(checkpoint_.folder)},
                        {"family", family_name(checkpoint_.config.family)}};
     if (request_.model.adapter) scores.settings["adapter"] = absolute_text(*request_.model.adapter);
-    if (request_.base) compare_with_base(scores);
-    if (!request_.data.data.empty()) score_data(scores);
+    if (!region_.empty()) scores.settings["region"] = region_.record();
+    if (base_) compare_with_base(scores);
+    if (samples_) score_data(scores);
     ranks_.finish();
     return scores;
   }
 
  private:
-  std::string model_name() const {
-    const auto name = [](const fs::path& folder) {
-      const fs::path whole = fs::absolute(folder).lexically_normal();
-      return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
-    };
-    const std::string model = name(checkpoint_.folder);
-    return request_.model.adapter ? cat(model, " with ", name(*request_.model.adapter)) : model;
+  static std::optional<Checkpoint> open_base(const LayerScoringRequest& request) {
+    if (!request.base) return std::nullopt;
+    ModelPaths paths;
+    paths.model = *request.base;
+    return open_checkpoint(paths);
+  }
+
+  static std::shared_ptr<const Tokenizer> open_tokenizer(const LayerScoringRequest& request,
+                                                         const Checkpoint& checkpoint) {
+    if (request.data.data.empty()) return nullptr;
+    return load_tokenizer(request.tokenizer.value_or(checkpoint.folder));
+  }
+
+  TemplateKind conversation() const {
+    return request_.conversation.value_or(default_template(checkpoint_.config.family));
+  }
+
+  std::optional<CheckedSamples> check_samples() const {
+    if (tokenizer_ == nullptr) return std::nullopt;
+    EvaluationOptions data = data_for_model(request_.data, checkpoint_);
+    data.conversation = conversation();
+    data.notes = observer_.notes;
+    return CheckedSamples(checkpoint_.config, *tokenizer_, data);
   }
 
   // Cheap beside everything else: every rank does it.
   void compare_with_base(ScoreFile& scores) {
-    ModelPaths paths;
-    paths.model = *request_.base;
-    report(param_change(*model_, open_checkpoint(paths)), scores);
+    report(param_change(*model_, *base_, &checkpoint_.weights), scores);
     scores.settings["base"] = absolute_text(*request_.base);
   }
 
   void score_data(ScoreFile& scores) {
-    const std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(request_.tokenizer.value_or(checkpoint_.folder));
-    EvaluationOptions data = request_.data;
-    const ModelConfig& config = checkpoint_.config;
-    data.conversation = request_.conversation.value_or(default_template(config.family));
-    if (config.vision && !data.preprocess) data.preprocess = preprocess_config(config, checkpoint_.folder);
-    EvaluationSet set(*model_, *tokenizer, data);
+    const EvaluationData& data = request_.data;
+    EvaluationSet set(*model_, std::move(*samples_));
     const auto begin = std::chrono::steady_clock::now();
     const LayerScoreCollector collector =
-        score_samples(*model_, set, ranks_, request_.scores, request_.tokens_per_stream, progress_);
+        score_samples(*model_, set, ranks_, request_.scores, request_.tokens_per_stream, observer_.progress);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     collector.report(scores);
     json& s = scores.settings;
@@ -127,7 +141,7 @@ class Scoring {
     s["samples_asked"] = data.most_items;
     s["samples_bad"] = set.skipped();
     s["seed"] = data.draw_seed ? json(*data.draw_seed) : json(nullptr);
-    s["template"] = template_name(data.conversation);
+    s["template"] = template_name(conversation());
     s["max_tokens"] = data.max_tokens;
     s["tokens_per_stream"] = request_.tokens_per_stream;
     s["after_final_norm"] = request_.scores.after_final_norm;
@@ -138,8 +152,12 @@ class Scoring {
 
   const LayerScoringRequest& request_;
   Collective& ranks_;
-  const ScoringProgress& progress_;
+  const ScoringObserver& observer_;
   Checkpoint checkpoint_;
+  LayerSet region_;  // of settings
+  std::optional<Checkpoint> base_;
+  std::shared_ptr<const Tokenizer> tokenizer_;  // none: no data
+  std::optional<CheckedSamples> samples_;       // none: no data
   std::unique_ptr<Lvlm> model_;
 };
 
@@ -162,17 +180,17 @@ LayerScoreCollector score_samples(const Lvlm& model, EvaluationSet& set, Collect
   }
   packer.flush();
   if (progress) progress(collector.samples(), total);
-  collector.combine([&](const at::Tensor& tensor) { ranks.sum(tensor); });
+  collector.combine([&](std::span<double> values) { ranks.sum(values); });
   return collector;
 }
 
-ScoreFile score_layers(const LayerScoringRequest& request, const Ranks& ranks, const ScoringProgress& progress) {
+ScoreFile score_layers(const LayerScoringRequest& request, const Ranks& ranks, const ScoringObserver& observer) {
   check_request(request);
-  const std::unique_ptr<Collective> group = join_ranks(ranks, request.placement.device);
+  const std::unique_ptr<Collective> group = join_ranks(ranks, request.placement.device, observer.notes);
   try {
-    return Scoring(request, *group, progress).go();
+    return Scoring(request, *group, observer).go();
   } catch (const std::exception& error) {
-    group->report_failure(error.what());
+    group->report_failure(explain(error).what());
     throw;
   }
 }

@@ -13,9 +13,9 @@ LayerScoreOptions options_for(const std::string& metric) {
   options.block_influence = metric == "bi" || metric == "bi_text" || metric == "bi_image" || metric == "bi_multimodal";
   options.image_attention = metric == "image_attention";
   if (options.angular || options.block_influence || options.image_attention) return options;
-  throw invalid_input(cat("--metric ", metric, ": cannot be measured on data alone"),
+  throw invalid_input(cat("`metric` ", metric, ": data alone cannot measure this metric"),
                       "known: angular, bi, bi_text, bi_image, bi_multimodal, image_attention; others come from a file: "
-                      "--scores FILE");
+                      "`scores` FILE");
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ PruneScoring::PruneScoring(const Lvlm& model, const Tokenizer& tokenizer, const 
   alone_ = join_ranks({}, model.placement().device);
 }
 
-ScoreFile PruneScoring::operator()(const std::vector<std::int64_t>& gone) {
+ScoreFile PruneScoring::operator()(const LayerSet& gone) {
   const Lvlm left = model_->without_layers(gone);
   ScoreFile scores;
   scores.path = "the scores";

@@ -1,14 +1,14 @@
-// Scores to prune by, measured on the spot instead of read from a file.
+// Scores for pruning, measured on data instead of read from a file.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
-#include "striate/data/evaluation_set.h"
+#include "striate/eval/evaluation_set.h"
+#include "striate/ranks/collective.h"
 #include "striate/region/score_file.h"
 #include "striate/text/tokenizer.h"
-#include "striate/train/collective.h"
 
 namespace striate {
 
@@ -20,7 +20,7 @@ class PruneScoring {
   PruneScoring(const Lvlm& model, const Tokenizer& tokenizer, const EvaluationOptions& data, const std::string& metric,
                std::int64_t tokens_per_stream);
   // Scores the whole model without the layers `gone`, by the numbers of what is left.
-  ScoreFile operator()(const std::vector<std::int64_t>& gone);
+  ScoreFile operator()(const LayerSet& gone);
   std::int64_t samples() const { return set_->size(); }
 
  private:

@@ -1,50 +1,125 @@
 #include "striate/eval/prune_sweep.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 #include <utility>
 
+#include "striate/base/atomic_folder.h"
+#include "striate/base/error.h"
+#include "striate/base/output_file.h"
 #include "striate/base/strings.h"
-#include "striate/region/layer_set.h"
-#include "striate/report/line_chart.h"
+#include "striate/eval/measured_model.h"
+#include "striate/eval/sweep_report.h"
 
 namespace striate {
 namespace {
 
-std::int64_t most_removed(const SweepArm& arm, std::int64_t to) {
-  const std::int64_t layers = arm.model->config().decoder.layers;
-  const auto outside = layers - static_cast<std::int64_t>(arm.protected_layers.size());
-  return std::min({to, outside, layers - 1});
-}
-
-nlohmann::json number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
-
-nlohmann::json point_json(const SweepPoint& point) {
-  nlohmann::json layers = nlohmann::json::array();
-  for (const PrunedLayer& p : point.layers) layers.push_back({{"layer", p.layer}, {"score", number(p.score)}});
-  const EvaluationMetrics& m = point.held_out;
-  return {{"removed", point.removed},
-          {"layers", layers},
-          {"loss", number(m.loss)},
-          {"targets", m.targets},
-          {"questions", m.questions},
-          {"exact", m.exact},
-          {"accuracy", number(point.accuracy())}};
-}
-
-LineSeries series_of(const SweepCurve& curve, const std::function<double(const SweepPoint&)>& value) {
-  LineSeries series{.name = curve.name};
-  for (const SweepPoint& point : curve.points) {
-    series.x.push_back(static_cast<double>(point.removed));
-    series.y.push_back(value(point));
-    series.labels.push_back(point.layers.empty() ? "nothing removed"
-                                                 : "without " + layer_list_text(ascending_layers(point.layers)));
+void check_sweep_request(const SweepRequest& r) {
+  if (r.held_out.data.empty()) {
+    throw invalid_input("`sweep` needs held-out samples", "give them with `eval_data` FILE `images` DIR");
   }
-  return series;
+  if (r.baseline_scores && !r.baseline) {
+    throw invalid_input("`baseline_scores` needs a baseline", "give `baseline` DIR or `baseline_adapter` DIR");
+  }
+  if (r.from < 0 || r.from > r.to) {
+    throw invalid_input(cat("`sweep` ", r.from, "..", r.to, r.from < 0 ? " begins below 0" : " ends below its start"),
+                        "write a range as in `sweep` 0..4");
+  }
+}
+
+void check_sweep_depth(const SweepRequest& r, std::int64_t layers) {
+  if (r.to < layers) return;
+  throw invalid_input(cat("`sweep` ", r.from, "..", r.to, ": the decoder has ", layers, " layers, and one must stay"),
+                      cat("end the range at ", layers - 1, " or below"));
+}
+
+// One way to choose layers, at every number of them.
+struct SweepArm {
+  std::string name;
+  std::shared_ptr<const Lvlm> model;
+  LayerSet protected_layers;
+  std::int64_t most = 0;  // removed
+  LayerChooser chooser;
+};
+
+SweepArm make_arm(const std::string& name, const SweepRequest& request, const Checkpoint& source,
+                  const std::shared_ptr<const Lvlm>& model, const LayerSet& region,
+                  const std::optional<std::filesystem::path>& scores) {
+  const std::int64_t layers = region.depth();
+  const std::int64_t most = std::min({request.to, layers - 1, layers - region.count()});
+  return {name, model, region, most,
+          make_chooser(request.choice, scores, source, region, most, [model] { return model; })};
+}
+
+std::vector<SweepArm> make_arms(const SweepRequest& request, const Checkpoint& source,
+                                const std::shared_ptr<const Lvlm>& model) {
+  const LayerChoice& choice = request.choice;
+  const LayerSet region = region_to_keep(choice, source);
+  std::vector<SweepArm> arms;
+  if (!region.empty()) arms.push_back(make_arm("outside the region", request, source, model, region, choice.scores));
+  arms.push_back(make_arm("anywhere", request, source, model, {region.depth(), {}}, choice.scores));
+  if (!request.baseline) return arms;
+  const Checkpoint baseline = open_checkpoint(*request.baseline);
+  const std::shared_ptr<const Lvlm> other = load_model(baseline, choice.placement);
+  arms.push_back(make_arm("baseline, anywhere", request, baseline, other, {baseline.config.decoder.layers, {}},
+                          request.baseline_scores));
+  return arms;
+}
+
+// Evaluates models with layers removed, each combination once.
+class SweepEvaluation {
+ public:
+  SweepEvaluation(const SweepRequest& request, const Checkpoint& source, const Lvlm& model)
+      : tokenizer_(load_tokenizer(source.folder)), set_(model, *tokenizer_, data_for_model(request.held_out, source)) {
+    answers_.conversation = default_template(source.config.family);
+    answers_.max_tokens = request.answer_tokens;
+    answers_.context = request.held_out.max_tokens + request.answer_tokens;
+    answers_.tokens_per_stream = request.choice.tokens_per_stream;
+  }
+
+  const EvaluationMetrics& of(const Lvlm& model, const LayerSet& removed) {
+    const auto key = std::pair(&model, removed.numbers());
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    const std::unique_ptr<Collective> alone = join_ranks({}, model.placement().device);
+    const Lvlm pruned = model.without_layers(removed);
+    return known_.emplace(key, evaluate_held_out(pruned, tokenizer_, set_, *alone, answers_)).first->second;
+  }
+  std::int64_t samples() const { return set_.size(); }
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  EvaluationSet set_;
+  AnswerOptions answers_;
+  std::map<std::pair<const Lvlm*, std::vector<std::int64_t>>, EvaluationMetrics> known_;
+};
+
+std::vector<SweepCurve> measure_curves(const SweepRequest& request, const std::vector<SweepArm>& arms,
+                                       SweepEvaluation& evaluation, const SweepProgress& progress) {
+  std::int64_t total = 0, done = 0;
+  for (const SweepArm& arm : arms) total += std::max<std::int64_t>(0, arm.most - request.from + 1);
+  std::vector<SweepCurve> curves;
+  for (const SweepArm& arm : arms) {
+    SweepCurve curve{arm.name, arm.protected_layers, {}};
+    for (std::int64_t n = request.from; n <= arm.most; ++n) {
+      if (progress) progress(done++, total);
+      std::vector<PrunedLayer> layers = arm.chooser.choose(n);
+      const LayerSet removed = layers_of(layers, arm.protected_layers.depth());
+      curve.points.push_back({n, std::move(layers), evaluation.of(*arm.model, removed)});
+    }
+    curves.push_back(std::move(curve));
+  }
+  if (progress) progress(total, total);
+  return curves;
+}
+
+void write_sweep_folder(AtomicFolder& folder, const SweepResult& sweep) {
+  write_file(OutputPath::inside(folder.path(), "sweep.json"),
+             sweep_json(sweep).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file(OutputPath::inside(folder.path(), "report.html"), sweep_report(sweep));
+  folder.commit();
 }
 
 }  // namespace
@@ -54,76 +129,23 @@ double SweepPoint::accuracy() const {
   return static_cast<double>(held_out.exact) / static_cast<double>(held_out.questions);
 }
 
-std::vector<SweepCurve> sweep_pruning(const std::vector<SweepArm>& arms, std::int64_t from, std::int64_t to,
-                                      const std::shared_ptr<const Tokenizer>& tokenizer, EvaluationSet& set,
-                                      const AnswerOptions& answers, const SweepProgress& progress) {
-  std::int64_t total = 0, done = 0;
-  for (const SweepArm& arm : arms) total += std::max<std::int64_t>(0, most_removed(arm, to) - from + 1);
-  std::map<std::pair<const Lvlm*, std::vector<std::int64_t>>, EvaluationMetrics> known;
-  std::vector<SweepCurve> curves;
-  for (const SweepArm& arm : arms) {
-    const std::unique_ptr<Collective> alone = join_ranks({}, arm.model->placement().device);
-    SweepCurve curve{arm.name, arm.protected_layers, {}};
-    for (std::int64_t n = from; n <= most_removed(arm, to); ++n) {
-      if (progress) progress(done, total);
-      SweepPoint point{n, arm.choose(n), {}};
-      const auto key = std::pair(arm.model, ascending_layers(point.layers));
-      auto found = known.find(key);
-      if (found == known.end()) {
-        const Lvlm pruned = arm.model->without_layers(key.second);
-        found = known.emplace(key, evaluate_held_out(pruned, tokenizer, set, *alone, answers)).first;
-      }
-      point.held_out = found->second;
-      curve.points.push_back(std::move(point));
-      ++done;
-    }
-    curves.push_back(std::move(curve));
-  }
-  if (progress) progress(total, total);
-  return curves;
-}
-
-nlohmann::json sweep_json(const PruneSweep& sweep) {
-  nlohmann::json curves = nlohmann::json::array();
-  for (const SweepCurve& curve : sweep.curves) {
-    nlohmann::json points = nlohmann::json::array();
-    for (const SweepPoint& point : curve.points) points.push_back(point_json(point));
-    curves.push_back({{"name", curve.name}, {"region", curve.protected_layers}, {"points", points}});
-  }
-  return {{"format", "striate-prune-sweep"}, {"version", 1},           {"model", sweep.model},
-          {"layers", sweep.layers},          {"metric", sweep.metric}, {"scores", sweep.scores},
-          {"samples", sweep.samples},        {"curves", curves}};
-}
-
-std::string sweep_report(const PruneSweep& sweep) {
-  LineChart loss{.title = "Held-out loss",
-                 .note = "Mean negative log-likelihood of the reference answers' tokens; lower is better.",
-                 .x_name = "layers removed",
-                 .y_name = "loss"};
-  LineChart exact{.title = "Answers exactly right",
-                  .note = "Share of the held-out questions whose greedy answer is the reference's; higher is better.",
-                  .x_name = "layers removed",
-                  .y_name = "exact, %"};
-  bool asked = false;
-  for (const SweepCurve& curve : sweep.curves) {
-    loss.series.push_back(series_of(curve, [](const SweepPoint& p) { return p.held_out.loss; }));
-    exact.series.push_back(series_of(curve, [](const SweepPoint& p) { return 100 * p.accuracy(); }));
-    for (const SweepPoint& point : curve.points) asked = asked || point.held_out.questions > 0;
-  }
-  LineChartPage page{.title = "Pruning " + sweep.model,
-                     .subtitle = "What is lost with every decoder layer that is removed, without any healing."};
-  page.facts = {{"layers", std::to_string(sweep.layers)},
-                {"metric", sweep.metric + ", lowest first"},
-                {"scores", sweep.scores},
-                {"held-out samples", std::to_string(sweep.samples)}};
-  for (const SweepCurve& curve : sweep.curves) {
-    page.facts.emplace_back(curve.name, curve.protected_layers.empty()
-                                            ? "any layer may go"
-                                            : "layers " + layer_list_text(curve.protected_layers) + " stay");
-  }
-  page.charts.push_back(std::move(loss));
-  if (asked) page.charts.push_back(std::move(exact));
-  return line_chart_page(page);
+SweepResult sweep_pruning(const SweepRequest& request, const SweepProgress& progress) {
+  check_sweep_request(request);
+  const Checkpoint source = open_checkpoint(request.model);
+  check_sweep_depth(request, source.config.decoder.layers);
+  std::optional<AtomicFolder> folder;
+  if (request.out) folder.emplace(free_destination(*request.out));
+  const std::shared_ptr<const Lvlm> model = load_model(source, request.choice.placement);
+  const std::vector<SweepArm> arms = make_arms(request, source, model);
+  SweepEvaluation evaluation(request, source, *model);
+  SweepResult sweep{.model = measured_name(source),
+                    .metric = request.choice.metric,
+                    .scores = arms.front().chooser.scores,
+                    .layers = source.config.decoder.layers,
+                    .samples = evaluation.samples(),
+                    .curves = measure_curves(request, arms, evaluation, progress)};
+  if (folder) write_sweep_folder(*folder, sweep);
+  return sweep;
 }
 
 }  // namespace striate

@@ -1,27 +1,30 @@
-// How much a model loses with every layer that is removed, inside and outside its region: the paper's curve (arXiv
+// How much a model loses with each removed layer, outside its region and anywhere: the paper's curve (arXiv
 // 2412.12785, section 5).
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "striate/data/evaluation_set.h"
-#include "striate/region/prune_choice.h"
-#include "striate/train/evaluation.h"
+#include "striate/eval/held_out.h"
+#include "striate/eval/layer_choice.h"
 
 namespace striate {
 
-// One way to choose layers, at every number of them.
-struct SweepArm {
-  std::string name;                            // "outside the region"
-  const Lvlm* model = nullptr;                 // the whole one
-  std::vector<std::int64_t> protected_layers;  // never removed; empty: any may go
-  // The `n` layers that go.
-  std::function<std::vector<PrunedLayer>(std::int64_t n)> choose;
+struct SweepRequest {
+  ModelPaths model;
+  LayerChoice choice;               // its region gives the first curve; without one there is only "anywhere"
+  std::int64_t from = 0, to = 0;    // numbers of removed layers
+  EvaluationData held_out;          // samples to evaluate on
+  std::int64_t answer_tokens = 32;  // of an answer, at most
+  // A model to compare with, of which any layer may go, and its score file where `choice` measures none.
+  std::optional<ModelPaths> baseline;
+  std::optional<std::filesystem::path> baseline_scores;
+  // A folder to make, of sweep.json and report.html; absent: none is written.
+  std::optional<std::filesystem::path> out;
 };
 
 struct SweepPoint {
@@ -34,14 +37,13 @@ struct SweepPoint {
 };
 
 struct SweepCurve {
-  std::string name;
-  std::vector<std::int64_t> protected_layers;
+  std::string name;  // "outside the region"
+  LayerSet protected_layers;
   std::vector<SweepPoint> points;  // ascending in `removed`
 };
 
-// What a report says beside the curves.
-struct PruneSweep {
-  std::string model;
+struct SweepResult {
+  std::string model;  // its name, for people
   std::string metric;
   std::string scores;  // where they come from
   std::int64_t layers = 0;
@@ -52,16 +54,10 @@ struct PruneSweep {
 // Called before each evaluation: how many there have been, and how many there will be at most.
 using SweepProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
-// Evaluates every arm on the held-out samples with `from` to `to` layers removed, in memory. What two arms have in
-// common (the same layers of the same model) is evaluated once. An arm ends early where it runs out of layers: `to` is
-// cut for it to what may go. `set` is that of the first arm's model, whose vision tower the others share.
-std::vector<SweepCurve> sweep_pruning(const std::vector<SweepArm>& arms, std::int64_t from, std::int64_t to,
-                                      const std::shared_ptr<const Tokenizer>& tokenizer, EvaluationSet& set,
-                                      const AnswerOptions& answers, const SweepProgress& progress = {});
-
-// sweep.json.
-nlohmann::json sweep_json(const PruneSweep& sweep);
-// A page with the two curves, held-out loss and exact answers, and their numbers as a table.
-std::string sweep_report(const PruneSweep& sweep);
+// Evaluates each curve on the held-out samples with `from` to `to` layers removed, in memory. What two curves have in
+// common (the same layers of the same model) is evaluated once. A curve ends early where no more layers may go. The
+// baseline's answers are asked with the first model's tokenizer, pictures and template.
+// Throws InvalidInput for a request that makes no sense, and what choosing layers and evaluating throw.
+SweepResult sweep_pruning(const SweepRequest& request, const SweepProgress& progress = {});
 
 }  // namespace striate

@@ -1,0 +1,46 @@
+// A benchmark whose questions are read, and whose pictures are found, before a model is loaded.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "striate/answers/benchmark.h"
+
+namespace striate {
+
+// One benchmark to ask.
+struct BenchmarkRequest {
+  std::string name;              // answers/benchmark.h
+  std::filesystem::path data;    // the folder of its files
+  std::filesystem::path images;  // of its pictures; empty: looked for in `data` (find_pictures())
+  std::string protocol;          // empty: the benchmark's first
+};
+
+struct OpenedBenchmark {
+  BenchmarkRequest request;
+  const Benchmark* benchmark = nullptr;
+  const Protocol* protocol = nullptr;
+  QuestionSet set{};
+  std::vector<const Question*> questions{};  // of the set, to ask: those that the protocol asks, up to the limit
+};
+
+// `limit`: so many questions, the first ones; 0: all. Throws what read_questions() throws, and InvalidInput for names
+// that there are not.
+OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit);
+
+// Where a benchmark's pictures lie: the first of `data`, its "images" and the folders in it, up to three deep, that has
+// the first picture asked about. `data` itself where none has it.
+std::filesystem::path find_pictures(const std::filesystem::path& data, const QuestionSet& set);
+
+// Throws InvalidInput where pictures are missing or their names lead out of the folder: how many, and the first.
+void require_pictures(const OpenedBenchmark& opened);
+
+// The questions of rank `rank` of `ranks` without those in `done`: questions about one picture stand next to each other
+// and go to one rank, and so do neighbours without pictures, which may begin alike.
+std::vector<const Question*> share_of(const std::vector<const Question*>& questions, const std::set<std::string>& done,
+                                      int rank, int ranks);
+
+}  // namespace striate

@@ -1,0 +1,130 @@
+#include "striate/eval/predict.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "striate/answers/answer_file.h"
+#include "striate/answers/question_table.h"
+#include "striate/base/elapsed.h"
+#include "striate/base/error.h"
+#include "striate/base/paths.h"
+#include "striate/base/strings.h"
+#include "striate/eval/opened_benchmark.h"
+#include "striate/tables/rows.h"
+
+namespace striate {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kName = "predict";
+constexpr std::string_view kMark = "<image>";
+
+Question question_of(const Row& row, std::size_t number, bool raw) {
+  Question question;
+  question.id = text_of_first(row, {"id", "question_id"}, std::to_string(number));
+  question.asked = text_of_first(row, {"prompt", "question", "text"}, "");
+  if (question.asked.empty()) bad_row(row, "there is no \"prompt\"", "give each row a prompt");
+  question.pictures = pictures_of(row, has(row, "images") ? "images" : "image");
+  if (raw || question.asked.find(kMark) != std::string::npos) return question;
+  std::string marks;
+  for (std::size_t i = 0; i < question.pictures.size(); ++i) marks += cat(kMark, "\n");
+  question.asked = marks + question.asked;
+  return question;
+}
+
+QuestionSet read_prompts(const PredictRequest& request) {
+  QuestionSet set;
+  std::set<std::string> ids;
+  const auto rows = open_rows(request.prompts);
+  set.pictures = rows->pictures();
+  while (const auto row = rows->next()) {
+    set.questions.push_back(question_of(*row, set.questions.size(), request.raw));
+    const std::string& id = set.questions.back().id;
+    if (!ids.insert(id).second)
+      bad_row(*row, cat("the id '", id, "' was given before"), "give every prompt its own id");
+  }
+  if (set.questions.empty()) {
+    throw invalid_input(cat(request.prompts.string(), ": there is no prompt"), "give a file with a row for each");
+  }
+  return set;
+}
+
+Protocol protocol_of(const PredictRequest& request) {
+  Protocol protocol;
+  protocol.name = kName;
+  protocol.bare = request.raw;
+  protocol.decoding = {request.max_tokens, request.sampling.temperature, request.stop_strings};
+  protocol.prompt = [](const Question& question, const QuestionSet&) { return question.asked; };
+  return protocol;
+}
+
+// The answers that are there, each to one of these questions and the same words.
+std::set<std::string> answered_before(const AnswerLog& log, const QuestionSet& set, const QuestionPrompts& prompts,
+                                      const fs::path& out) {
+  std::map<std::string, const Question*> asked;
+  for (const Question& question : set.questions) asked[question.id] = &question;
+  std::set<std::string> done;
+  for (const Answer& answer : log.earlier()) {
+    const auto question = asked.find(answer.question);
+    const bool same = question != asked.end() && answer.benchmark == kName &&
+                      answer.prompt == prompts.shown(*question->second) &&
+                      answer.pictures == question->second->pictures;
+    if (!same) {
+      throw invalid_input(cat(out.string(), ": it holds an answer to another prompt (", answer.place, ")"),
+                          "give the name of a new file with `out`");
+    }
+    done.insert(answer.question);
+  }
+  return done;
+}
+
+}  // namespace
+
+PredictResult predict(const PredictRequest& request, const PredictObserver& observer) {
+  request.sampling.validate();
+  if (request.out.empty()) throw invalid_input("no `out` file was given", "give a file for the answers: `out` FILE");
+  const QuestionSet set = read_prompts(request);
+  const Protocol protocol = protocol_of(request);
+  QuestionAnswerer answerer(request, observer.notes);
+  QuestionBatch batch{kName, &protocol, &set, {}, request.images.empty() ? folder_of(request.prompts) : request.images};
+  const PromptSettings settings{.pictures_anywhere = true, .sampling = request.sampling};
+  AnswerLog log(folder_of(request.out), request.out.filename());
+  const std::set<std::string> done = answered_before(log, set, answerer.prompts(batch, settings), request.out);
+  std::vector<const Question*> all;
+  for (const Question& question : set.questions) all.push_back(&question);
+  batch.questions = share_of(all, done, 0, 1);
+
+  PredictResult result;
+  result.prompts = static_cast<std::int64_t>(all.size());
+  result.earlier = static_cast<std::int64_t>(done.size());
+  const auto total = static_cast<std::int64_t>(batch.questions.size());
+  const auto progress = [&] {
+    if (observer.progress) observer.progress(result.answered + result.bad, total);
+  };
+  QuestionSink sink;
+  sink.answered = [&](const Answer& answer) {
+    log.append(answer);
+    ++result.answered;
+    progress();
+  };
+  sink.bad = [&](const Question& question, const Error& problem) {
+    if (request.on_bad_sample == OnBadSample::kStop) {
+      throw Error(problem.kind(), cat(request.prompts.string(), ", prompt ", question.id, ": ", problem.what()),
+                  problem.hint());
+    }
+    ++result.bad;
+    observer.notes.warn(cat("prompt ", question.id, " is left out: ", problem.what()));
+  };
+  progress();
+  const auto begin = std::chrono::steady_clock::now();
+  if (!batch.questions.empty()) result.figures = answerer.ask(std::move(batch), settings, sink, observer.stop);
+  result.seconds = seconds_since(begin);
+  log.sync();
+  result.stop_reason = observer.stop != nullptr ? observer.stop->reason() : 0;
+  return result;
+}
+
+}  // namespace striate

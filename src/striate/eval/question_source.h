@@ -1,0 +1,73 @@
+// The questions of a benchmark on their way through a generator: prompts and pictures in, answers out.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "striate/answers/answer.h"
+#include "striate/base/stop_flag.h"
+#include "striate/eval/question_pictures.h"
+#include "striate/eval/question_prompt.h"
+
+namespace striate {
+
+// What happens with what comes out.
+struct QuestionSink {
+  std::function<void(const Answer&)> answered;
+  // A question that cannot be asked, and why. May throw, to end the run.
+  std::function<void(const Question&, const Error&)> bad;
+};
+
+// Hands questions to Generator::run() in windows, so that the pictures of a window go through the vision tower
+// together, and turns results into answers.
+class QuestionSource {
+ public:
+  // Protocol, prompts and pictures must outlive it. `pictures` is nullptr for a model, or a run, without pictures.
+  QuestionSource(std::string benchmark, const Protocol& protocol, std::vector<const Question*> questions,
+                 const QuestionPrompts& prompts, QuestionPictures* pictures, std::int64_t context, QuestionSink sink,
+                 const StopFlag* stop);
+
+  std::optional<GenerationJob> next();
+  void done(std::size_t job, const GenerationResult& result);
+
+  std::int64_t cut_prompts() const { return cut_prompts_; }
+
+ private:
+  struct Waiting {
+    const Question* question;
+    QuestionPrompt prompt;
+  };
+  struct Asked {
+    const Question* question;
+    std::string shown;
+    std::vector<std::string> pictures;
+  };
+
+  std::vector<Waiting> prepare_window();
+  void open_window();
+  bool add_pictures(Waiting& waiting);
+  bool stopped() const { return stop_ != nullptr && stop_->reason() != 0; }
+
+  std::string benchmark_;
+  const Protocol& protocol_;
+  std::vector<const Question*> questions_;
+  const QuestionPrompts& prompts_;
+  QuestionPictures* pictures_;
+  std::int64_t context_;
+  QuestionSink sink_;
+  const StopFlag* stop_;
+  std::size_t prepared_ = 0;  // of questions_
+  bool begun_ = false;
+  std::vector<Waiting> upcoming_;  // the next window, whose pictures are being read
+  std::deque<Waiting> ready_;
+  std::map<std::size_t, Asked> asked_;  // by the number of the job
+  std::size_t jobs_ = 0;
+  std::int64_t cut_prompts_ = 0;
+};
+
+}  // namespace striate
