@@ -8,7 +8,7 @@
 set(STRIATE_TORCH "$ENV{STRIATE_TORCH}" CACHE PATH "A PyTorch: its torch folder, or the environment that holds it")
 
 include(LocateLibTorch)
-locate_libtorch(_libtorch "${CMAKE_SOURCE_DIR}")
+locate_libtorch(_libtorch "${CMAKE_CURRENT_LIST_DIR}/..")
 if(_libtorch)
   set(LibTorch_DIR "${_libtorch}")
   set(LibTorch_VERSION "${_libtorch_VERSION}")

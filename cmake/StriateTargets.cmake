@@ -1,39 +1,105 @@
-# Compile settings for our own code, and the two functions that declare a room and its tests.
+# Compile settings for our own code, and the functions that declare a room, its tests and the library of all rooms.
+
+configure_file("${CMAKE_CURRENT_LIST_DIR}/version.h.in" "${PROJECT_BINARY_DIR}/generated/striate/version.h" @ONLY)
+set(STRIATE_INCLUDE_DIRS "${PROJECT_SOURCE_DIR}/src" "${PROJECT_BINARY_DIR}/generated")
 
 add_library(striate_options INTERFACE)
-target_compile_options(striate_options INTERFACE -Wall -Wextra -Werror)
-target_include_directories(striate_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
+target_compile_options(striate_options INTERFACE -Wall -Wextra)
+# The same objects go into programs and into the shared library, and one precompiled header serves them all: everything
+# is position-independent, and as fast as if it were not.
+target_compile_options(striate_options INTERFACE -fPIC -fno-semantic-interposition)
+if(STRIATE_WERROR)
+  target_compile_options(striate_options INTERFACE -Werror)
+endif()
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC takes every file that a unity source includes for a header, in which a type of an anonymous namespace would be a
+  # mistake.
+  target_compile_options(striate_options INTERFACE -Wno-subobject-linkage)
+endif()
+target_include_directories(striate_options INTERFACE ${STRIATE_INCLUDE_DIRS})
 if(STRIATE_SANITIZE)
   target_compile_options(striate_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
                                                    -fno-omit-frame-pointer)
   target_link_options(striate_options INTERFACE -fsanitize=address,undefined)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12 takes the inside of std::regex for uninitialised under the sanitizers (GCC bug 105562).
+    target_compile_options(striate_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
+endif()
+if(STRIATE_FUZZ)
+  target_compile_options(striate_options INTERFACE -fsanitize=fuzzer-no-link)  # libFuzzer sees which branches are taken
 endif()
 
-# striate_room(<name> [TORCH] [DEPENDS <rooms or libraries>...])
+# striate_room(<name> [TORCH] [DEPENDS <rooms or libraries>...] [INSIDE <libraries>...])
 # A static library striate_<name> of every source in the current folder. TORCH rooms see LibTorch through the shared
-# precompiled header; the others never see it.
+# precompiled header; the others never see it. INSIDE: libraries that the sources use and the headers do not show.
 function(striate_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH" "" "DEPENDS;INSIDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
-  if(NOT sources)
-    add_library(striate_${name} INTERFACE)
-    target_link_libraries(striate_${name} INTERFACE ${ROOM_DEPENDS})
-    return()
-  endif()
   add_library(striate_${name} STATIC ${sources})
-  target_link_libraries(striate_${name} PRIVATE striate_options)
-  target_include_directories(striate_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+  target_link_libraries(striate_${name} PRIVATE striate_options ${ROOM_INSIDE})
+  target_include_directories(striate_${name} PUBLIC ${STRIATE_INCLUDE_DIRS})
   target_link_libraries(striate_${name} PUBLIC ${ROOM_DEPENDS})
   if(ROOM_TORCH)
     target_link_libraries(striate_${name} PUBLIC LibTorch::LibTorch)
     target_precompile_headers(striate_${name} REUSE_FROM striate_torch_pch)
   endif()
+  striate_library_part(striate_${name} INSIDE ${ROOM_INSIDE})
 endfunction()
 
-# striate_test(<name> [TORCH] [DEPENDS <rooms or libraries>...])
-# test_<name>, of every *_test.cpp in the current folder, registered with CTest one case at a time.
+# striate_library_part(<target> [INSIDE <libraries>...])
+# The target's objects become part of libstriate (striate_library()), which links the libraries that they use inside.
+function(striate_library_part target)
+  cmake_parse_arguments(PART "" "" "INSIDE" ${ARGN})
+  set_property(GLOBAL APPEND PROPERTY STRIATE_LIBRARY_PARTS ${target})
+  set_property(GLOBAL APPEND PROPERTY STRIATE_LIBRARY_INSIDE ${PART_INSIDE})
+endfunction()
+
+# striate_library()
+# libstriate: the objects of every room in one library, for programs outside this repository; striate::striate is its
+# name there. Shared, unless BUILD_SHARED_LIBS says otherwise: its users then need LibTorch and nlohmann/json alone.
+function(striate_library)
+  get_property(parts GLOBAL PROPERTY STRIATE_LIBRARY_PARTS)
+  get_property(inside GLOBAL PROPERTY STRIATE_LIBRARY_INSIDE)
+  list(REMOVE_DUPLICATES inside)
+  list(TRANSFORM parts REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  set(kind SHARED)
+  if(DEFINED BUILD_SHARED_LIBS)
+    set(kind "")
+  endif()
+  add_library(striate_library ${kind} ${objects})
+  add_library(striate::striate ALIAS striate_library)
+  set_target_properties(
+    striate_library
+    PROPERTIES OUTPUT_NAME striate
+               EXPORT_NAME striate
+               LINKER_LANGUAGE CXX
+               VERSION ${PROJECT_VERSION}
+               SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set(include_dirs ${STRIATE_INCLUDE_DIRS})
+  list(TRANSFORM include_dirs REPLACE "(.+)" "$<BUILD_INTERFACE:\\1>")
+  target_include_directories(striate_library PUBLIC ${include_dirs} $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(striate_library PUBLIC cxx_std_20)
+  target_link_libraries(striate_library PUBLIC LibTorch::LibTorch nlohmann_json::nlohmann_json PRIVATE ${inside})
+  get_target_property(type striate_library TYPE)
+  if(type STREQUAL "SHARED_LIBRARY")
+    # A call from room to room goes straight there, as it does in the program.
+    target_link_options(striate_library PRIVATE LINKER:-Bsymbolic-functions)
+    if(STRIATE_SANITIZE)
+      target_link_options(striate_library PRIVATE -fsanitize=address,undefined)
+    endif()
+  endif()
+endfunction()
+
+# striate_test(<name> [TORCH] [QUICK] [DEPENDS <rooms or libraries>...])
+# test_<name>, of every *_test.cpp in the current folder, registered with CTest one case at a time, with the label <name>;
+# <name>.quick where it is QUICK: `ctest -L quick` runs all of those in a minute.
 function(striate_test name)
-  cmake_parse_arguments(TEST "TORCH" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(TEST "TORCH;QUICK" "" "DEPENDS" ${ARGN})
+  set(label ${name})
+  if(TEST_QUICK)
+    string(APPEND label .quick)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
   if(NOT sources)
     return()
@@ -44,6 +110,7 @@ function(striate_test name)
   if(TEST_TORCH)
     target_precompile_headers(test_${name} REUSE_FROM striate_torch_pch)
   endif()
-  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES ENVIRONMENT
-                       OMP_WAIT_POLICY=passive LABELS ${name})
+  # A parameterised test is called by the name that its suite gives it, not by the bytes of its parameter.
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST PROPERTIES ENVIRONMENT
+                       OMP_WAIT_POLICY=passive LABELS ${label})
 endfunction()

@@ -10,7 +10,8 @@ STRIATE_STEPS=$steps scripts/setup.sh
 
 started=$SECONDS
 mkdir -p build
-if ! cmake --preset "$preset" "-DSTRIATE_TORCH=${STRIATE_TORCH:-}" >"build/$preset-configure.log" 2>&1; then
+if ! cmake --preset "$preset" "-DSTRIATE_TORCH=${STRIATE_TORCH:-}" "-DSTRIATE_ARROW=${STRIATE_ARROW:-}" \
+  "-DSTRIATE_PARQUET=${STRIATE_PARQUET:-ON}" >"build/$preset-configure.log" 2>&1; then
   cat "build/$preset-configure.log" >&2
   fail "cmake could not configure the preset $preset" "its log is build/$preset-configure.log"
 fi

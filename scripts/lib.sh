@@ -29,3 +29,58 @@ build_jobs() {
   [ "$jobs" -ge 1 ] || jobs=1
   printf '%s\n' "$jobs"
 }
+
+# sources_matching PATTERN...: files of the repository, with zero bytes between; where git knows none (an unpacked
+# archive), those that are there.
+sources_matching() {
+  if git ls-files -z -- "$@" 2>/dev/null | grep -qz .; then
+    git ls-files -z -- "$@"
+  else
+    local pattern tests=()
+    for pattern in "$@"; do tests+=(-o -path "./*${pattern#\*}"); done
+    find . \( -name build -o -name .deps -o -name third_party \) -prune -o -type f \( "${tests[@]:1}" \) -print0
+  fi
+}
+
+# junit FILE SUITE [CASE passed|failed|skipped]...: the results as JUnit, for scripts/tally.py.
+junit() {
+  local file=$1 suite=$2
+  shift 2
+  mkdir -p "$(dirname "$file")"
+  {
+    say "<testsuite name=\"$suite\">"
+    while [ $# -gt 0 ]; do
+      case $2 in
+        passed) say "<testcase classname=\"$suite\" name=\"$1\"/>" ;;
+        *) say "<testcase classname=\"$suite\" name=\"$1\"><${2/failed/failure}/></testcase>" ;;
+      esac
+      shift 2
+    done
+    say "</testsuite>"
+  } >"$file"
+}
+
+# run_parts COMMAND...: such as "make test", one after another, each even when an earlier one failed. Says how long each took;
+# the last line adds up what they tested, and the status says whether all is well.
+run_parts() {
+  local part started before status=0 number=0
+  STRIATE_TALLY=$(mktemp -d)
+  export STRIATE_TALLY
+  trap 'rm -rf "$STRIATE_TALLY"' EXIT
+  for part in "$@"; do
+    number=$((number + 1))
+    started=$SECONDS
+    say "== $number/$#: $part"
+    before=$(ls "$STRIATE_TALLY" | wc -l)
+    if ! $part; then
+      status=1
+      say "== $part failed"
+      # What ends before it has results, such as a build, counts as one failure.
+      [ "$(ls "$STRIATE_TALLY" | wc -l)" -gt "$before" ] ||
+        say '{"passed": 0, "failed": 1, "skipped": 0}' >"$STRIATE_TALLY/part-$number.json"
+    fi
+    say "== $number/$#: $part took $(seconds_since "$started")"
+  done
+  python3 scripts/tally.py --sum "$STRIATE_TALLY" || status=1
+  return "$status"
+}

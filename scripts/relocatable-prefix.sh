@@ -109,6 +109,12 @@ WRAPPER
   chmod +x "$prefix/bin/pkg-config"
 }
 
+# Arrow, where setup.sh has unpacked it and STRIATE_PARQUET=OFF does not leave it out.
+copy_arrow() {
+  [ -e "$deps/arrow/complete" ] && [ "${STRIATE_PARQUET:-ON}" = ON ] || return 0
+  cp -a "$deps/arrow" "$prefix/arrow"
+}
+
 # What cmake -C reads: where everything is, also on a machine that has no folder called after its architecture.
 write_cmake_cache() {
   cat >"$prefix/striate-prefix.cmake" <<CACHE
@@ -118,6 +124,11 @@ set(CMAKE_PREFIX_PATH "\${_prefix}" CACHE STRING "")
 set(CMAKE_INCLUDE_PATH "\${_prefix}/include" CACHE STRING "")
 set(CMAKE_LIBRARY_PATH "\${_prefix}/lib/$triple" CACHE STRING "")
 set(PKG_CONFIG_EXECUTABLE "\${_prefix}/bin/pkg-config" CACHE FILEPATH "")
+if(EXISTS "\${_prefix}/arrow")
+  set(STRIATE_ARROW "\${_prefix}/arrow" CACHE PATH "")
+else()
+  set(STRIATE_PARQUET OFF CACHE BOOL "")
+endif()
 file(GLOB _configs "\${_prefix}/lib/$triple/cmake/*/*onfig.cmake" "\${_prefix}/share/cmake/*/*onfig.cmake"
      "\${_prefix}/lib/cmake/*/*onfig.cmake")
 foreach(_config IN LISTS _configs)
@@ -138,6 +149,7 @@ for package in "${!chosen[@]}"; do copy_package "$package"; done
 copy_shared_libraries
 relocate_pkg_config
 copy_pkg_config
+copy_arrow
 write_cmake_cache
 broken=$(find "$prefix" -xtype l)
 [ -z "$broken" ] || fail "links that lead nowhere: $(head -3 <<<"$broken" | tr '\n' ' ')" "report it: a package is laid out in a new way"

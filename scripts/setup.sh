@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Makes a Debian 12 machine ready to build: the Debian packages of scripts/packages.txt, and a LibTorch.
+# Makes a Debian 12 machine ready to build: the Debian packages of scripts/packages.txt, a LibTorch, and Arrow.
 # Does nothing that is done already, and picks up where it was interrupted.
 #
 #   STRIATE_TORCH=PATH        use this PyTorch (2.11 to 2.14)
 #   STRIATE_TORCH_INDEX=URL   get PyTorch from this package index, such as https://download.pytorch.org/whl/cpu
 #   STRIATE_TORCH_VERSION=V   another version than the one developed on
+#   STRIATE_ARROW=PATH        use this Arrow (a pyarrow folder), and install none
+#   STRIATE_PARQUET=OFF       build without Arrow: Parquet files are refused
+#   STRIATE_PACKAGES=FILE     a list of more Debian packages (scripts/packages-fuzz.txt)
 . "$(dirname "$0")/lib.sh"
 torch_version=${STRIATE_TORCH_VERSION:-2.13.0}
 steps=${STRIATE_STEPS:-2}
@@ -14,7 +17,7 @@ missing_packages() {
   while read -r package; do
     status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$status" = installed ] || printf '%s\n' "$package"
-  done < <(sed 's/#.*//; /^[[:space:]]*$/d' scripts/packages.txt)
+  done < <(sed 's/#.*//; /^[[:space:]]*$/d' scripts/packages.txt ${STRIATE_PACKAGES:+"$STRIATE_PACKAGES"})
 }
 
 install_packages() {
@@ -40,7 +43,8 @@ install_packages() {
   "${as_root[@]}" apt-get update -qq || fail "apt-get update failed" "is the network reachable?"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" ||
-    fail "apt-get could not install the packages" "see its messages above; the list is scripts/packages.txt"
+    fail "apt-get could not install the packages" \
+      "see its messages above; the list is scripts/packages.txt${STRIATE_PACKAGES:+ with $STRIATE_PACKAGES}"
   say "[1/$steps] Debian packages: installed in $(seconds_since "$started")"
 }
 
@@ -76,5 +80,46 @@ install_torch() {
   say "[2/$steps] LibTorch: $version ($kind), installed in $(seconds_since "$started")"
 }
 
+# Of the wheel only headers, two libraries and licences stay; `complete`, written last, holds the pin they are of.
+install_arrow() {
+  local started=$SECONDS folder=$deps/arrow python work
+  if [ "${STRIATE_PARQUET:-ON}" = OFF ]; then
+    say "[2/$steps] Arrow: left out (STRIATE_PARQUET=OFF)"
+    return
+  fi
+  if [ -n "${STRIATE_ARROW:-}" ]; then
+    say "[2/$steps] Arrow: $STRIATE_ARROW"
+    return
+  fi
+  if cmp -s scripts/arrow-wheel.txt "$folder/complete"; then
+    say "[2/$steps] Arrow: in .deps/arrow"
+    return
+  fi
+  mkdir -p "$deps"
+  exec 9>"$deps/lock"
+  flock 9
+  rm -rf "$folder"
+  work=$folder/work
+  mkdir -p "$work" "$folder/lib"
+  python=$deps/torch/bin/python
+  if [ ! -x "$python" ]; then
+    python3 -m venv "$work/python" || fail "python3 -m venv failed" "Debian has it in the package python3-venv"
+    python=$work/python/bin/python
+  fi
+  "$python" -m pip download --disable-pip-version-check --no-input -q --no-deps --require-hashes --only-binary :all: \
+    --platform "manylinux_2_28_$(uname -m)" --python-version 311 --implementation cp --abi cp311 \
+    -r scripts/arrow-wheel.txt -d "$work" ||
+    fail "pip could not download Arrow" "run again to go on; STRIATE_ARROW names one you have, STRIATE_PARQUET=OFF does without"
+  "$python" -m zipfile -e "$work"/pyarrow-*.whl "$work/wheel"
+  mv "$work/wheel/pyarrow/include" "$folder/include"
+  mv "$work"/wheel/pyarrow/libarrow.so.*00 "$work"/wheel/pyarrow/libparquet.so.*00 "$folder/lib/"
+  mv "$work"/wheel/pyarrow-*.dist-info/licenses "$folder/licenses"
+  rm -rf "$work"
+  cp scripts/arrow-wheel.txt "$folder/complete"
+  exec 9>&-
+  say "[2/$steps] Arrow: unpacked in .deps/arrow in $(seconds_since "$started")"
+}
+
 install_packages
 install_torch
+install_arrow

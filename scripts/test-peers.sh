@@ -5,7 +5,7 @@
 #   scripts/test-peers.sh [PYTEST ARGUMENT...]      such as: scripts/test-peers.sh -k images
 . "$(dirname "$0")/lib.sh"
 export STRIATE_STEPS=6
-scripts/build.sh release striate image_probe weights_probe answers_probe
+scripts/build.sh release striate image_probe weights_probe rows_probe answers_probe parity_test
 
 scripts/install-peers.sh
 

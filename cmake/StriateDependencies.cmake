@@ -1,0 +1,17 @@
+# The libraries that the rooms use inside, all but LibTorch: the build asks for them here, and so does the CMake package
+# of a static libstriate, whose users link them too. A shared one needs none of them to be found.
+find_package(GIF REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(PNG REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(spdlog REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
+if(STRIATE_PARQUET)
+  find_package(ArrowParquet REQUIRED)
+endif()
