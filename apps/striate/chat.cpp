@@ -9,12 +9,17 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/striate/command.h"
+#include "apps/striate/data_flags.h"
+#include "apps/striate/flag_names.h"
+#include "apps/striate/flag_ranges.h"
 #include "apps/striate/line_reader.h"
 #include "apps/striate/model_flags.h"
+#include "apps/striate/sampling_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/files/weight_file.h"
 #include "striate/infer/chat_session.h"
-#include "striate/tensor/weight_file.h"
+#include "striate/model/config_bounds.h"
 
 namespace striate::app {
 namespace {
@@ -23,7 +28,8 @@ struct ChatFlags {
   ModelFlags model;
   ComputeFlags compute;
   std::vector<std::string> images;
-  std::string prompt, logits, conversation, tokenizer, image_aspect;
+  TextFlags text;
+  std::string prompt, logits;
   std::vector<std::string> stops;
   std::optional<std::int64_t> context;
   GenerationOptions generation;
@@ -40,10 +46,9 @@ void on_interrupt(int /*signal*/) {
 ChatSettings settings_of(const ChatFlags& flags) {
   ChatSettings settings;
   settings.raw = flags.raw;
-  if (!flags.conversation.empty()) settings.conversation = parse_template(flags.conversation);
+  settings.conversation = flags.text.conversation_asked();
   settings.context = flags.context;
-  if (!flags.tokenizer.empty()) settings.tokenizer = flags.tokenizer;
-  if (!flags.image_aspect.empty()) settings.pad_to_square = flags.image_aspect == "pad";
+  settings.tokenizer = flags.text.tokenizer_asked();
   return settings;
 }
 
@@ -59,9 +64,14 @@ std::string speed_line(const GenerationResult& result) {
   return line.data();
 }
 
+// What every file of logits has in its header, to know an earlier one by.
+constexpr std::string_view kLogitsMark = "\"made_by\":\"striate chat\"";
+
 void write_logits(const std::string& file, const std::vector<at::Tensor>& rows) {
-  if (rows.empty()) throw invalid_input("--logits with no token to generate", "give --max-tokens 1 or more");
-  write_safetensors(file, {{"prompt", rows.front()}, {"steps", at::stack(rows)}});
+  if (rows.empty()) throw invalid_input("--logits needs at least one generated token", "give --max-tokens 1 or more");
+  write_safetensors(OutputPath::named(file, Existing::kOurs, kLogitsMark),
+                    {{"prompt", rows.front()}, {"steps", at::stack(rows)}},
+                    {{"format", "pt"}, {"made_by", "striate chat"}});
 }
 
 // Prints an answer as it streams and gives up at Ctrl-C.
@@ -101,9 +111,9 @@ void answer_once(const ChatFlags& flags, ChatSession& session) {
 }
 
 void print_help() {
-  std::cout << "/image FILE  show a picture with the next question\n"
-               "/history     the conversation so far\n"
-               "/reset       start anew\n"
+  std::cout << "/image FILE  add a picture to the next question\n"
+               "/history     print the conversation so far\n"
+               "/reset       start a new conversation\n"
                "/quit        leave (or Ctrl-D); Ctrl-C stops an answer\n";
 }
 
@@ -121,7 +131,7 @@ class Terminal {
   }
 
   void run() {
-    std::cout << "Ask away; /help shows what else there is.\n";
+    std::cout << "Type a question; /help lists the commands.\n";
     LineReader reader;
     while (const auto line = reader.read("> ")) {
       const std::string text(trim(*line));
@@ -130,8 +140,8 @@ class Terminal {
       try {
         handle(text);
       } catch (const Error& error) {
-        std::cerr << "error: " << error.what() << '\n';
-        if (!error.hint().empty()) std::cerr << "hint: " << error.hint() << '\n';
+        std::cerr << "error: " << with_flags(error.what()) << '\n';
+        if (!error.hint().empty()) std::cerr << "hint: " << with_flags(error.hint()) << '\n';
       }
     }
   }
@@ -145,7 +155,7 @@ class Terminal {
       return session_.reset();
     }
     if (text.starts_with("/image")) return add_image(std::string(trim(text.substr(6))));
-    if (text.starts_with("/")) throw invalid_input("no command " + text, "/help lists them");
+    if (text.starts_with("/")) throw invalid_input(text + " is not a command", "/help lists the commands");
     ask(text);
   }
 
@@ -174,6 +184,7 @@ void run_chat(const ChatFlags& flags) {
   if (flags.prompt.empty() && (flags.json || !flags.logits.empty())) {
     throw invalid_input("--json and --logits need --prompt", "give the question with --prompt TEXT");
   }
+  if (!flags.logits.empty()) OutputPath::named(flags.logits, Existing::kOurs, kLogitsMark);  // refused before any work
   flags.generation.sampling.validate();
   const Checkpoint checkpoint = open_checkpoint(flags.model.paths());
   const Placement placement = flags.compute.placement();
@@ -189,43 +200,44 @@ void run_chat(const ChatFlags& flags) {
   }
 }
 
+void add_generation(CLI::App& command, ChatFlags& flags) {
+  GenerationOptions& generation = flags.generation;
+  command.add_option("--max-tokens", generation.max_tokens, "Maximum length of the answer, in tokens")
+      ->check(whole_number(1, kMostTokens))
+      ->capture_default_str();
+  command
+      .add_option("--context", flags.context,
+                  "Maximum length of prompt and answer together; default: the model's context length")
+      ->check(whole_number(1, kMostPositions))
+      ->type_name("TOKENS");
+  add_sampling(command, generation.sampling);
+  command
+      .add_option("--repetition-penalty", generation.sampling.repetition_penalty,
+                  "Repetition penalty; above 1, tokens that occurred before become less likely")
+      ->check(number(1, 1e3))
+      ->capture_default_str();
+  command.add_option("--stop", flags.stops, "Text before which the answer ends; may be given several times")
+      ->allow_extra_args(false);
+}
+
 }  // namespace
 
-void add_chat(CLI::App& app, Run& run) {
+void add_chat(CLI::App& app, Invocation& run) {
   auto flags = std::make_shared<ChatFlags>();
   CLI::App* command = app.add_subcommand("chat", "Ask a model about pictures: one answer, or a conversation");
   flags->model.add_to(*command);
   flags->compute.add_to(*command);
-  GenerationOptions& generation = flags->generation;
-  SamplingOptions& sampling = generation.sampling;
-  command->add_option("--image", flags->images, "A picture; may be given several times")
+  command->add_option("--image", flags->images, "Picture to ask about; may be given several times")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  command->add_option("--prompt", flags->prompt, "Answer this and end; without it a conversation begins");
-  command->add_option("--max-tokens", generation.max_tokens, "Longest answer, in tokens")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--context", flags->context, "Longest prompt and answer together; default: the model's own")
-      ->type_name("TOKENS");
-  command->add_option("--temperature", sampling.temperature, "0 takes the likeliest token, more is freer")
-      ->capture_default_str();
-  command->add_option("--top-p", sampling.top_p, "Draw from the likeliest tokens that make up this probability")
-      ->capture_default_str();
-  command->add_option("--top-k", sampling.top_k, "Draw from the k likeliest tokens; 0: all")->capture_default_str();
-  command->add_option("--repetition-penalty", sampling.repetition_penalty, "More than 1 repeats less")
-      ->capture_default_str();
-  command->add_option("--seed", sampling.seed, "Same seed, same draws")->capture_default_str();
-  command->add_option("--stop", flags->stops, "End the answer before this text; may be given several times")
-      ->allow_extra_args(false);
-  command->add_option("--template", flags->conversation, "vicuna_v1, bunny, llama, phi3, plain; default: the model's");
-  command->add_option("--tokenizer", flags->tokenizer, "A tokenizer's folder or file; default: the model's folder")
-      ->type_name("PATH");
-  command->add_option("--image-aspect", flags->image_aspect, "pad to a square or crop; default: as the model says")
-      ->check(CLI::IsMember({"pad", "crop"}));
-  command->add_flag("--raw", flags->raw, "The prompt as it is, without a template");
+  command->add_option("--prompt", flags->prompt, "Question to answer once; without it a conversation begins");
+  add_generation(*command, *flags);
+  flags->text.add_to(*command);
+  command->add_flag("--raw", flags->raw, "Use the prompt as it is, without a conversation template");
   command->add_flag("--json", flags->json, "Print one JSON object and nothing else");
   command
-      ->add_option("--logits", flags->logits, "Write the last prompt position's and every step's logits (safetensors)")
+      ->add_option("--logits", flags->logits,
+                   "Safetensors file for the logits of the last prompt position and of every step")
       ->type_name("FILE");
   command->footer(
       example("striate chat --model llava-1.5-7b-hf --image photo.jpg --prompt 'What is in this picture?'"));

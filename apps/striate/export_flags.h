@@ -7,8 +7,7 @@
 #include <string>
 
 #include "striate/base/progress.h"
-#include "striate/region/logits_check.h"
-#include "striate/region/model_folder.h"
+#include "striate/edit/export_check.h"
 
 namespace striate::app {
 
@@ -21,8 +20,8 @@ struct OutputFlags {
   void add_to(CLI::App& command);
   // fp32, fp16, bf16; nullopt for keep. Throws InvalidInput for other words.
   std::optional<at::ScalarType> type() const;
-  // The flags as options, with a bar while large models are written. Throws InvalidInput.
-  FolderOptions options() const;
+  // What they ask for, with a bar while large models are written; sets the number of threads. Throws InvalidInput.
+  OutputRequest request() const;
 };
 
 // Progress of writing; small models need no bar.
@@ -35,22 +34,12 @@ class WritingProgress {
   std::uint64_t shown_ = 0;
 };
 
-// How near a written model came to the one it was made from.
-struct ExportCheck {
-  LogitsDifference difference;
-  double tolerance;
-
-  // "largest difference 1.2e-06 (1.2e-07 of the largest logit, 1e-05 allowed), same token at 60 of 60 positions".
-  std::string text() const;
-  nlohmann::json json() const;
-};
-
-// The model that opens at `written` against the logits that its source gave for `inputs`; `rounding` as
-// write_model_folder told it. Throws (exit status 1) when they differ by more than that explains.
-ExportCheck check_export(const std::vector<ProbeInput>& inputs, const std::vector<at::Tensor>& reference,
-                         const ModelPaths& written, double rounding, const std::string& out);
+// "largest difference 1.2e-06 (1.2e-07 of the largest logit, 1e-05 allowed), same token at 60 of 60 positions".
+std::string check_text(const ExportCheck& check);
+// null where nothing was compared.
+nlohmann::json check_json(const std::optional<ExportCheck>& check);
 
 // What was written, for people.
-void print_written(const std::string& out, const Checkpoint& source, const FolderResult& result);
+void print_written(const std::string& out, Family family, const FolderResult& result);
 
 }  // namespace striate::app

@@ -18,6 +18,6 @@ struct GgufFlags {
 };
 
 // Writes the GGUF files into a new folder, checks them, prints what was done.
-void export_gguf(const ModelFlags& model, const OutputFlags& output, const GgufFlags& flags, bool json);
+void run_gguf_export(const ModelFlags& model, const OutputFlags& output, const GgufFlags& flags, bool json);
 
 }  // namespace striate::app

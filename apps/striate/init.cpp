@@ -6,10 +6,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/striate/built_in_tokenizer.h"
 #include "apps/striate/command.h"
 #include "apps/striate/export_flags.h"
+#include "apps/striate/flag_ranges.h"
+#include "striate/base/byte_size.h"
+#include "striate/base/elapsed.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/model/config_bounds.h"
 #include "striate/model/init_model.h"
 
 namespace striate::app {
@@ -37,8 +42,10 @@ std::optional<Layout> parse_layout(const std::string& text) {
   throw invalid_input(cat("--layout ", text, ": unknown layout"), "known: hf, original");
 }
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+std::string architecture_list() {
+  std::vector<std::string> names;
+  for (const Architecture& arch : architectures()) names.push_back(arch.name);
+  return join(names, ", ");
 }
 
 void print_result(const InitFlags& flags, const InitResult& result, double seconds) {
@@ -64,6 +71,7 @@ void print_result(const InitFlags& flags, const InitResult& result, double secon
 
 void run_init(InitFlags flags) {
   InitRequest& request = flags.request;
+  if (!request.size.empty() && flags.tokenizer.empty()) request.tokenizer_model = built_in_tokenizer();
   request.layout = parse_layout(flags.layout);
   request.dtype = parse_dtype(flags.dtype);
   request.max_shard_bytes = parse_bytes(flags.shard, "--max-shard-size");
@@ -75,52 +83,91 @@ void run_init(InitFlags flags) {
   print_result(flags, result, std::max(seconds_since(start), 1e-6));
 }
 
-void add_shape_flags(CLI::App& command, ShapeChanges& c) {
-  const std::string decoder = "Decoder shape (as published where not given)";
-  command.add_option("--layers", c.layers, "Decoder layers")->group(decoder);
-  command.add_option("--hidden", c.hidden, "Width of the residual stream")->group(decoder);
-  command.add_option("--heads", c.heads, "Attention heads")->group(decoder);
-  command.add_option("--kv-heads", c.kv_heads, "Key-value heads")->group(decoder);
-  command.add_option("--head-dim", c.head_dim, "Size of a head")->group(decoder);
-  command.add_option("--mlp", c.mlp, "Width inside the MLP")->group(decoder);
-  command.add_option("--vocab", c.vocab, "Vocabulary (follows --tokenizer)")->group(decoder);
-  command.add_option("--max-positions", c.max_positions, "Context length")->group(decoder);
-  command.add_option("--sliding-window", c.sliding_window, "Phi-3's attention window")->group(decoder);
-  command.add_option("--rope-theta", c.rope_theta, "Base of the rotary frequencies")->group(decoder);
-  command.add_flag("--tie-embeddings", c.tie_embeddings, "The head is the embedding")->group(decoder);
-  const std::string vision = "Vision tower and projector shape";
-  command.add_option("--vision-layers", c.vision_layers, "Vision layers")->group(vision);
-  command.add_option("--vision-hidden", c.vision_hidden, "Width of the vision tower")->group(vision);
-  command.add_option("--vision-heads", c.vision_heads, "Attention heads of the vision tower")->group(vision);
-  command.add_option("--vision-mlp", c.vision_mlp, "Width inside the vision tower's MLP")->group(vision);
-  command.add_option("--image-size", c.image_size, "Pixels along a side")->group(vision);
-  command.add_option("--patch-size", c.patch_size, "Pixels along a patch's side")->group(vision);
-  command.add_option("--projector", c.projector, "linear, mlp2x_gelu, mlpNx_gelu")->group(vision);
+void add_decoder_shape(CLI::App& command, ShapeChanges& c) {
+  const std::string decoder = "Decoder shape (default: as published)";
+  command.add_option("--layers", c.layers, "Number of decoder layers")
+      ->check(whole_number(1, kMostLayers))
+      ->group(decoder);
+  command.add_option("--hidden", c.hidden, "Hidden size of the decoder")
+      ->check(whole_number(1, kMostWidth))
+      ->group(decoder);
+  command.add_option("--heads", c.heads, "Number of attention heads")
+      ->check(whole_number(1, kMostHeads))
+      ->group(decoder);
+  command.add_option("--kv-heads", c.kv_heads, "Number of key-value heads")
+      ->check(whole_number(1, kMostHeads))
+      ->group(decoder);
+  command.add_option("--head-dim", c.head_dim, "Size of an attention head")
+      ->check(whole_number(1, 4096))
+      ->group(decoder);
+  command.add_option("--mlp", c.mlp, "Width inside the MLP")->check(whole_number(1, kMostWidth))->group(decoder);
+  command.add_option("--vocab", c.vocab, "Vocabulary size (with --tokenizer: as large as it needs)")
+      ->check(whole_number(1, 1 << 24))
+      ->group(decoder);
+  command.add_option("--max-positions", c.max_positions, "Context length, in tokens")
+      ->check(whole_number(1, kMostPositions))
+      ->group(decoder);
+  command.add_option("--sliding-window", c.sliding_window, "Attention window of Phi-3, in tokens")
+      ->check(whole_number(1, kMostPositions))
+      ->group(decoder);
+  command.add_option("--rope-theta", c.rope_theta, "Base of the rotary position embedding's frequencies")
+      ->check(number(1, kMostTheta))
+      ->group(decoder);
+  command.add_flag("--tie-embeddings", c.tie_embeddings, "Use the embedding matrix as the output head")->group(decoder);
 }
 
-std::string architecture_list() {
-  std::vector<std::string> names;
-  for (const Architecture& arch : architectures()) names.push_back(arch.name);
-  return join(names, ", ");
+void add_vision_shape(CLI::App& command, ShapeChanges& c) {
+  const std::string vision = "Vision tower and projector shape (default: as published)";
+  command.add_option("--vision-layers", c.vision_layers, "Number of vision tower layers")
+      ->check(whole_number(1, kMostLayers))
+      ->group(vision);
+  command.add_option("--vision-hidden", c.vision_hidden, "Hidden size of the vision tower")
+      ->check(whole_number(1, kMostWidth))
+      ->group(vision);
+  command.add_option("--vision-heads", c.vision_heads, "Number of attention heads of the vision tower")
+      ->check(whole_number(1, kMostHeads))
+      ->group(vision);
+  command.add_option("--vision-mlp", c.vision_mlp, "Width inside the vision tower's MLP")
+      ->check(whole_number(1, kMostWidth))
+      ->group(vision);
+  command.add_option("--image-size", c.image_size, "Side of the input picture, in pixels")
+      ->check(whole_number(1, 8192))
+      ->group(vision);
+  command.add_option("--patch-size", c.patch_size, "Side of a patch, in pixels")
+      ->check(whole_number(1, 8192))
+      ->group(vision);
+  command.add_option("--projector", c.projector, "Type of the projector: linear, mlp2x_gelu or mlpNx_gelu")
+      ->group(vision);
 }
 
 }  // namespace
 
-void add_init(CLI::App& app, Run& run) {
+void add_init(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<InitFlags>();
-  CLI::App* command = app.add_subcommand("init", "Make a checkpoint of random weights, full-size or scaled");
-  command->add_option("--arch", flags->request.arch, "One of " + architecture_list())->required()->type_name("NAME");
-  command->add_option("--out", flags->out, "The folder to make")->required()->type_name("DIR");
-  command->add_option("--tokenizer", flags->tokenizer, "A tokenizer to copy: a folder, or one file (also .gz)")
+  CLI::App* command = app.add_subcommand("init", "Create a checkpoint with random weights, full-size or scaled");
+  command
+      ->add_option("--arch", flags->request.arch,
+                   "Architecture, one of " + architecture_list() + "; default with --size: llava-1.5-7b")
+      ->type_name("NAME");
+  command
+      ->add_option("--size", flags->request.size,
+                   "Small complete model: tiny (0.7 M parameters) or small (8 M), with a tokenizer of its own unless "
+                   "--tokenizer is given")
+      ->type_name("SIZE");
+  command->add_option("--out", flags->out, "Folder to create")->required()->type_name("DIR");
+  command->add_option("--tokenizer", flags->tokenizer, "Tokenizer to copy: a folder or one file (also .gz)")
       ->type_name("PATH");
-  command->add_option("--seed", flags->request.seed, "The same seed gives the same bytes")->capture_default_str();
-  command->add_option("--dtype", flags->dtype, "bf16, fp16 or fp32")->capture_default_str();
-  command->add_option("--layout", flags->layout, "LLaVA: hf (llava-hf names, the default) or original");
-  command->add_option("--max-shard-size", flags->shard, "Largest weight file")->capture_default_str();
+  command->add_option("--seed", flags->request.seed, "Seed of the random weights; the same seed gives the same bytes")
+      ->check(whole_number(0, kMostSeed))
+      ->capture_default_str();
+  command->add_option("--dtype", flags->dtype, "Type of the weights: bf16, fp16 or fp32")->capture_default_str();
+  command->add_option("--layout", flags->layout,
+                      "Names of LLaVA's tensors: hf (those of llava-hf, the default) or original");
+  command->add_option("--max-shard-size", flags->shard, "Maximum size of a weight file")->capture_default_str();
   command->add_flag("--json", flags->json, "Print one JSON object");
-  add_shape_flags(*command, flags->request.changes);
-  command->footer(example(
-      "striate init --arch llava-1.5-7b --layers 4 --hidden 256 --tokenizer tokenizer.model --seed 1 --out tiny"));
+  add_decoder_shape(*command, flags->request.changes);
+  add_vision_shape(*command, flags->request.changes);
+  command->footer(example("striate init --size tiny --out tiny"));
   command->callback([flags, &run] { run.action = [flags] { run_init(*flags); }; });
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "apps/striate/command.h"
+#include "apps/striate/fields.h"
 #include "apps/striate/model_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -19,10 +20,6 @@ struct InspectFlags {
   ModelFlags model;
   bool json = false;
 };
-
-void print_field(const std::string& name, const std::string& value) {
-  std::cout << "  " << std::left << std::setw(15) << name << value << '\n';
-}
 
 std::string dtypes_line(const std::map<std::string, Tally>& dtypes) {
   std::vector<std::string> names;
@@ -87,7 +84,7 @@ void print_files(const Inspection& report) {
   std::size_t width = 0;
   for (const FileReport& file : report.files) {
     const bool inside = file.path.parent_path() == report.folder;
-    names.push_back(inside ? file.path.filename().string() : file.path.string());
+    names.push_back(printable(inside ? file.path.filename().string() : file.path.string()));
     width = std::max(width, names.back().size());
   }
   std::cout << "\n  files\n";
@@ -133,7 +130,8 @@ template <typename Item, typename Line>
 void print_list(const std::string& title, const std::vector<Item>& items, const Line& line) {
   if (items.empty()) return;
   std::cout << "\n  " << title << " (" << items.size() << ")\n";
-  for (std::size_t i = 0; i < std::min(items.size(), kMostNames); ++i) std::cout << "    " << line(items[i]) << '\n';
+  for (std::size_t i = 0; i < std::min(items.size(), kMostNames); ++i)
+    std::cout << "    " << printable(line(items[i])) << '\n';
   if (items.size() > kMostNames) std::cout << "    ... and " << items.size() - kMostNames << " more (--json)\n";
 }
 
@@ -143,15 +141,15 @@ void print_problems(const Inspection& report) {
   print_list("missing", report.missing,
              [](const TensorSpec& spec) { return cat(spec.name, " (", part_title(spec.part), ")"); });
   print_list("of the wrong shape", report.wrong_shape, mismatch);
-  print_list("of a type that is no weight's", report.wrong_dtype, mismatch);
-  print_list("unexpected: not of this configuration", report.unexpected, name);
-  print_list("unused: no part of the model", report.unused, name);
+  print_list("of a type that weights cannot have", report.wrong_dtype, mismatch);
+  print_list("unexpected: the configuration has no such tensor", report.unexpected, name);
+  print_list("unused: not a part of the model", report.unused, name);
 }
 
 void print_adapter(const AdapterReport& adapter) {
   std::vector<std::string> layers;
   for (const std::int64_t layer : adapter.layers) layers.push_back(std::to_string(layer));
-  std::cout << "\n  adapter " << adapter.folder.string() << '\n';
+  std::cout << "\n  adapter " << printable(adapter.folder.string()) << '\n';
   print_field("  rank", cat(adapter.rank, ", alpha ", adapter.alpha));
   print_field("  parameters", human_count(adapter.matrices.parameters));
   print_field("  linears", join(adapter.targets, ", "));
@@ -159,32 +157,13 @@ void print_adapter(const AdapterReport& adapter) {
 }
 
 void print_report(const Inspection& report) {
-  std::cout << family_name(report.config.family) << ": " << report.folder.string() << '\n';
+  std::cout << family_name(report.config.family) << ": " << printable(report.folder.string()) << '\n';
   print_settings(report);
   print_parts(report);
   print_files(report);
   if (report.adapter) print_adapter(*report.adapter);
   print_problems(report);
   std::cout.flush();
-}
-
-// The report is out; what makes the model unusable is an error all the same.
-void refuse_incomplete(const Inspection& report) {
-  const std::string where = report.folder.string();
-  if (!report.missing.empty()) {
-    const TensorSpec& first = report.missing.front();
-    const bool vision = first.part == Part::kVisionTower;
-    throw corrupt_data(cat(where, ": tensor ", first.name, " is missing (", report.missing.size(), " in all)"),
-                       vision ? "give the vision tower with --vision-tower DIR, or fetch the rest of the checkpoint"
-                              : "fetch the rest of the checkpoint, or give the part it lacks");
-  }
-  for (const auto* wrong : {&report.wrong_shape, &report.wrong_dtype}) {
-    if (wrong->empty()) continue;
-    const Mismatch& first = wrong->front();
-    throw corrupt_data(cat(first.file.string(), ": tensor ", first.in_file, " is ", first.found, ", expected ",
-                           first.expected, " (", wrong->size(), " such tensors)"),
-                       "config.json and weights belong to different models");
-  }
 }
 
 void run_inspect(const InspectFlags& flags) {
@@ -194,16 +173,16 @@ void run_inspect(const InspectFlags& flags) {
   } else {
     print_report(report);
   }
-  refuse_incomplete(report);
+  require_complete(report);  // the report is out; what makes the model unusable is an error all the same
 }
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Run& run) {
+void add_inspect(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<InspectFlags>();
   CLI::App* command = app.add_subcommand("inspect", "Show what a checkpoint consists of and what it lacks");
   flags->model.add_to(*command);
-  command->add_flag("--json", flags->json, "One JSON object (docs/inspect.md)");
+  command->add_flag("--json", flags->json, "Print one JSON object (docs/inspect.md)");
   command->footer(example("striate inspect --model llava-1.5-7b-hf"));
   command->callback([flags, &run] { run.action = [flags] { run_inspect(*flags); }; });
 }

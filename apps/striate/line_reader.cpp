@@ -42,6 +42,7 @@ LineReader::~LineReader() {
 }
 
 std::optional<std::string> LineReader::read(const std::string& prompt) {
+  std::cout.flush();  // the editor writes past it
   std::string text;
   if (!editor_) {
     if (!std::getline(std::cin, text)) return std::nullopt;

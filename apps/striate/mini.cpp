@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "apps/striate/command.h"
-#include "striate/base/error.h"
+#include "apps/striate/flag_ranges.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
 #include "striate/mini/dataset.h"
@@ -44,7 +44,8 @@ void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
             << " questions, " << report.held_out_pictures << " held-out ones with " << questions(report.held_out)
             << ", " << report.text_samples << " texts, " << human_bytes(report.bytes) << '\n';
   if (report.held_out.empty()) return;
-  std::cout << "held out, by family: questions, share of the commonest answer\n" << std::fixed << std::setprecision(2);
+  std::cout << "held out, by family: questions, share of the most common answer\n"
+            << std::fixed << std::setprecision(2);
   for (const auto& [name, count] : report.held_out) {
     std::cout << "  " << std::left << std::setw(10) << name << std::right << std::setw(6) << count.questions << "  "
               << count.majority_share() << '\n';
@@ -58,11 +59,6 @@ void run_render(RenderFlags flags) {
   options.families = mini::parse_families(flags.families);
   options.text_families =
       flags.text_families == "none" ? std::vector<mini::Family>() : mini::parse_families(flags.text_families);
-  for (const mini::Family family : options.text_families) {
-    if (!mini::is_visual(family)) continue;
-    throw invalid_input(cat("--text-families ", mini::family_name(family), ": asks about a scene"),
-                        "give it with --families; scenes are asked about in words, too");
-  }
   options.world.small_objects = !flags.large_only;
   std::optional<Progress> bar;
   std::int64_t shown = 0;
@@ -76,34 +72,60 @@ void run_render(RenderFlags flags) {
   flags.json ? print_json(flags, report) : print_report(flags, report);
 }
 
-void add_render(CLI::App& mini, Run& run) {
+void add_world(CLI::App& command, RenderFlags& flags) {
+  const std::string world = "World";
+  command.add_option("--grid", flags.options.world.grid, "Number of cells along a side of a scene")
+      ->check(whole_number(1, 100))
+      ->capture_default_str()
+      ->group(world);
+  command.add_option("--max-objects", flags.options.world.max_objects, "Maximum number of objects in a picture")
+      ->check(whole_number(0, 10000))
+      ->capture_default_str()
+      ->group(world);
+  command.add_option("--labels", flags.options.world.label_share, "Share of the pictures with a printed label")
+      ->check(number(0, 1))
+      ->capture_default_str()
+      ->group(world);
+  command.add_flag("--large-only", flags.large_only, "Make all objects large")->group(world);
+}
+
+void add_render(CLI::App& mini, Invocation& run) {
   const auto flags = std::make_shared<RenderFlags>();
   mini::DatasetOptions& options = flags->options;
   CLI::App* command = mini.add_subcommand("render", "Make pictures, questions and answers (docs/mini.md)");
-  command->add_option("--out", flags->out, "The folder to make")->required()->type_name("DIR");
-  command->add_option("--train", options.train, "Training pictures")->capture_default_str();
-  command->add_option("--held-out", options.held_out, "Held-out pictures")->capture_default_str();
-  command->add_option("--text", options.text, "Samples without a picture: scenes in words, facts, sums")
+  command->add_option("--out", flags->out, "Folder to create")->required()->type_name("DIR");
+  command->add_option("--train", options.train, "Number of training pictures")
+      ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
-  command->add_option("--seed", options.seed, "The same seed gives the same files")->capture_default_str();
-  command->add_option("--families", flags->families, "What is asked about scenes: names with commas, or visual")
+  command->add_option("--held-out", options.held_out, "Number of held-out pictures")
+      ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
-  command->add_option("--text-families", flags->text_families, "What else texts ask: names with commas, text or none")
+  command->add_option("--text", options.text, "Number of samples without a picture: scenes in words, facts, sums")
+      ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
-  command->add_option("--text-family-share", options.text_family_share, "Texts that are not about a scene, of 1")
+  command->add_option("--seed", options.seed, "Seed of the world; the same seed gives the same files")
+      ->check(whole_number(0, kMostSeed))
       ->capture_default_str();
-  command->add_option("--questions", options.questions, "About a training picture or text")->capture_default_str();
-  command->add_option("--held-out-questions", options.held_out_questions, "About a held-out picture")
+  command
+      ->add_option("--families", flags->families,
+                   "Families of questions about scenes: names separated by commas, or visual")
       ->capture_default_str();
-  const std::string world = "World";
-  command->add_option("--grid", options.world.grid, "Cells along a side")->capture_default_str()->group(world);
-  command->add_option("--max-objects", options.world.max_objects, "Most objects in a picture")
-      ->capture_default_str()
-      ->group(world);
-  command->add_option("--labels", options.world.label_share, "Share of the pictures with a printed label")
-      ->capture_default_str()
-      ->group(world);
-  command->add_flag("--large-only", flags->large_only, "All objects are large")->group(world);
+  command
+      ->add_option("--text-families", flags->text_families,
+                   "Other families of questions in texts: names separated by commas, text or none")
+      ->capture_default_str();
+  command
+      ->add_option("--text-family-share", options.text_family_share,
+                   "Share of the texts that are not about a scene, from 0 to 1")
+      ->check(number(0, 1))
+      ->capture_default_str();
+  command->add_option("--questions", options.questions, "Number of questions per training picture or text")
+      ->check(whole_number(0, 1000))
+      ->capture_default_str();
+  command->add_option("--held-out-questions", options.held_out_questions, "Number of questions per held-out picture")
+      ->check(whole_number(0, 1000))
+      ->capture_default_str();
+  add_world(*command, *flags);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate mini render --train 2000 --held-out 300 --families color,shape,count --out mini"));
   command->callback([flags, &run] { run.action = [flags] { run_render(*flags); }; });
@@ -111,8 +133,8 @@ void add_render(CLI::App& mini, Run& run) {
 
 }  // namespace
 
-void add_mini(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("mini", "The miniature world: pictures and questions of our own");
+void add_mini(CLI::App& app, Invocation& run) {
+  CLI::App* command = app.add_subcommand("mini", "Make data of the miniature world: pictures, questions and answers");
   command->require_subcommand(1);
   command->footer(example("striate mini render --train 2000 --held-out 300 --out mini"));
   add_render(*command, run);

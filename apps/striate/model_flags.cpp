@@ -4,10 +4,16 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string_view>
 #include <thread>
+#include <vector>
 
+#include "apps/striate/flag_ranges.h"
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
+#include "striate/base/strings.h"
 
 namespace striate::app {
 namespace {
@@ -17,37 +23,67 @@ std::optional<std::filesystem::path> existing(const std::string& flag, const std
   return existing_path(flag, value);
 }
 
+// The flags that name a model, or a part of one.
+constexpr std::array<std::string_view, 11> kModelFlags = {
+    "--model",           "--llm",  "--vision-tower", "--projector",        "--adapter",  "--teacher",
+    "--teacher-adapter", "--base", "--baseline",     "--baseline-adapter", "--tokenizer"};
+
+// "org/name", as models are called on the Hugging Face Hub, where there is no folder "org" that it could be a slip in.
+bool may_be_hub_id(const std::string& path) {
+  constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  const std::vector<std::string> parts = split(path, '/');
+  const bool two_names =
+      parts.size() == 2 && std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
+        return !part.empty() && part.front() != '.' && part.find_first_not_of(kCharacters) == std::string::npos;
+      });
+  return two_names && !path_exists(parts.front());
+}
+
 }  // namespace
 
 std::filesystem::path existing_path(const std::string& flag, const std::string& path) {
-  if (!path.empty() && !std::filesystem::exists(path)) {
-    throw invalid_input(flag + " " + path + ": no such file or folder", "check the path");
+  if (path.empty() || path_exists(path)) return path;
+  std::string hint = "check the path";
+  const bool names_model = std::find(kModelFlags.begin(), kModelFlags.end(), flag) != kModelFlags.end();
+  if (names_model && may_be_hub_id(path)) {
+    const std::string name = path.substr(path.find('/') + 1);
+    hint = cat("Striate opens local folders; download a model of the Hugging Face Hub with: hf download ", path,
+               " --local-dir ", name, " (before 2025: huggingface-cli download ...); then give ", flag, " ", name);
   }
-  return path;
+  throw invalid_input(cat(flag, " ", path, ": no such file or folder"), hint);
 }
 
 void ModelFlags::add_to(CLI::App& command) {
-  command.add_option("--model", model, "A Hugging Face model folder")->type_name("DIR");
-  command.add_option("--llm", llm, "A language model's folder, with --vision-tower and --projector")->type_name("DIR");
-  command.add_option("--vision-tower", vision_tower, "A vision tower's folder (CLIP or SigLIP)")->type_name("DIR");
-  command.add_option("--projector", projector, "A projector: mm_projector.bin or .safetensors")->type_name("FILE");
-  command.add_option("--adapter", adapter, "A LoRA adapter's folder, as PEFT saves it")->type_name("DIR");
+  command.add_option("--model", model, "Folder of a Hugging Face model")->type_name("DIR");
+  command.add_option("--llm", llm, "Folder of a language model, with --vision-tower and --projector")->type_name("DIR");
+  command.add_option("--vision-tower", vision_tower, "Folder of a vision tower (CLIP or SigLIP)")->type_name("DIR");
+  command.add_option("--projector", projector, "Projector file: mm_projector.bin or .safetensors")->type_name("FILE");
+  command.add_option("--adapter", adapter, "Folder of a LoRA adapter, as PEFT saves it")->type_name("DIR");
+  command
+      .add_option("--image-aspect", image_aspect,
+                  "Pad pictures to a square, or crop them; default: as in training, otherwise as the model's "
+                  "configuration says")
+      ->check(CLI::IsMember({"pad", "crop"}));
 }
 
 ModelPaths ModelFlags::paths() const {
-  return {existing("--model", model), existing("--llm", llm), existing("--vision-tower", vision_tower),
-          existing("--projector", projector), existing("--adapter", adapter)};
+  ModelPaths paths{existing("--model", model), existing("--llm", llm), existing("--vision-tower", vision_tower),
+                   existing("--projector", projector), existing("--adapter", adapter)};
+  if (!image_aspect.empty()) paths.pad_to_square = image_aspect == "pad";
+  return paths;
 }
 
 void ComputeFlags::add_to(CLI::App& command) {
-  command.add_option("--device", device, "Where to compute: auto, cpu, cuda")
+  command.add_option("--device", device, "Device to compute on: auto, cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  command.add_option("--precision", precision, "What to compute in: auto (the machine's best), fp32, bf16")
+  command
+      .add_option("--precision", precision,
+                  "Precision of the computation: auto (the best of this machine), fp32 or bf16")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
-  command.add_option("--threads", threads, "CPU threads; 0: as many as there are cores")
-      ->check(CLI::Range(0, 1024))
+  command.add_option("--threads", threads, "Number of CPU threads; 0: one per core")
+      ->check(whole_number(0, kMostThreads))
       ->capture_default_str();
 }
 
@@ -55,7 +91,7 @@ Placement ComputeFlags::placement() const {
   if (threads > 0) at::set_num_threads(threads);
   const bool has_cuda = at::hasCUDA();
   if (device == "cuda" && !has_cuda) {
-    throw invalid_input("--device cuda: there is no CUDA device, or this build of LibTorch has none",
+    throw invalid_input("--device cuda: there is no CUDA device, or this build of LibTorch does not support CUDA",
                         "use --device cpu");
   }
   Placement placement;

@@ -6,13 +6,13 @@
 #include <string>
 
 #include "striate/model/load.h"
-#include "striate/train/ranks.h"
+#include "striate/ranks/ranks.h"
 
 namespace striate::app {
 
-// --model, or --llm with --vision-tower and --projector; --adapter on top.
+// --model, or --llm with --vision-tower and --projector; --adapter on top; --image-aspect.
 struct ModelFlags {
-  std::string model, llm, vision_tower, projector, adapter;
+  std::string model, llm, vision_tower, projector, adapter, image_aspect;
 
   void add_to(CLI::App& command);
   // Throws InvalidInput for a path that does not exist.
@@ -33,7 +33,8 @@ struct ComputeFlags {
   Placement placement(const Ranks& ranks) const;
 };
 
-// `path`, which may be empty. Throws InvalidInput, naming the flag, where there is no such file or folder.
+// `path`, which may be empty. Throws InvalidInput, naming the flag, where there is no such file or folder; for what
+// looks like a name on the Hugging Face Hub the hint says how to download it.
 std::filesystem::path existing_path(const std::string& flag, const std::string& path);
 
 }  // namespace striate::app

@@ -1,116 +1,162 @@
 #include "apps/striate/prune_flags.h"
 
-#include <memory>
-
+#include "apps/striate/flag_ranges.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/eval/prune_scoring.h"
-#include "striate/region/layer_set.h"
-#include "striate/region/recorded_region.h"
+#include "striate/model/config_bounds.h"
 
 namespace striate::app {
 namespace {
 
-EvaluationOptions data_options(const PruneFlags& flags, const Checkpoint& source, const std::string& data,
-                               const std::string& images) {
-  EvaluationOptions options;
-  options.data = data;
-  options.images = images;
-  options.conversation = default_template(source.config.family);
-  if (source.config.vision) options.preprocess = preprocess_config(source.config, source.folder);
-  options.max_tokens = flags.max_tokens;
-  return options;
+std::optional<std::filesystem::path> given_path(const std::string& flag, const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  return existing_path(flag, path);
 }
 
-// Scores measured when they are first asked for.
-class Measured {
- public:
-  Measured(const PruneFlags& flags, const Checkpoint& source, const std::function<std::shared_ptr<const Lvlm>()>& load)
-      : model_(load()), tokenizer_(load_tokenizer(source.folder)) {
-    scoring_.emplace(*model_, *tokenizer_, scoring_data(flags, source), flags.metric, flags.tokens_per_stream);
-  }
-  ScoreFile operator()(const std::vector<std::int64_t>& gone) { return (*scoring_)(gone); }
-  std::int64_t samples() const { return scoring_->samples(); }
+std::int64_t sweep_bound(const std::string& sweep, const std::string& digits) {
+  const bool number =
+      !digits.empty() && digits.size() < 6 && digits.find_first_not_of("0123456789") == std::string::npos;
+  if (number) return std::stoll(digits);
+  throw invalid_input(cat("--sweep ", sweep, " is not a range of numbers"), "write a range as in --sweep 0..4");
+}
 
- private:
-  std::shared_ptr<const Lvlm> model_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
-  std::optional<PruneScoring> scoring_;
-};
+std::optional<ModelPaths> baseline_paths(const PruneFlags& flags) {
+  if (flags.baseline.empty() && flags.baseline_adapter.empty()) return std::nullopt;
+  ModelPaths paths = flags.model.paths();
+  if (!flags.baseline.empty()) {
+    paths = {};
+    paths.model = existing_path("--baseline", flags.baseline);
+  }
+  paths.adapter = given_path("--baseline-adapter", flags.baseline_adapter);
+  return paths;
+}
+
+void add_choice(CLI::App& c, PruneFlags& f) {
+  const std::string group = "Layers to remove";
+  c.add_option("--region", f.region,
+               "Layers that stay: a layer set, from-run (the region recorded for the model or adapter) or none")
+      ->type_name("SPEC")
+      ->capture_default_str()
+      ->group(group);
+  c.add_option("--remove", f.remove, "Number of layers to remove")
+      ->check(whole_number(1, kMostLayers))
+      ->type_name("N")
+      ->group(group);
+  c.add_option("--layers", f.layers, "Layers to remove, instead of choosing them by scores")
+      ->type_name("SPEC")
+      ->group(group);
+  c.add_option("--metric", f.metric, "Score that chooses layers, lowest first: angular, bi, bi_multimodal, ...")
+      ->capture_default_str()
+      ->group(group);
+  c.add_flag("--contiguous", f.contiguous, "Remove one block of neighbouring layers, chosen by its angular distance")
+      ->group(group);
+  c.add_option("--scores", f.scores, "Score file written by striate score")->type_name("FILE")->group(group);
+  c.add_option("--data", f.data, "Samples to measure the scores on, instead of --scores: LLaVA JSON")
+      ->type_name("FILE")
+      ->group(group);
+  add_images(c, f.images, group);
+  c.add_option("--samples", f.samples, "Number of these samples; 0: all")
+      ->check(whole_number(0, kMostSamples))
+      ->capture_default_str()
+      ->group(group);
+  add_draw_seed(c, f.seed, group);
+  c.add_flag("--iterative", f.iterative, "Score again after each removal (with --data)")->group(group);
+  c.add_flag("--keep-adapter", f.keep_adapter, "Write the adapter to OUT/adapter instead of merging it")->group(group);
+}
+
+void add_sweep(CLI::App& c, PruneFlags& f) {
+  const std::string group = "Sweep";
+  c.add_option("--sweep", f.sweep,
+               "Measure what removing A to B layers costs, outside the region and anywhere, e.g. 0..4")
+      ->type_name("A..B")
+      ->group(group);
+  f.held_out.add_to(c, group);
+  add_max_tokens(c, f.max_tokens, 1, group);
+  add_tokens_per_stream(c, f.tokens_per_stream, 1, group);
+  c.add_option("--baseline", f.baseline,
+               "Folder of a model with all layers tuned, to compare with; any of its layers may be removed")
+      ->type_name("DIR")
+      ->group(group);
+  c.add_option("--baseline-adapter", f.baseline_adapter,
+               "Folder of the baseline's adapter; without --baseline it is put on --model")
+      ->type_name("DIR")
+      ->group(group);
+  c.add_option("--baseline-scores", f.baseline_scores,
+               "Score file of the baseline, if --data does not measure its scores")
+      ->type_name("FILE")
+      ->group(group);
+  c.add_option("--report", f.report, "HTML file for the curves")->type_name("FILE")->group(group);
+  c.add_flag("--overwrite", f.overwrite, "Replace an existing HTML file")->group(group);
+}
+
+void add_compute(CLI::App& c, PruneFlags& f) {
+  c.add_option("--device", f.compute.device, "Device that computes scores and sweeps: auto, cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  c.add_option("--precision", f.compute.precision, "Precision of scores and sweeps: auto, fp32 or bf16")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+}
 
 }  // namespace
 
-std::vector<std::int64_t> region_layers(const PruneFlags& flags, const ModelPaths& paths, const Checkpoint& source) {
-  if (flags.region == "none") return {};
-  if (flags.region != "from-run") return parse_layer_set(flags.region, source.config.decoder);
-  for (const auto& folder : {paths.adapter, paths.model}) {
-    if (!folder) continue;
-    if (auto region = recorded_region(*folder, source.config.decoder.layers)) return *region;
-  }
-  throw invalid_input("--region from-run: no region is recorded for this model",
-                      "name the layers that must stay, e.g. --region uniform:25%, or choose anywhere: --region none");
+void PruneFlags::add_to(CLI::App& command) {
+  model.add_to(command);
+  add_choice(command, *this);
+  output.add_to(command);
+  command.get_option("--out")->required(false);
+  add_sweep(command, *this);
+  add_compute(command, *this);
+  command.add_flag("--json", json, "Print one JSON object");
 }
 
-EvaluationOptions scoring_data(const PruneFlags& flags, const Checkpoint& source) {
-  EvaluationOptions options = data_options(flags, source, existing_path("--data", flags.data).string(),
-                                           existing_path("--images", flags.images).string());
-  options.most_items = flags.samples;
-  options.draw_seed = flags.seed;
-  return options;
+LayerChoice PruneFlags::choice() const {
+  LayerChoice choice;
+  choice.region = region;
+  choice.metric = metric;
+  choice.contiguous = contiguous;
+  choice.iterative = iterative;
+  if (!scores.empty()) choice.scores = scores;
+  if (!data.empty()) {
+    choice.data.emplace();
+    choice.data->data = existing_path("--data", data);
+    choice.data->images = existing_path("--images", images);
+    choice.data->max_tokens = max_tokens;
+    choice.data->most_items = samples;
+    choice.data->draw_seed = seed;
+  }
+  choice.tokens_per_stream = tokens_per_stream;
+  choice.placement = compute.placement();
+  return choice;
 }
 
-EvaluationOptions held_out_data(const PruneFlags& flags, const Checkpoint& source) {
-  const std::string images = flags.eval_images.empty() ? existing_path("--images", flags.images).string()
-                                                       : existing_path("--eval-images", flags.eval_images).string();
-  EvaluationOptions options =
-      data_options(flags, source, existing_path("--eval-data", flags.eval_data).string(), images);
-  options.most_items = flags.eval_samples;
-  return options;
+PruneRequest PruneFlags::prune_request() const {
+  return {model.paths(), choice(), remove, layers, keep_adapter, output.request()};
 }
 
-LayerChooser make_chooser(const PruneFlags& flags, const Checkpoint& source,
-                          const std::vector<std::int64_t>& protected_layers, const std::string& scores,
-                          std::int64_t most, const std::function<std::shared_ptr<const Lvlm>()>& load) {
-  PruneRequest request;
-  request.layers = source.config.decoder.layers;
-  request.protected_layers = protected_layers;
-  request.metric = flags.metric;
-  request.contiguous = flags.contiguous;
-  request.decoder = decoder_shape(source.config.decoder);
-  if (!scores.empty()) {
-    if (flags.iterative) {
-      throw invalid_input("--iterative with --scores: a file is not measured anew",
-                          "give the data to score with: --data FILE --images DIR");
-    }
-    auto file = std::make_shared<ScoreFile>(read_score_file(scores));
-    return {[request, file](std::int64_t n) {
-              PruneRequest r = request;
-              r.remove = n;
-              return choose_layers_to_prune(r, *file);
-            },
-            cat(scores, ", of ", file->model, ", ", file->samples, " samples")};
+SweepRequest PruneFlags::sweep_request() const {
+  if (remove || !layers.empty() || keep_adapter) {
+    throw invalid_input("--sweep excludes --remove, --layers and --keep-adapter",
+                        "a sweep measures and writes no model: leave them out, or prune once without --sweep");
   }
-  if (flags.data.empty()) {
-    throw invalid_input("no scores to choose layers by",
-                        "give a file of striate score: --scores FILE; or data to score with: --data FILE --images DIR; "
-                        "or the layers themselves: --layers LIST");
+  const std::size_t dots = sweep.find("..");
+  if (dots == std::string::npos) {
+    throw invalid_input(cat("--sweep ", sweep, " is not a range"), "write a range as in --sweep 0..4");
   }
-  request.remove = most;
-  const auto measured = std::make_shared<Measured>(flags, source, load);
-  const std::string told =
-      cat(flags.data, ", ", measured->samples(), " samples", flags.iterative ? ", anew after each removal" : "");
-  if (flags.iterative) {
-    const auto all = choose_layers_iteratively(
-        request, [measured](const std::vector<std::int64_t>& gone) { return (*measured)(gone); });
-    return {[all](std::int64_t n) { return std::vector<PrunedLayer>(all.begin(), all.begin() + n); }, told};
-  }
-  const auto file = std::make_shared<ScoreFile>((*measured)({}));
-  return {[request, file](std::int64_t n) {
-            PruneRequest r = request;
-            r.remove = n;
-            return choose_layers_to_prune(r, *file);
-          },
-          told};
+  SweepRequest request;
+  request.from = sweep_bound(sweep, sweep.substr(0, dots));
+  request.to = sweep_bound(sweep, sweep.substr(dots + 2));
+  request.model = model.paths();
+  request.choice = choice();
+  request.held_out.data = held_out.data_path();
+  request.held_out.images = held_out.images_path(images);
+  request.held_out.max_tokens = max_tokens;
+  request.held_out.most_items = held_out.samples;
+  request.answer_tokens = held_out.max_tokens;
+  request.baseline = baseline_paths(*this);
+  if (!baseline_scores.empty()) request.baseline_scores = baseline_scores;
+  if (!output.out.empty()) request.out = output.out;
+  return request;
 }
 
 }  // namespace striate::app

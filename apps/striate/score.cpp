@@ -8,15 +8,20 @@
 #include <optional>
 
 #include "apps/striate/command.h"
+#include "apps/striate/data_flags.h"
+#include "apps/striate/flag_ranges.h"
 #include "apps/striate/model_flags.h"
+#include "apps/striate/result_file.h"
+#include "apps/striate/terminal_notes.h"
 #include "striate/base/error.h"
-#include "striate/base/files.h"
 #include "striate/base/log.h"
+#include "striate/base/paths.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
 #include "striate/eval/layer_scoring.h"
 #include "striate/eval/score_report.h"
-#include "striate/report/heat_map.h"
+#include "striate/report/html.h"
+#include "striate/report/numbers.h"
 
 namespace striate::app {
 namespace {
@@ -26,14 +31,15 @@ const std::vector<std::string> kMetrics = {"bi", "angular", "image_attention"};
 struct ScoreFlags {
   ModelFlags model;
   ComputeFlags compute;
-  std::string base, data, images, out, report, tokenizer, conversation, on_bad_sample = "stop", feature_cache_folder;
+  TextFlags text;
+  std::string region = "from-run", base, data, images, out, report, on_bad_sample = "stop", feature_cache_folder;
   std::vector<std::string> metrics = kMetrics;
   std::int64_t samples = 200;
   std::uint64_t seed = 234;
   std::int64_t tokens_per_stream = 8192;
   std::int64_t max_tokens = 2048;
   int data_threads = 2;
-  bool no_shuffle = false, after_final_norm = false, json = false;
+  bool no_shuffle = false, after_final_norm = false, json = false, overwrite = false;
 };
 
 LayerScoreOptions score_options(const ScoreFlags& flags) {
@@ -41,7 +47,7 @@ LayerScoreOptions score_options(const ScoreFlags& flags) {
   for (const std::string& metric : flags.metrics) {
     if (std::find(kMetrics.begin(), kMetrics.end(), metric) != kMetrics.end()) continue;
     const std::string nearest = nearest_name(metric, kMetrics);
-    throw invalid_input(cat("--metrics ", metric, ": unknown"),
+    throw invalid_input(cat("--metrics ", metric, ": unknown metric"),
                         nearest.empty() ? "known: " + join(kMetrics, ", ") : cat("did you mean ", nearest, "?"));
   }
   const auto asked = [&](const std::string& name) {
@@ -54,30 +60,16 @@ LayerScoreOptions score_options(const ScoreFlags& flags) {
   return options;
 }
 
-// A file that cannot be written is found out before the work, not after it.
-void check_place(const std::string& flag, const std::string& file) {
-  namespace fs = std::filesystem;
-  const fs::path folder = fs::absolute(file).parent_path();
-  if (!fs::is_directory(folder)) {
-    throw invalid_input(cat(flag, " ", file, ": there is no folder ", folder.string()), "make the folder first");
-  }
-  if (fs::is_directory(file)) throw invalid_input(cat(flag, " ", file, ": is a folder"), "give the name of a file");
-}
-
 LayerScoringRequest request_of(const ScoreFlags& flags, const Ranks& ranks) {
   if (flags.out.empty())
-    throw invalid_input("no --out file was given", "give the file the scores go to: --out scores.json");
-  check_place("--out", flags.out);
-  if (!flags.report.empty()) check_place("--report", flags.report);
-  if (flags.samples < 1) throw invalid_input(cat("--samples ", flags.samples), "give 1 or more");
-  if (flags.max_tokens < 1) throw invalid_input(cat("--max-tokens ", flags.max_tokens), "give 1 or more");
-  if (flags.data_threads < 1) throw invalid_input(cat("--data-threads ", flags.data_threads), "give 1 or more");
+    throw invalid_input("no --out file was given", "give the file for the scores: --out scores.json");
   LayerScoringRequest request;
   request.model = flags.model.paths();
   if (!flags.base.empty()) request.base = existing_path("--base", flags.base);
+  request.region = flags.region;
   request.placement = flags.compute.placement(ranks);
-  if (!flags.tokenizer.empty()) request.tokenizer = existing_path("--tokenizer", flags.tokenizer);
-  if (!flags.conversation.empty()) request.conversation = parse_template(flags.conversation);
+  request.tokenizer = flags.text.tokenizer_asked();
+  request.conversation = flags.text.conversation_asked();
   request.data.data = existing_path("--data", flags.data);
   request.data.images = existing_path("--images", flags.images);
   request.data.most_items = flags.samples;
@@ -89,7 +81,6 @@ LayerScoringRequest request_of(const ScoreFlags& flags, const Ranks& ranks) {
   request.data.threads = flags.data_threads;
   request.scores = score_options(flags);
   request.tokens_per_stream = flags.tokens_per_stream;
-  request.version = STRIATE_VERSION;
   return request;
 }
 
@@ -112,21 +103,21 @@ std::string cell(const Score& score, std::size_t layer) {
 void print_table(const ScoreFlags& flags, const ScoreFile& scores) {
   const std::vector<std::string> names = metrics_in_order(scores);
   constexpr std::size_t kColumnsAtOnce = 5;  // what fits a terminal
-  std::cout << scores.model << ": " << scores.layers << (scores.layers == 1 ? " layer" : " layers");
+  std::cout << printable(scores.model) << ": " << scores.layers << (scores.layers == 1 ? " layer" : " layers");
   if (scores.samples > 0) std::cout << ", " << scores.samples << (scores.samples == 1 ? " sample" : " samples");
   if (scores.tokens) std::cout << ", " << scores.tokens->total << " tokens";
-  std::cout << "\nmean +- standard error over samples; * highest of the column\n";
+  std::cout << "\nmean +- standard error over samples; * the highest of its column\n";
   for (std::size_t first = 0; first < names.size(); first += kColumnsAtOnce) {
     const std::size_t last = std::min(first + kColumnsAtOnce, names.size());
     std::cout << "\nlayer";
     std::vector<std::size_t> widths;
     for (std::size_t i = first; i < last; ++i) {
-      std::size_t width = names[i].size() + 1;
+      std::size_t width = printable(names[i]).size() + 1;
       for (std::size_t layer = 0; layer < static_cast<std::size_t>(scores.layers); ++layer) {
         width = std::max(width, cell(scores.metric(names[i]), layer).size());
       }
       widths.push_back(width);
-      std::cout << "  " << std::right << std::setw(static_cast<int>(width)) << names[i] + " ";
+      std::cout << "  " << std::right << std::setw(static_cast<int>(width)) << printable(names[i]) + " ";
     }
     std::cout << '\n';
     for (std::size_t layer = 0; layer < static_cast<std::size_t>(scores.layers); ++layer) {
@@ -145,19 +136,29 @@ void print_table(const ScoreFlags& flags, const ScoreFile& scores) {
 void run_score(const ScoreFlags& flags) {
   const Ranks ranks = find_ranks();
   const LayerScoringRequest request = request_of(flags, ranks);
+  std::unique_ptr<AtomicFile> out, report;
+  if (ranks.rank == 0) {
+    out = open_result("--out", flags.out, flags.overwrite);
+    report = open_result("--report", flags.report, flags.overwrite, kHtmlMark);
+  }
   std::optional<Progress> bar;
   std::int64_t shown = 0;
-  const ScoringProgress progress = [&](std::int64_t done, std::int64_t total) {
+  ScoringObserver observer;
+  observer.notes = terminal_notes();
+  observer.progress = [&](std::int64_t done, std::int64_t total) {
     if (ranks.rank != 0 || flags.json) return;
     if (!bar) bar.emplace("Scoring", static_cast<std::uint64_t>(total), ProgressOptions::standard_error("samples"));
     bar->advance(static_cast<std::uint64_t>(done - shown));
     shown = done;
   };
-  const ScoreFile scores = score_layers(request, ranks, progress);
+  const ScoreFile scores = score_layers(request, ranks, observer);
   if (bar) bar->finish();
   if (ranks.rank != 0) return;
-  write_score_file(scores, flags.out);
-  if (!flags.report.empty()) write_file(flags.report, score_report(scores));
+  write_score_file(scores, *out);
+  if (report) {
+    report->write(score_report(scores));
+    report->commit();
+  }
   for (const std::string& warning : score_warnings(scores)) log_warn(warning);
   for (const std::string& note : score_notes(scores)) log_info(note);
   if (flags.json) {
@@ -169,38 +170,45 @@ void run_score(const ScoreFlags& flags) {
 
 void add_flags(CLI::App& c, ScoreFlags& f) {
   f.model.add_to(c);
-  c.add_option("--base", f.base, "What the model was tuned from: adds how much each layer's weights changed")
+  c.add_option("--base", f.base, "Folder of the model before tuning; adds how much each layer's weights changed")
       ->type_name("DIR");
-  c.add_option("--data", f.data, "LLaVA JSON or JSON Lines; without it only --base counts")->type_name("FILE");
-  c.add_option("--images", f.images, "The folder its pictures are in")->type_name("DIR");
-  c.add_option("--samples", f.samples, "How many samples, drawn over the whole file")->capture_default_str();
-  c.add_option("--seed", f.seed, "Which ones are drawn")->capture_default_str();
+  c.add_option("--data", f.data,
+               "Samples to measure on (LLaVA JSON or JSON Lines); without them only --base is compared")
+      ->type_name("FILE");
+  add_images(c, f.images);
+  c.add_option("--samples", f.samples, "Number of samples, drawn from the whole file")
+      ->check(whole_number(1, kMostSamples))
+      ->capture_default_str();
+  add_draw_seed(c, f.seed);
   c.add_flag("--no-shuffle", f.no_shuffle, "Take the first samples of the file instead");
-  c.add_option("--metrics", f.metrics, "What to measure: bi, angular, image_attention")
+  c.add_option("--metrics", f.metrics, "Metrics to measure: bi, angular, image_attention")
       ->delimiter(',')
       ->type_name("NAMES")
       ->default_str(join(kMetrics, ","));
-  c.add_flag("--after-final-norm", f.after_final_norm, "Take the last state after the final norm, as the authors do");
-  c.add_option("--out", f.out, "Where the scores go (docs/scores.md)")->type_name("FILE");
-  c.add_option("--report", f.report, "An HTML heat map as well")->type_name("FILE");
-  c.add_option("--tokens-per-stream", f.tokens_per_stream, "Tokens that pass through the model at once, at most")
+  c.add_flag("--after-final-norm", f.after_final_norm,
+             "Take the last layer's output after the final norm, as the authors' code does");
+  c.add_option("--region", f.region,
+               "Layers that the report marks: a layer set, none, or from-run (the recorded region, where there is one)")
+      ->type_name("SPEC")
       ->capture_default_str();
-  c.add_option("--max-tokens", f.max_tokens, "Longer samples are cut; pictures count their rows")
-      ->capture_default_str();
-  c.add_option("--template", f.conversation, "vicuna_v1, bunny, llama, phi3, plain; default: the model's");
-  c.add_option("--tokenizer", f.tokenizer, "A tokenizer's folder or file; default: the model's")->type_name("PATH");
-  c.add_option("--on-bad-sample", f.on_bad_sample, "stop, or skip")
+  c.add_option("--out", f.out, "File for the scores (docs/scores.md)")->type_name("FILE");
+  c.add_option("--report", f.report, "HTML file for a page of charts and tables of the scores")->type_name("FILE");
+  add_tokens_per_stream(c, f.tokens_per_stream, 1);
+  add_max_tokens(c, f.max_tokens, 1);
+  f.text.add_to(c);
+  c.add_option("--on-bad-sample", f.on_bad_sample, "Action on a bad sample: stop or skip")
       ->check(CLI::IsMember({"stop", "skip"}))
       ->capture_default_str();
-  c.add_option("--feature-cache-dir", f.feature_cache_folder, "Keep pictures' features on disk")->type_name("DIR");
-  c.add_option("--data-threads", f.data_threads, "Threads that read, decode and tokenise")->capture_default_str();
+  add_feature_cache_dir(c, f.feature_cache_folder);
+  add_data_threads(c, f.data_threads);
+  add_overwrite(c, f.overwrite);
   f.compute.add_to(c);
   c.add_flag("--json", f.json, "Print the scores as one JSON object and nothing else");
 }
 
 }  // namespace
 
-void add_score(CLI::App& app, Run& run) {
+void add_score(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<ScoreFlags>();
   CLI::App* command = app.add_subcommand("score", "Measure what each layer does, and how much tuning changed it");
   add_flags(*command, *flags);

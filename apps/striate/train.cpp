@@ -38,9 +38,9 @@ int run_train(const TrainFlags& flags, CLI::App& command) {
 
 }  // namespace
 
-void add_train(CLI::App& app, Run& run) {
+void add_train(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<TrainFlags>();
-  CLI::App* command = app.add_subcommand("train", "Teach a model to see, by changing a region of it");
+  CLI::App* command = app.add_subcommand("train", "Teach a model to see by tuning a region of its layers");
   flags->add_to(*command);
   command->footer(
       example("striate train --model llava-1.5-7b-hf --data conversations.json --images pictures "

@@ -4,10 +4,13 @@
 #include <array>
 #include <cmath>
 
+#include "apps/striate/flag_ranges.h"
+#include "striate/base/byte_size.h"
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
-#include "striate/model/init_model.h"
 #include "striate/train/config_file.h"
+#include "striate/train/recipe.h"
 
 namespace striate::app {
 namespace {
@@ -38,7 +41,7 @@ nlohmann::json arguments_of(const CLI::App& command) {
     if (option->count() == 0 || !is_setting(*option)) continue;
     std::vector<std::string> values = option->reduced_results();
     if (names_a_path(*option)) {
-      for (std::string& value : values) value = std::filesystem::absolute(value).lexically_normal().string();
+      for (std::string& value : values) value = full_path(value).string();
     }
     nlohmann::json& entry = arguments[option->get_lnames().front()];
     if (option->get_items_expected_max() == 0) {
@@ -65,109 +68,141 @@ Value one_of(const std::string& flag, const std::string& text,
 
 void add_what_is_trained(CLI::App& c, TrainFlags& f) {
   const std::string group = "What is trained";
-  TuneOptions& tune = f.request.tune;
-  c.add_option("--stage", f.stage, "align: the projector; tune: projector and layers; pretrain: the whole decoder")
+  TuneMethod& tune = f.request.tune;
+  c.add_option("--stage", f.stage,
+               "Training stage: align (the projector), tune (projector and layers) or pretrain (the whole decoder)")
       ->capture_default_str()
       ->group(group);
-  c.add_option("--tune", f.tune, "lora: adapters on the layers; full: all their weights")
+  c.add_option("--tune", f.tune, "Kind of tuning: lora (adapters on the layers) or full (all weights of the layers)")
       ->capture_default_str()
       ->group(group);
-  c.add_option("--layers", f.layers, "Which layers training may change: uniform:25%, paper, all, 0,4,8-11, ...")
+  c.add_option("--layers", f.layers, "Layers that training may change: uniform:25%, paper, all, 0,4,8-11, ...")
       ->type_name("SPEC")
       ->group(group);
-  c.add_option("--lora-r", tune.lora.rank, "Rank of the adapters")->capture_default_str()->group(group);
-  c.add_option("--lora-alpha", tune.lora.alpha, "Adapters count alpha / r times")->capture_default_str()->group(group);
-  c.add_option("--lora-dropout", tune.lora.dropout, "Share of the adapters' inputs that is dropped")
+  c.add_option("--lora-r", tune.lora.rank, "Rank of the LoRA adapters")
+      ->check(whole_number(1, kMostRank))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--lora-targets", f.lora_targets, "Linears that get one, such as q_proj,v_proj; default: every linear")
+  c.add_option("--lora-alpha", tune.lora.alpha, "LoRA alpha; the LoRA scale is alpha / r; default: 2 r")
+      ->check(number(0, 1e6))
+      ->type_name("X")
+      ->group(group);
+  c.add_option("--lora-dropout", tune.lora.dropout, "Dropout rate of the adapters' inputs")
+      ->check(number(0, 0.999))
+      ->capture_default_str()
+      ->group(group);
+  c.add_option("--lora-targets", f.lora_targets,
+               "Linear layers that get an adapter, such as q_proj,v_proj; default: all")
       ->delimiter(',')
       ->type_name("NAMES")
       ->group(group);
-  c.add_flag("--freeze-projector", tune.freeze_projector, "Leave the projector as it is")->group(group);
+  c.add_flag("--freeze-projector", tune.freeze_projector, "Keep the projector unchanged")->group(group);
   c.add_flag("--tune-vision-tower", tune.tune_vision_tower, "Train the vision tower as well")->group(group);
 }
 
 void add_data(CLI::App& c, TrainFlags& f) {
   const std::string group = "Data";
-  StepSourceOptions& data = f.request.data;
-  c.add_option("--data", f.data, "LLaVA JSON or JSON Lines")->type_name("FILE")->group(group);
-  c.add_option("--images", f.images, "The folder its pictures are in")->type_name("DIR")->group(group);
-  c.add_option("--steps", f.steps, "Optimiser steps of the whole run")->type_name("N")->group(group);
+  TrainingData& data = f.request.data;
+  c.add_option("--data", f.data, "Training data: LLaVA JSON or JSON Lines")->type_name("FILE")->group(group);
+  add_images(c, f.images, group);
+  c.add_option("--steps", f.steps, "Number of optimiser steps of the whole run")
+      ->check(whole_number(1, kMostSteps))
+      ->type_name("N")
+      ->group(group);
   c.add_option("--epochs", f.epochs, "Passes over the data, instead of --steps; default: 1")
+      ->check(number(1e-9, 1e6))
       ->type_name("N")
       ->group(group);
   c.add_option("--batch", f.batch, "Samples per step, over all ranks; default: 128 (256 for align)")
+      ->check(whole_number(1, kMostBatch))
       ->type_name("N")
       ->group(group);
   c.add_option("--tokens-per-step", f.tokens_per_step, "Tokens per step, over all ranks, instead of --batch")
+      ->check(whole_number(1, std::int64_t{1} << 40))
       ->type_name("N")
       ->group(group);
-  c.add_option("--tokens-per-stream", data.tokens_per_stream, "Tokens that pass through the model at once, at most")
-      ->capture_default_str()
-      ->group(group);
-  c.add_option("--max-tokens", data.max_tokens, "Longer samples are cut; pictures count their rows")
-      ->capture_default_str()
-      ->group(group);
-  c.add_option("--template", f.conversation, "vicuna_v1, bunny, llama, phi3, plain; default: the model's")
-      ->group(group);
-  c.add_option("--tokenizer", f.tokenizer, "A tokenizer's folder or file; default: the model's")
-      ->type_name("PATH")
-      ->group(group);
+  add_tokens_per_stream(c, data.tokens_per_stream, 2, group);
+  add_max_tokens(c, data.max_tokens, 2, group);
+  f.text.add_to(c, group);
   c.add_flag("--no-shuffle", f.no_shuffle, "Take the samples in the file's order")->group(group);
-  c.add_option("--on-bad-sample", f.on_bad_sample, "stop, or skip and list them in bad_samples.jsonl")
+  c.add_option("--on-bad-sample", f.on_bad_sample,
+               "Action on a bad sample: stop, or skip and list it in bad_samples.jsonl")
       ->capture_default_str()
       ->group(group);
-  c.add_option("--max-bad-share", data.max_bad_share, "Stop when more than this share is bad")
+  c.add_option("--max-bad-share", data.max_bad_share, "Stop when more than this share of the samples is bad")
+      ->check(number(0, 1))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--feature-cache", f.feature_cache, "Memory for pictures' features")
+  c.add_option("--feature-cache", f.feature_cache, "Size of the cache of pictures' features in memory")
       ->capture_default_str()
       ->type_name("SIZE")
       ->group(group);
-  c.add_option("--feature-cache-dir", f.feature_cache_folder, "Keep pictures' features on disk as well")
-      ->type_name("DIR")
-      ->group(group);
-  c.add_option("--data-threads", data.threads, "Threads that read, decode and tokenise")
-      ->capture_default_str()
-      ->group(group);
+  add_feature_cache_dir(c, f.feature_cache_folder, group);
+  add_data_threads(c, data.threads, group);
 }
 
 void add_optimiser(CLI::App& c, TrainFlags& f) {
   const std::string group = "Optimiser";
   TrainingRequest& r = f.request;
-  c.add_option("--lr", f.lr, "Rate of adapters or decoder; default: 2e-4 (lora), 2e-5 (full), 1e-3 (pretrain)")
+  c.add_option("--lr", f.lr,
+               "Learning rate of the adapters or the decoder; default: 2e-4 (lora), 2e-5 (full), 1e-3 (pretrain)")
+      ->check(number(0, 1e30))
       ->type_name("X")
       ->group(group);
-  c.add_option("--projector-lr", f.projector_lr, "Rate of the projector; default: 2e-5 (1e-3 for align)")
+  c.add_option("--projector-lr", f.projector_lr, "Learning rate of the projector; default: 2e-5 (1e-3 for align)")
+      ->check(number(0, 1e30))
       ->type_name("X")
       ->group(group);
-  c.add_option("--vision-tower-lr", f.vision_tower_lr, "Rate of the vision tower; default: 2e-6")
+  c.add_option("--vision-tower-lr", f.vision_tower_lr, "Learning rate of the vision tower; default: 2e-6")
+      ->check(number(0, 1e30))
       ->type_name("X")
       ->group(group);
-  c.add_option("--schedule", f.schedule, "cosine, linear or constant")->capture_default_str()->group(group);
-  c.add_option("--warmup-ratio", r.warmup_ratio, "Share of the steps in which rates rise")
+  c.add_option("--schedule", f.schedule, "Learning-rate schedule: cosine, linear or constant")
       ->capture_default_str()
       ->group(group);
-  c.add_option("--warmup-steps", f.warmup_steps, "Steps in which rates rise, instead of the share")
+  c.add_option("--warmup-ratio", r.warmup_ratio, "Length of the warm-up as a share of the steps")
+      ->check(number(0, 1))
+      ->capture_default_str()
+      ->group(group);
+  c.add_option("--warmup-steps", f.warmup_steps, "Length of the warm-up in steps, instead of --warmup-ratio")
+      ->check(whole_number(0, kMostSteps))
       ->type_name("N")
       ->group(group);
-  c.add_option("--weight-decay", r.adamw.weight_decay, "AdamW's; not on biases and norms")
+  c.add_option("--weight-decay", r.adamw.weight_decay, "AdamW weight decay; it does not apply to biases and norms")
+      ->check(number(0, 1e3))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--beta1", r.adamw.beta1, "AdamW's")->capture_default_str()->group(group);
-  c.add_option("--beta2", r.adamw.beta2, "AdamW's")->capture_default_str()->group(group);
-  c.add_option("--adam-eps", r.adamw.epsilon, "AdamW's")->capture_default_str()->group(group);
-  c.add_option("--max-grad-norm", r.max_gradient_norm, "Larger gradients are scaled down to it; 0: never")
+  c.add_option("--beta1", r.adamw.beta1, "AdamW beta1")
+      ->check(number(0, 0.9999999))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--seed", r.tune.seed, "Of the data's order, the adapters' first values and dropout")
+  c.add_option("--beta2", r.adamw.beta2, "AdamW beta2")
+      ->check(number(0, 0.9999999))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--recompute", f.recompute, "What the backward pass computes again: keep (nothing), mlp, layer, auto")
+  c.add_option("--adam-eps", r.adamw.epsilon, "AdamW epsilon")
+      ->check(number(1e-30, 1))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--memory-budget", f.memory_budget, "Memory that --recompute auto may use; default: what is free")
+  c.add_option("--max-grad-norm", r.max_gradient_norm,
+               "Maximum gradient norm; larger gradients are scaled down to it; 0: no maximum")
+      ->check(number(0, 1e9))
+      ->capture_default_str()
+      ->group(group);
+  c.add_option("--seed", r.tune.seed, "Seed of the data's order, the adapters' initial values and dropout")
+      ->check(whole_number(0, kMostSeed))
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_memory(CLI::App& c, TrainFlags& f) {
+  const std::string group = "Optimiser";
+  c.add_option("--recompute", f.recompute,
+               "Activation checkpointing: keep (recompute nothing), mlp (recompute the MLP), layer (recompute whole "
+               "layers) or auto")
+      ->capture_default_str()
+      ->group(group);
+  c.add_option("--memory-budget", f.memory_budget, "Memory that --recompute auto may use; default: the free memory")
       ->type_name("SIZE")
       ->group(group);
 }
@@ -175,39 +210,36 @@ void add_optimiser(CLI::App& c, TrainFlags& f) {
 void add_run(CLI::App& c, TrainFlags& f) {
   const std::string group = "Run";
   TrainingRequest& r = f.request;
-  c.add_option("--out", f.out, "The folder the run is written to")->type_name("DIR")->group(group);
-  c.add_flag("--resume", r.resume, "Go on from the newest whole checkpoint in --out")->group(group);
-  c.add_option("--save-every", r.save_every, "Steps between checkpoints; 0: at the end alone")
+  c.add_option("--out", f.out, "Folder for the run's files")->type_name("DIR")->group(group);
+  c.add_flag("--resume", r.resume, "Continue from the newest complete checkpoint in --out")->group(group);
+  c.add_option("--save-every", r.save_every, "Number of steps between checkpoints; 0: only at the end")
+      ->check(whole_number(0, kMostSteps))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--keep", r.keep, "How many checkpoints stay; 0: all")->capture_default_str()->group(group);
-  c.add_option("--skip-bad-steps", r.skip_bad_steps, "Steps that may be skipped for a loss that is not finite")
+  c.add_option("--keep", r.keep, "Number of checkpoints to keep; 0: all")
+      ->check(whole_number(0, kMostSteps))
       ->capture_default_str()
       ->group(group);
-  c.add_option("--eval-data", f.eval_data, "Held-out samples: their loss, and exact answers")
-      ->type_name("FILE")
+  c.add_option("--skip-bad-steps", r.skip_bad_steps,
+               "Number of steps that may be skipped because their loss is not finite")
+      ->check(whole_number(0, kMostSteps))
+      ->capture_default_str()
       ->group(group);
-  c.add_option("--eval-images", f.eval_images, "The folder their pictures are in; default: --images")
-      ->type_name("DIR")
-      ->group(group);
-  c.add_option("--eval-every", r.held_out.every, "Steps between evaluations; 0: at the end alone")
+  f.held_out.add_to(c, group);
+  c.add_option("--eval-every", r.held_out.every, "Number of steps between evaluations; 0: only at the end")
+      ->check(whole_number(0, kMostSteps))
       ->capture_default_str()
       ->group(group);
   c.add_flag("--eval-first", r.held_out.first, "Evaluate before the first step as well")->group(group);
-  c.add_option("--eval-samples", r.held_out.samples, "Held-out samples used, the first so many; 0: all")
-      ->capture_default_str()
-      ->group(group);
-  c.add_option("--eval-max-tokens", r.held_out.max_tokens, "Longest answer in them")
-      ->capture_default_str()
-      ->group(group);
   c.add_flag("--tensorboard", r.tensorboard, "Write TensorBoard event files to OUT/tensorboard")->group(group);
-  c.add_option("--save-dtype", f.save_dtype, "Of a whole model that is written: fp32, fp16, bf16; default: the base's")
+  c.add_option("--save-dtype", f.save_dtype,
+               "Type of the weights of a whole model that is written: fp32, fp16 or bf16; default: the base's")
       ->group(group);
-  c.add_option("--max-shard-size", f.max_shard_size, "Largest weight file of a whole model")
+  c.add_option("--max-shard-size", f.max_shard_size, "Maximum size of a weight file of a whole model")
       ->capture_default_str()
       ->type_name("SIZE")
       ->group(group);
-  c.add_option("--config", f.config, "Flags from a file: TOML, or the run.json of a run")
+  c.add_option("--config", f.config, "File that sets flags: TOML, or the run.json of a run")
       ->type_name("FILE")
       ->group(group);
   c.add_flag("--json", f.json, "Print one JSON object at the end and nothing else")->group(group);
@@ -219,18 +251,16 @@ std::optional<at::ScalarType> parse_save_dtype(const std::string& text) {
                                 {{"fp32", at::kFloat}, {"fp16", at::kHalf}, {"bf16", at::kBFloat16}});
 }
 
-// The paper's recipe for tuning; LLaVA's for aligning.
 GroupRates rates_of(const TrainFlags& f, Stage stage, TuneKind kind) {
-  GroupRates rates;
-  rates.adapter = f.lr.value_or(2e-4);
-  rates.decoder = f.lr.value_or(stage == Stage::kPretrain ? 1e-3 : 2e-5);
-  const bool from_nothing = stage != Stage::kTune;
-  rates.projector = f.projector_lr.value_or(from_nothing ? 1e-3 : 2e-5);
+  GroupRates rates = recipe_rates(stage, kind);
   if (stage == Stage::kAlign && f.lr) {
-    throw invalid_input("--lr with --stage align: only the projector is trained", "give its rate with --projector-lr");
+    throw invalid_input("--lr does not apply to --stage align, which trains only the projector",
+                        "give its learning rate with --projector-lr");
   }
-  rates.vision_tower = f.vision_tower_lr.value_or(2e-6);
-  if (kind == TuneKind::kLora && stage == Stage::kTune) rates.decoder = 0;
+  if (f.lr) rates.adapter = *f.lr;
+  if (f.lr && rates.decoder > 0) rates.decoder = *f.lr;
+  if (f.projector_lr) rates.projector = *f.projector_lr;
+  if (f.vision_tower_lr) rates.vision_tower = *f.vision_tower_lr;
   return rates;
 }
 
@@ -241,6 +271,7 @@ void TrainFlags::add_to(CLI::App& command) {
   add_what_is_trained(command, *this);
   add_data(command, *this);
   add_optimiser(command, *this);
+  add_memory(command, *this);
   add_run(command, *this);
   compute.add_to(command);
 }
@@ -262,46 +293,69 @@ void TrainFlags::read_config(CLI::App& command) const {
   }
 }
 
+TuneMethod TrainFlags::tune_method() const {
+  TuneMethod options = request.tune;
+  options.stage = one_of<Stage>("--stage", stage,
+                                {{"align", Stage::kAlign}, {"tune", Stage::kTune}, {"pretrain", Stage::kPretrain}});
+  options.kind = one_of<TuneKind>("--tune", tune, {{"lora", TuneKind::kLora}, {"full", TuneKind::kFull}});
+  options.lora.targets = lora_targets;
+  return options;
+}
+
+std::int64_t TrainFlags::samples_per_step() const {
+  if (batch && tokens_per_step)
+    throw invalid_input("--batch and --tokens-per-step exclude each other", "give one of them");
+  if (tokens_per_step) return 0;
+  return batch.value_or(recipe_batch(tune_method().stage));
+}
+
+TrainingData TrainFlags::training_data() const {
+  TrainingData d = request.data;
+  d.data = existing_path("--data", data);
+  d.images = existing_path("--images", images);
+  d.shuffle = !no_shuffle;
+  d.on_bad_sample = one_of<OnBadSample>("--on-bad-sample", on_bad_sample,
+                                        {{"stop", OnBadSample::kStop}, {"skip", OnBadSample::kSkip}});
+  d.feature_cache_bytes = static_cast<std::int64_t>(parse_bytes(feature_cache, "--feature-cache"));
+  d.feature_cache_folder = feature_cache_folder;
+  d.tokens_per_step = tokens_per_step.value_or(0);
+  d.batch = samples_per_step();
+  return d;
+}
+
+std::optional<at::ScalarType> TrainFlags::saved_type() const {
+  return parse_save_dtype(save_dtype);
+}
+
 TrainingRequest TrainFlags::training_request(const CLI::App& command, const Ranks& ranks) const {
   TrainingRequest r = request;
   r.model = model.paths();
   r.placement = compute.placement(ranks);
-  r.tune.stage = one_of<Stage>("--stage", stage,
-                               {{"align", Stage::kAlign}, {"tune", Stage::kTune}, {"pretrain", Stage::kPretrain}});
-  r.tune.kind = one_of<TuneKind>("--tune", tune, {{"lora", TuneKind::kLora}, {"full", TuneKind::kFull}});
-  r.tune.lora.targets = lora_targets;
+  r.tune = tune_method();
   r.layers = layers;
-  if (!tokenizer.empty()) r.tokenizer = existing_path("--tokenizer", tokenizer);
-  if (!conversation.empty()) r.conversation = parse_template(conversation);
-  r.data.data = existing_path("--data", data);
-  r.data.images = existing_path("--images", images);
-  r.data.shuffle = !no_shuffle;
-  r.data.on_bad_sample = one_of<OnBadSample>("--on-bad-sample", on_bad_sample,
-                                             {{"stop", OnBadSample::kStop}, {"skip", OnBadSample::kSkip}});
-  r.data.feature_cache_bytes = static_cast<std::int64_t>(parse_bytes(feature_cache, "--feature-cache"));
-  r.data.feature_cache_folder = feature_cache_folder;
-  if (steps && epochs) throw invalid_input("--steps and --epochs: which of them?", "give one");
-  if (batch && tokens_per_step) throw invalid_input("--batch and --tokens-per-step: which of them?", "give one");
+  r.tokenizer = text.tokenizer_asked();
+  r.conversation = text.conversation_asked();
+  r.data = training_data();
+  if (steps && epochs) throw invalid_input("--steps and --epochs exclude each other", "give one of them");
   r.steps = steps;
   r.epochs = epochs.value_or(1);
-  constexpr std::int64_t kTuneBatch = 128;
-  constexpr std::int64_t kAlignBatch = 256;
-  r.data.tokens_per_step = tokens_per_step.value_or(0);
-  if (!tokens_per_step) r.data.batch = batch.value_or(r.tune.stage == Stage::kAlign ? kAlignBatch : kTuneBatch);
   r.rates = rates_of(*this, r.tune.stage, r.tune.kind);
   r.schedule = parse_schedule(schedule);
   r.warmup_steps = warmup_steps;
-  r.recompute = one_of<Recompute>(
-      "--recompute", recompute,
-      {{"auto", Recompute::kAuto}, {"keep", Recompute::kKeep}, {"mlp", Recompute::kMlp}, {"layer", Recompute::kLayer}});
+  r.checkpointing = one_of<std::optional<ActivationCheckpointing>>("--recompute", recompute,
+                                                                   {{"auto", std::nullopt},
+                                                                    {"keep", ActivationCheckpointing::kNone},
+                                                                    {"mlp", ActivationCheckpointing::kMlp},
+                                                                    {"layer", ActivationCheckpointing::kLayer}});
   if (!memory_budget.empty()) r.memory_budget = parse_bytes(memory_budget, "--memory-budget");
-  if (!eval_data.empty()) r.held_out.data = existing_path("--eval-data", eval_data);
-  r.held_out.images = eval_images.empty() ? r.data.images : existing_path("--eval-images", eval_images);
+  r.held_out.data = held_out.data_path();
+  r.held_out.images = held_out.images_path(images);
+  r.held_out.samples = held_out.samples;
+  r.held_out.max_tokens = held_out.max_tokens;
   r.out = out;
-  r.model_out.dtype = parse_save_dtype(save_dtype);
+  r.model_out.dtype = saved_type();
   r.model_out.max_shard_bytes = parse_bytes(max_shard_size, "--max-shard-size");
   r.arguments = arguments_of(command);
-  r.version = STRIATE_VERSION;
   return r;
 }
 

@@ -1,18 +1,20 @@
 #include "apps/striate/train_report.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/striate/terminal_notes.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/region/layer_set.h"
+#include "striate/image/picture_name.h"
 
 namespace striate::app {
 namespace {
 
-constexpr int kSignalExit = 128;  // + the signal, as shells count it
+constexpr int kSignalExit = 128;  // + the signal, as shells count it; it is the reason that StopSignals gives
 
 std::string number(const char* format, double value) {
   std::array<char, 48> text{};
@@ -20,16 +22,16 @@ std::string number(const char* format, double value) {
   return text.data();
 }
 
-std::string policy_name(ActivationPolicy policy) {
-  switch (policy) {
-    case ActivationPolicy::kKeep:
+std::string checkpointing_words(ActivationCheckpointing checkpointing) {
+  switch (checkpointing) {
+    case ActivationCheckpointing::kNone:
       return "kept";
-    case ActivationPolicy::kRecomputeMlp:
-      return "kept but for the MLP's, which are computed again";
-    case ActivationPolicy::kRecomputeLayer:
-      return "computed again, layer by layer";
+    case ActivationCheckpointing::kMlp:
+      return "kept, except the MLP's, which are recomputed";
+    case ActivationCheckpointing::kLayer:
+      return "recomputed layer by layer";
   }
-  throw internal_error("unknown activation policy");
+  throw internal_error("an activation checkpointing without words");
 }
 
 // "loss 1.2345  lr 2.0e-04  1.52 k tokens/s  3.21 GB".
@@ -46,13 +48,20 @@ std::string step_note(const StepMetrics& m) {
              human_count(static_cast<std::uint64_t>(speed)), " tokens/s  ", human_bytes(m.memory_bytes));
 }
 
-void evaluation(const EvaluationMetrics& m) {
-  std::cerr << "\nheld out after step " << m.step << ": loss " << number("%.4f", m.loss);
+void print_evaluation(const EvaluationMetrics& m) {
+  std::cerr << "held out after step " << m.step << ": loss " << number("%.4f", m.loss);
   if (m.questions > 0) {
     std::cerr << ", " << m.exact << " of " << m.questions << " answers exact ("
               << number("%.1f", 100.0 * static_cast<double>(m.exact) / static_cast<double>(m.questions)) << "%)";
   }
   std::cerr << '\n';
+  constexpr std::size_t kShown = 3, kLength = 60;  // the others are in OUT/eval
+  for (std::size_t i = 0; i < std::min(kShown, m.answers.size()); ++i) {
+    const HeldOutAnswer& answer = m.answers[i];
+    std::cerr << "  " << (answer.exact ? "right: " : "wrong: ") << printable(shortened(answer.text, kLength));
+    if (!answer.exact) std::cerr << "  (wanted: " << printable(shortened(answer.reference, kLength)) << ')';
+    std::cerr << '\n';
+  }
 }
 
 void print_text(const TrainFlags& flags, const TrainingRequest& request, const TrainingResult& result,
@@ -60,9 +69,9 @@ void print_text(const TrainFlags& flags, const TrainingRequest& request, const T
   constexpr std::size_t kColumn = 19;  // where values begin
   const TrainerOutcome& outcome = result.outcome;
   const RunState& state = outcome.state;
-  if (outcome.signal != 0) {
+  if (outcome.stop_reason != 0) {
     std::cout << "stopped after step " << state.step << " of " << result.plan.steps << "; saved "
-              << result.checkpoint.string() << "\ngo on with the same command and --resume\n";
+              << result.checkpoint.string() << "\ncontinue with the same command and --resume\n";
     return;
   }
   std::cout << "trained " << state.step << " steps, " << state.samples << " samples, "
@@ -83,10 +92,10 @@ void print_text(const TrainFlags& flags, const TrainingRequest& request, const T
 void print_json(const TrainFlags& flags, const TrainingResult& result) {
   const TrainerOutcome& outcome = result.outcome;
   nlohmann::json out = {{"out", flags.out},
-                        {"done", outcome.signal == 0},
+                        {"done", outcome.stop_reason == 0},
                         {"steps", outcome.state.step},
                         {"first_step", result.plan.first_step},
-                        {"layers", result.plan.layers},
+                        {"layers", result.plan.layers.numbers()},
                         {"trained_parameters", result.plan.parameters},
                         {"samples", outcome.state.samples},
                         {"tokens", outcome.state.tokens},
@@ -95,7 +104,7 @@ void print_json(const TrainFlags& flags, const TrainingResult& result) {
                         {"bad_samples", outcome.state.data.bad_samples},
                         {"checkpoint", result.checkpoint.string()},
                         {"seconds", outcome.seconds}};
-  if (outcome.signal != 0) out["signal"] = outcome.signal;
+  if (outcome.stop_reason != 0) out["signal"] = outcome.stop_reason;
   if (outcome.evaluation) {
     out["eval_loss"] = outcome.evaluation->loss;
     out["eval_questions"] = outcome.evaluation->questions;
@@ -107,11 +116,18 @@ void print_json(const TrainFlags& flags, const TrainingResult& result) {
 }  // namespace
 
 TrainingObserver TrainDisplay::observer() {
-  if (!shown_) return {};
-  return {.on_begin = [this](const TrainingPlan& plan) { begin(plan); },
-          .on_step = [this](const StepMetrics& m) { step(m); },
-          .on_evaluation = [](const EvaluationMetrics& m) { evaluation(m); },
-          .on_save = [](const std::filesystem::path&) {}};
+  TrainingObserver observer;
+  observer.notes = terminal_notes();
+  observer.on_begin = [this](const TrainingPlan& plan) {
+    signals_.emplace(stop_);
+    if (shown_) begin(plan);
+  };
+  observer.on_trained = [this](const TrainerOutcome&) { signals_.reset(); };
+  if (!shown_) return observer;
+  observer.on_step = [this](const StepMetrics& m) { step(m); };
+  observer.on_evaluating = [this](std::int64_t done, std::int64_t total) { evaluating(done, total); };
+  observer.on_evaluation = [this](const EvaluationMetrics& m) { evaluated(m); };
+  return observer;
 }
 
 void TrainDisplay::finish() {
@@ -122,21 +138,39 @@ void TrainDisplay::finish() {
 void TrainDisplay::begin(const TrainingPlan& plan) {
   std::cerr << "model       " << plan.model << '\n';
   if (!plan.layers.empty()) {
-    std::cerr << "region      " << stripes(plan.layers, plan.total_layers) << "  layers "
-              << layer_list_text(plan.layers) << " of " << plan.total_layers << '\n';
+    std::cerr << "region      " << plan.layers.stripes() << "  layers " << plan.layers.list() << " of "
+              << plan.layers.depth() << '\n';
   }
   if (plan.teacher_bytes > 0) {
     std::cerr << "teacher     " << human_bytes(static_cast<std::uint64_t>(plan.teacher_bytes))
-              << ": its weights, and its states of a stream\n";
+              << " for its weights and its hidden states of a stream\n";
   }
   std::cerr << "trained     " << human_count(static_cast<std::uint64_t>(plan.parameters)) << " parameters\n"
-            << "activations " << policy_name(plan.policy) << '\n'
+            << "activations " << checkpointing_words(plan.checkpointing) << '\n'
             << "data        " << plan.samples << " samples, " << plan.steps << " steps";
   if (plan.ranks > 1) std::cerr << ", " << plan.ranks << " ranks";
   std::cerr << '\n';
   if (!plan.resumed_from.empty()) std::cerr << "resumed     from " << plan.resumed_from.string() << '\n';
   bar_.emplace("Training", static_cast<std::uint64_t>(plan.steps), ProgressOptions::standard_error("steps"));
   bar_->start_at(static_cast<std::uint64_t>(plan.first_step));
+}
+
+// The line is the evaluation's while it lasts, and its time is no part of the training's rate.
+void TrainDisplay::evaluating(std::int64_t done, std::int64_t total) {
+  if (!evaluation_) {
+    bar_->pause();
+    evaluation_.emplace("Evaluating", static_cast<std::uint64_t>(total), ProgressOptions::standard_error("samples"));
+  }
+  evaluation_->advance(static_cast<std::uint64_t>(done - evaluated_));
+  evaluated_ = done;
+}
+
+void TrainDisplay::evaluated(const EvaluationMetrics& m) {
+  if (evaluation_) evaluation_->clear();
+  evaluation_.reset();
+  evaluated_ = 0;
+  print_evaluation(m);
+  bar_->resume();
 }
 
 void TrainDisplay::step(const StepMetrics& m) {
@@ -146,15 +180,15 @@ void TrainDisplay::step(const StepMetrics& m) {
 
 int train_and_report(const TrainFlags& flags, const TrainingRequest& request, const Ranks& ranks,
                      const NextStep& next) {
-  TrainDisplay display(!flags.json);
-  const TrainingResult result = run_training(request, ranks, display.observer());
-  if (result.outcome.signal == 0) {
+  TrainDisplay display(ranks.rank == 0 && !flags.json);
+  const TrainingResult result = run_training(request, ranks, display.observer(), display.stop());
+  if (result.outcome.stop_reason == 0) {
     display.finish();
   } else {
     display.close();
   }
   if (ranks.rank == 0) flags.json ? print_json(flags, result) : print_text(flags, request, result, next);
-  return result.outcome.signal == 0 ? 0 : kSignalExit + result.outcome.signal;
+  return result.outcome.stop_reason == 0 ? 0 : kSignalExit + result.outcome.stop_reason;
 }
 
 }  // namespace striate::app

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "striate/base/files.h"
+#include "striate/base/strings.h"
 #include "tests/support/command.h"
 #include "tests/support/paths.h"
 
@@ -108,8 +109,8 @@ TEST_F(ChatCommand, AMistakeInAConversationLosesNothing) {
   const CommandResult result =
       chat({"--max-tokens", "2"}, "/image nowhere.jpg\n/nonsense\n<image> two <image>\nHello\n/history\n");
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.err,
-              AllOf(HasSubstr("nowhere.jpg"), HasSubstr("no command /nonsense"), HasSubstr("2 <image> and 0 images")));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("nowhere.jpg"), HasSubstr("/nonsense is not a command"),
+                                HasSubstr("2 <image> and 0 images")));
   EXPECT_THAT(result.out, AllOf(HasSubstr("you:   Hello"), testing::Not(HasSubstr("two"))));
 }
 
@@ -133,7 +134,7 @@ TEST_F(ChatCommand, RefusesMoreImageMarksThanImagesAndTheReverse) {
 TEST_F(ChatCommand, RefusesAPromptLongerThanTheContext) {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "word ";
-  expect_refusal(chat({"--prompt", text}), "the context 256");
+  expect_refusal(chat({"--prompt", text}), "the context has only 256");
 }
 
 TEST_F(ChatCommand, RefusesWhatIsNoPicture) {
@@ -174,6 +175,15 @@ TEST_F(ChatCommand, RefusesFlagsThatMakeNoSense) {
   expect_refusal(run_command({STRIATE_PROGRAM, "chat", "--llm", model(), "--prompt", "x"}), "--llm needs");
   expect_refusal(run_command({STRIATE_PROGRAM, "chat", "--model", "/no/such/folder", "--prompt", "x"}),
                  "/no/such/folder");
+}
+
+TEST_F(ChatCommand, AnAddressOrBase64InPlaceOfAPictureIsNamedAsSuch) {
+  const CommandResult address = chat({"--prompt", "q", "--image", "https://example.org//a.jpg"});
+  expect_refusal(address, "an address (URL) where a picture's file is expected: https://example.org//a.jpg");
+  EXPECT_THAT(address.err, HasSubstr("download the picture"));
+  const CommandResult data = chat({"--prompt", "q", "--image", cat("data:image/png;base64,", std::string(9000, 'A'))});
+  expect_refusal(data, "base64 data (data:image/png;base64,");
+  EXPECT_LT(data.err.size(), 1000U);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
@@ -20,7 +21,6 @@ using testing::HasSubstr;
 class DataCheckCommand : public testing::Test {
  protected:
   void SetUp() override {
-    STRIATE_REQUIRE_TESTDATA();
     const CommandResult made = run_command({STRIATE_PROGRAM,   "init",
                                             "--arch",          "llava-1.5-7b",
                                             "--layers",        "1",
@@ -32,7 +32,7 @@ class DataCheckCommand : public testing::Test {
                                             "--vision-heads",  "2",
                                             "--vision-mlp",    "48",
                                             "--image-size",    "42",
-                                            "--tokenizer",     (*testdata() / "tokenizers" / "llama2").string(),
+                                            "--tokenizer",     testdata("tokenizers/llama2_style").string(),
                                             "--out",           model_.string()});
     ASSERT_EQ(made.exit_code, 0) << made.err;
   }
@@ -42,7 +42,10 @@ class DataCheckCommand : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_command(arguments);
   }
-  fs::path images() const { return *testdata() / "train_data"; }
+  fs::path images() const { return testdata("train_data"); }
+  std::string good_data() const { return (images() / "bccd_val.json").string(); }
+  // How many samples that file has.
+  std::size_t good_samples() const { return json::parse(read_file(good_data())).size(); }
   std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
 
   TemporaryFolder folder_;
@@ -50,16 +53,16 @@ class DataCheckCommand : public testing::Test {
 };
 
 TEST_F(DataCheckCommand, SaysWhatIsInGoodData) {
-  const CommandResult result = check((images() / "bccd_val.json").string());
+  const CommandResult result = check(good_data());
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("samples         159\n"));
-  EXPECT_THAT(result.out, HasSubstr("good            159 (100.0%)\n"));
+  EXPECT_THAT(result.out, HasSubstr(cat("samples         ", good_samples(), "\n")));
+  EXPECT_THAT(result.out, HasSubstr(cat("good            ", good_samples(), " (100.0%)\n")));
   EXPECT_THAT(result.out, HasSubstr("template        vicuna_v1\n"));
-  EXPECT_THAT(result.out, HasSubstr("tokens a sample"));
+  EXPECT_THAT(result.out, HasSubstr("tokens per sample"));
 }
 
 TEST_F(DataCheckCommand, ListsWhatIsBadAndEndsWithTwo) {
-  json samples = json::parse(read_file(images() / "bccd_val.json"));
+  json samples = json::parse(read_file(good_data()));
   samples[3]["image"] = "bccd/images/lost.jpg";
   samples[5]["conversations"].clear();
   write_file(file("data.json"), samples.dump(1));
@@ -67,7 +70,7 @@ TEST_F(DataCheckCommand, ListsWhatIsBadAndEndsWithTwo) {
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.out, HasSubstr("missing image: 1\n"));
   EXPECT_THAT(result.out, HasSubstr("data.json: sample 3 (line "));
-  EXPECT_THAT(result.err, HasSubstr("error: " + file("data.json") + ": 2 of 159 samples are bad"));
+  EXPECT_THAT(result.err, HasSubstr(cat("error: ", file("data.json"), ": 2 of ", samples.size(), " samples are bad")));
   EXPECT_THAT(result.err, HasSubstr("hint: "));
   const std::vector<std::string> lines = split(read_file(file("bad.jsonl")), '\n');
   ASSERT_EQ(lines.size(), 3U);
@@ -77,10 +80,100 @@ TEST_F(DataCheckCommand, ListsWhatIsBadAndEndsWithTwo) {
   const CommandResult as_json = check(file("data.json"), {"--json"});
   EXPECT_EQ(as_json.exit_code, 2);
   const json report = json::parse(as_json.out);
-  EXPECT_EQ(report["samples"], 159);
+  EXPECT_EQ(report["samples"], samples.size());
   EXPECT_EQ(report["bad"], 2);
   EXPECT_EQ(report["reasons"]["missing image"]["count"], 1);
   EXPECT_EQ(report["reasons"]["missing image"]["first"][0]["sample"], 3);
+}
+
+TEST_F(DataCheckCommand, EachBadSampleIsShownAndListedWithItsOwnHint) {
+  json samples = json::parse(read_file(good_data()));
+  samples[1]["image"] = "https://example.org/coco/a.jpg";
+  samples[2]["image"] = cat("data:image/jpeg;base64,/9j/", std::string(5000, 'A'));
+  samples[4].erase("image");
+  samples[6]["conversations"][0]["value"] = "no mark";
+  write_file(file("data.json"), samples.dump(1));
+  const CommandResult result = check(file("data.json"), {"--list", file("bad.jsonl")});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.out,
+              HasSubstr("an address (URL) where a picture's file is expected: https://example.org/coco/a.jpg\n"
+                        "      hint: download the picture"));
+  EXPECT_THAT(result.out, HasSubstr("      hint: decode the data into a picture file"));
+  EXPECT_THAT(result.out,
+              HasSubstr("no picture, and 1 message with <image>\n      hint: name the picture in \"image\""));
+  EXPECT_THAT(result.out, HasSubstr("1 image and 0 messages with <image>\n      hint: write <image>"));
+  EXPECT_LT(result.out.size(), 4000U);
+  std::set<std::string> hints;
+  for (const std::string& line : split(read_file(file("bad.jsonl")), '\n')) {
+    if (!line.empty()) hints.insert(json::parse(line).at("hint"));
+  }
+  EXPECT_EQ(hints.size(), 4U);
+}
+
+TEST_F(DataCheckCommand, OtherFormsAreReadAndNamed) {
+  json samples = json::parse(read_file(good_data()));
+  json messages = json::array();
+  std::string lines;
+  for (json& sample : samples) {
+    const std::string picture = sample["image"];
+    json turns = json::array({{{"role", "system"}, {"content", "Count the cells."}}});
+    for (const json& turn : sample["conversations"]) {
+      const bool asks = turn["from"] == "human";
+      json content = turn["value"];
+      if (asks && turns.size() == 1) {
+        content = {{{"type", "image"}}, {{"type", "text"}, {"text", "How many cells?"}}};
+      }
+      turns.push_back({{"role", asks ? "user" : "assistant"}, {"content", content}});
+    }
+    lines += json{{"id", nullptr}, {"images", {picture}}, {"messages", turns}}.dump() + "\n";
+    sample["images"] = sample["image"];
+    sample.erase("image");
+    for (json& turn : sample["conversations"]) turn["from"] = turn["from"] == "human" ? "user" : "assistant";
+  }
+  write_file(file("sharegpt.json"), samples.dump());
+  write_file(file("openai.jsonl"), lines);
+  const CommandResult sharegpt = check(file("sharegpt.json"));
+  EXPECT_EQ(sharegpt.exit_code, 0) << sharegpt.err;
+  EXPECT_THAT(sharegpt.out, HasSubstr(cat("with pictures   ", samples.size(), ", ", samples.size(), " pictures\n")));
+  EXPECT_THAT(sharegpt.out,
+              HasSubstr(cat("form            conversations with from and value: ", samples.size(), "\n")));
+  const CommandResult openai = check(file("openai.jsonl"), {"--json"});
+  EXPECT_EQ(openai.exit_code, 0) << openai.err;
+  const json report = json::parse(openai.out);
+  EXPECT_EQ(report["with_images"], samples.size());
+  EXPECT_EQ(report["forms"]["messages with role and content, in parts"], samples.size());
+}
+
+TEST_F(DataCheckCommand, WhereNoPictureIsThereItAsksAboutTheFolder) {
+  fs::create_directories(file("empty"));
+  const std::string data = good_data();
+  const CommandResult wrong = run_command(
+      {STRIATE_PROGRAM, "data", "check", "--model", model_.string(), "--data", data, "--images", file("empty")});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("none of its pictures exists"));
+  EXPECT_THAT(wrong.err, HasSubstr("hint: check that --images " + file("empty") + " is the right folder"));
+  EXPECT_THAT(wrong.out, testing::Not(HasSubstr("no such file")));
+}
+
+// One value that other programs write where there is none spoils no file.
+TEST_F(DataCheckCommand, AnOddValueSpoilsOneSampleAtMost) {
+  const std::string turns = R"("conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}])";
+  const std::string text =
+      cat("{\"id\": 1, ", turns, "}\n{\"id\": NaN, \"score\": -Infinity, ", turns,
+          "}\n{\"conversations\": None}\nnull\n{\"id\": 123456789012345678901234567890, ", turns, "}\n");
+  write_file(file("odd.jsonl"), text);
+  const CommandResult lines = check(file("odd.jsonl"));
+  EXPECT_EQ(lines.exit_code, 2);
+  EXPECT_THAT(lines.out, HasSubstr("good            3 (60.0%)\n"));
+  EXPECT_THAT(lines.out, HasSubstr("odd.jsonl: sample 2 (line 3): \"conversations\" is None, not a list"));
+  EXPECT_THAT(lines.out, HasSubstr("odd.jsonl: sample 3 (line 4): its line is not one whole JSON object: null"));
+  std::string array = "[" + text;
+  for (char& c : array) {
+    if (c == '\n') c = ',';
+  }
+  array.back() = ']';
+  write_file(file("odd.json"), array);
+  EXPECT_THAT(check(file("odd.json")).out, HasSubstr("good            3 (60.0%)\n"));
 }
 
 TEST_F(DataCheckCommand, ABrokenFileIsAnErrorWithItsPlace) {
@@ -88,8 +181,14 @@ TEST_F(DataCheckCommand, ABrokenFileIsAnErrorWithItsPlace) {
   const CommandResult result = check(file("data.json"));
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("data.json: line 2 (byte 23): the line ends inside a string"));
-  EXPECT_EQ(check(file("absent.json")).exit_code, 2);
-  EXPECT_EQ(run_command({STRIATE_PROGRAM, "data"}).exit_code, 2);
+  const CommandResult absent = check(file("absent.json"));
+  EXPECT_EQ(absent.exit_code, 2);
+  EXPECT_THAT(absent.err, HasSubstr("absent.json: cannot be read"));
+  write_file(file("wide.json"), std::string("\xFF\xFE[\0{\0}\0]\0", 10));
+  const CommandResult wide = check(file("wide.json"));
+  EXPECT_EQ(wide.exit_code, 2);
+  EXPECT_THAT(wide.err, HasSubstr("wide.json: the file is UTF-16"));
+  EXPECT_THAT(wide.err, HasSubstr("iconv -f UTF-16 -t UTF-8"));
 }
 
 }  // namespace

@@ -19,10 +19,7 @@ using testing::HasSubstr;
 
 class ExportGguf : public testing::Test {
  protected:
-  void SetUp() override {
-    STRIATE_REQUIRE_TESTDATA();
-    make("m", {});
-  }
+  void SetUp() override { make("m", {}); }
   CommandResult striate(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), STRIATE_PROGRAM);
     return run_command(arguments);
@@ -42,7 +39,7 @@ class ExportGguf : public testing::Test {
                                           "--dtype",
                                           "bf16",
                                           "--tokenizer",
-                                          (*testdata() / "tokenizers/llama2").string(),
+                                          testdata("tokenizers/llama2_style").string(),
                                           "--vision-layers",
                                           "2",
                                           "--vision-hidden",

@@ -88,7 +88,7 @@ TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
       {{"export", "--model", model(), "--dtype", "int4"}, "--dtype int4"},
       {{"export", "--model", model(), "--max-shard-size", "0"}, "--max-shard-size"},
       {{"export", "--model", file("nowhere")}, "nowhere"},
-      {{"revert", "--model", file("full"), "--layers", "1"}, "needs the model from before tuning"},
+      {{"revert", "--model", file("full"), "--layers", "1"}, "needs the model as it was before tuning"},
       {{"revert", "--model", file("tuned"), "--layers", "1"}, "is an adapter"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "9"}, "9"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "0,2"}, "nothing to revert"},

@@ -124,12 +124,14 @@ TEST_F(Heal, ResumedWithATeacherItEndsBitIdentical) {
 
 TEST_F(Heal, RefusesWhatMakesNoSense) {
   expect_refusal(heal("no", {"--kl-weight", "1"}), "distillation needs a teacher");
-  expect_refusal(heal("no", {"--teacher", file("absent")}), "--teacher");
-  expect_refusal(heal("no", with_teacher({"--hidden-weight", "0", "--kl-weight", "0"})), "nothing to learn from it");
-  expect_refusal(heal("no", with_teacher({"--temperature", "0"})), "--temperature 0");
-  expect_refusal(heal("no", with_teacher({"--hidden-layers", "7"})), "7");
+  expect_refusal(heal("no", {"--teacher", file("absent")}), "absent: no such file");
+  expect_refusal(heal("no", with_teacher({"--hidden-weight", "0", "--kl-weight", "0"})),
+                 "both distillation losses have weight 0");
+  expect_refusal(heal("no", with_teacher({"--temperature", "0"})), "--temperature: 0 is not a number");
+  expect_refusal(heal("no", with_teacher({"--hidden-layers", "7"})), "layer 7");
   expect_refusal(heal("no", {"--tune", "projectr"}), "--tune projectr");
-  expect_refusal(heal("no", {"--tune", "projector", "--layers", "1"}), "--layers with --tune projector");
+  expect_refusal(heal("no", {"--tune", "projector", "--layers", "1"}),
+                 "--layers and --tune projector exclude each other");
   EXPECT_FALSE(fs::exists(file("no")));
 }
 
@@ -150,7 +152,7 @@ TEST_F(Heal, ATeacherOfAnotherDepthIsRefused) {
                    "--tokenizer",     (fs::path(STRIATE_SOURCE) / "demo/tokenizer.model").string(),
                    "--out",           file("three")});
   ASSERT_EQ(other.exit_code, 0) << other.err;
-  expect_refusal(heal("no", {"--teacher", file("three")}), "a model that began with 3 layers, --model with 4");
+  expect_refusal(heal("no", {"--teacher", file("three")}), "--teacher began with 3 layers, but --model began with 4");
 }
 
 TEST_F(Heal, HelpHasAnExample) {

@@ -44,11 +44,11 @@ TEST_F(InitCommand, SaysWhatItMadeAndThatATokenizerIsLacking) {
 }
 
 TEST_F(InitCommand, JsonIsOneObject) {
-  const CommandResult result = init(with(kSmall, {"--json", "--seed", "18446744073709551615", "--dtype", "fp32"}));
+  const CommandResult result = init(with(kSmall, {"--json", "--seed", "9223372036854775807", "--dtype", "fp32"}));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["vocab_size"], 64);
-  EXPECT_EQ(json["seed"], 18446744073709551615U);
+  EXPECT_EQ(json["seed"], 9223372036854775807U);
   EXPECT_EQ(json["bytes"], json["parameters"].get<std::uint64_t>() * 4);
   EXPECT_EQ(json["tokenizer"], nullptr);
 }
@@ -78,6 +78,7 @@ TEST_F(InitCommand, MistakesAreOneLineAndAHint) {
       {with(kSmall, {"--layers", "two"}), "two"},
       {with(kSmall, {"--tokenizer", "/nonexistent"}), "/nonexistent"},
       {{"--layers", "2"}, "--arch"},
+      {{"--size", "huge"}, "--size huge"},
   };
   for (const auto& [arguments, words] : cases) {
     // A flag given twice is a mistake of its own: the later replaces the earlier here.
@@ -105,11 +106,44 @@ TEST_F(InitCommand, AFolderInUseIsLeftAlone) {
 }
 
 TEST_F(InitCommand, ADiskTooSmallIsAFailureAndLeavesNothing) {
-  const CommandResult result =
-      init({"--arch", "llama-3-8b", "--layers", "4000", "--hidden", "262144", "--heads", "64"});
+  const CommandResult result = init({"--arch", "llama-3-8b", "--layers", "512", "--hidden", "262144", "--heads", "64"});
   EXPECT_EQ(result.exit_code, 1) << result.err;
   EXPECT_THAT(result.err, HasSubstr("free"));
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(InitCommand, OneFlagMakesAWholeSmallModelThatChatsAndTrainsAtOnce) {
+  for (const std::string size : {"tiny", "small"}) {
+    const CommandResult made = init({"--size", size, "--json"}, size);
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    const auto json = nlohmann::json::parse(made.out);
+    EXPECT_EQ(json["family"], "LLaVA-1.5 (llava-hf naming)");
+    EXPECT_NE(json["tokenizer"], nullptr);
+    EXPECT_LT(json["parameters"], size == "tiny" ? 2'000'000 : 20'000'000);
+  }
+  const CommandResult answer = run_command({STRIATE_PROGRAM, "chat", "--model", path("tiny").string(), "--prompt",
+                                            "What is this?", "--max-tokens", "3", "--json"});
+  EXPECT_EQ(answer.exit_code, 0) << answer.err;
+  write_file(path("data.json"), R"([{"conversations": [{"from": "human", "value": "What is it?"},
+                                                       {"from": "gpt", "value": "A cup."}]}])");
+  const CommandResult trained =
+      run_command({STRIATE_PROGRAM, "train", "--model", path("tiny").string(), "--data", path("data.json").string(),
+                   "--layers", "uniform:25%", "--steps", "1", "--batch", "1", "--out", path("run").string(), "--json"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+}
+
+TEST_F(InitCommand, ASizeFitsEveryArchitectureAndGivesWayToFlags) {
+  const std::vector<std::string> names = {"llava-1.5-13b", "bunny-llama3-8b", "bunny-phi3-mini",
+                                          "llama-2-7b",    "llama-3-8b",      "phi-3-mini"};
+  for (const std::string& arch : names) {
+    const CommandResult result = init({"--arch", arch, "--size", "tiny"}, arch);
+    EXPECT_EQ(result.exit_code, 0) << arch << result.err;
+  }
+  ASSERT_EQ(init({"--size", "tiny", "--layers", "3", "--hidden", "128", "--image-size", "28"}, "m").exit_code, 0);
+  const auto config = nlohmann::json::parse(read_file(path("m/config.json")));
+  EXPECT_EQ(config["text_config"]["num_hidden_layers"], 3);
+  EXPECT_EQ(config["text_config"]["hidden_size"], 128);
+  EXPECT_EQ(config["vision_config"]["image_size"], 28);
 }
 
 TEST_F(InitCommand, HelpShowsAnExampleAndEveryArchitecture) {

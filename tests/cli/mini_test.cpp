@@ -49,10 +49,10 @@ TEST_F(MiniCommand, JsonIsOneObject) {
 TEST_F(MiniCommand, MistakesAreOneLineAndAHint) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"--families", "colour"}, "did you mean color?"},
-      {{"--text-families", "color"}, "asks about a scene"},
+      {{"--text-families", "color"}, "is a family of questions about scenes"},
       {{"--grid", "9"}, "a grid of 9"},
-      {{"--train", "-1"}, "training pictures: -1"},
-      {{"--labels", "2"}, "outside 0 to 1"},
+      {{"--train", "-1"}, "--train: -1 is not a whole number"},
+      {{"--labels", "2"}, "--labels: 2 is not a number from 0 to 1"},
       {{"--train", "many"}, "many"},
   };
   for (const auto& [arguments, words] : cases) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "striate/base/files.h"
 #include "tests/support/command.h"
 #include "tests/support/paths.h"
 
@@ -44,7 +45,8 @@ TEST_F(PlanCommand, ShowsMemoryAndOperationsNextToAll) {
   const CommandResult result = plan({"--layers", "uniform:2", "--lora-r", "8", "--device", "cpu"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   for (const char* text : {"uniform:2: 2 of 4 layers (0,2)", "adapters of rank 8", "frozen weights", "weight gradient",
-                           "activations, recompute-layer", "saving against all: ", "does it fit?", "a100-80"}) {
+                           "activations, recompute-layer", "against tuning all layers, it saves ", "22% less time",
+                           "machines: usable memory", "a100-80"}) {
     EXPECT_THAT(result.out, HasSubstr(text));
   }
 }
@@ -66,9 +68,77 @@ TEST_F(PlanCommand, JsonGivesTheSameToPrograms) {
 TEST_F(PlanCommand, WhatDoesNotFitEndsWithTwoAndAWayOut) {
   const CommandResult result = plan({"--layers", "all", "--lora-r", "8", "--memory", "12MB", "--device", "cpu"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.out, HasSubstr("no: "));
-  EXPECT_THAT(result.err, HasSubstr("has 12.0 MB for this run"));
+  EXPECT_THAT(result.out, HasSubstr("too small: the run needs"));
+  EXPECT_THAT(result.err, HasSubstr("has 12.0 MB of usable memory"));
   EXPECT_THAT(result.err, HasSubstr("hint: --tokens-per-stream "));
+}
+
+TEST_F(PlanCommand, ATrainCommandLineIsAPlanToo) {
+  write_file(folder_.path() / "tune.toml", "layers = \"0,3\"\nlora-r = 8\nbatch = 4\nsave-every = 10\n");
+  const CommandResult result =
+      plan({"--config", (folder_.path() / "tune.toml").string(), "--stage", "tune", "--steps", "25", "--lr", "1e-4",
+            "--seed", "7", "--eval-every", "5", "--keep", "1", "--out", "nowhere", "--json", "--device", "cpu"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(result.out);
+  EXPECT_EQ(report["layers"], json({0, 3}));
+  EXPECT_EQ(report["stream"]["samples"], 4);
+  EXPECT_EQ(report["run"]["steps"], 25);
+  EXPECT_EQ(report["run"]["disk_bytes"]["checkpoints"], 2);
+  EXPECT_FALSE(std::filesystem::exists("nowhere"));
+}
+
+TEST_F(PlanCommand, DataTellsStepsHoursAndDisk) {
+  ASSERT_EQ(
+      run_command({STRIATE_PROGRAM, "init", "--size", "tiny", "--out", (folder_.path() / "tiny").string()}).exit_code,
+      0);
+  json samples = json::array();
+  for (int i = 0; i < 100; ++i) {
+    samples.push_back({{"conversations",
+                        {{{"from", "human"}, {"value", "What is number " + std::to_string(i) + "?"}},
+                         {{"from", "gpt"}, {"value", "One of a hundred."}}}}});
+  }
+  write_file(folder_.path() / "data.json", samples.dump());
+  const std::vector<std::string> command = {STRIATE_PROGRAM, "plan",
+                                            "--model",       (folder_.path() / "tiny").string(),
+                                            "--data",        (folder_.path() / "data.json").string(),
+                                            "--batch",       "16",
+                                            "--epochs",      "2"};
+  const CommandResult text = run_command(command);
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  for (const char* words :
+       {"100 samples; 100 read", "steps         13, ", "disk  ", "about ", "of its peak bf16 rate", "just now"}) {
+    EXPECT_THAT(text.out, HasSubstr(words));
+  }
+  std::vector<std::string> for_programs = command;
+  for_programs.insert(for_programs.end(), {"--json", "--hardware", "this,a100"});
+  const CommandResult result = run_command(for_programs);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(result.out);
+  EXPECT_EQ(report["run"]["steps"], 13);
+  EXPECT_EQ(report["run"]["data"]["samples"], 100);
+  EXPECT_GT(report["run"]["disk_bytes"]["total"], 0);
+  ASSERT_EQ(report["machines"].size(), 3U);
+  EXPECT_EQ(report["machines"][1]["machine"], "a100-40");
+  EXPECT_EQ(report["machines"][2]["machine"], "a100-80");
+  for (const json& machine : report["machines"]) EXPECT_GT(machine["seconds"], 0);
+}
+
+TEST_F(PlanCommand, ConfigJsonAloneIsEnoughAndSoIsAMachineWithoutAGpu) {
+  const json with_weights = json::parse(plan({"--json", "--device", "cuda"}).out);
+  EXPECT_EQ(with_weights["gpu"], true);
+  EXPECT_EQ(with_weights["compute"], "bf16");
+  std::filesystem::remove(model_ / "model.safetensors");
+  const CommandResult result = plan({"--json", "--device", "cuda"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["region"], with_weights["region"]);
+  EXPECT_THAT(plan({}).out, HasSubstr("planned from config.json"));
+}
+
+TEST_F(PlanCommand, AnA100IsBothAndOneThatFitsIsEnough) {
+  const CommandResult result = plan({"--hardware", "a100"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("a100-40"));
+  EXPECT_THAT(result.out, HasSubstr("a100-80"));
 }
 
 TEST_F(PlanCommand, RefusesWhatMakesNoSense) {
@@ -76,7 +146,7 @@ TEST_F(PlanCommand, RefusesWhatMakesNoSense) {
   EXPECT_THAT(plan({"--layers", "9"}).err, HasSubstr("error: "));
   EXPECT_THAT(plan({"--sample-tokens", "5"}).err, HasSubstr("a picture alone has 9"));
   EXPECT_THAT(plan({"--tokens-per-stream", "100"}).err, HasSubstr("a sample has 201"));
-  EXPECT_THAT(plan({"--sample-targets", "192"}).err, HasSubstr("192 tokens of text"));
+  EXPECT_THAT(plan({"--sample-targets", "192"}).err, HasSubstr("192 text tokens"));
 }
 
 }  // namespace

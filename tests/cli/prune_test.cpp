@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/cli/train_world.h"
+#include "tests/support/paths.h"
 
 namespace striate::test {
 namespace {
@@ -112,7 +113,7 @@ TEST_F(Prune, IterativelyItScoresTheDataAnew) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const json told = json::parse(result.out);
   EXPECT_EQ(told["original"], json({1, 3}));
-  EXPECT_THAT(told["scores"].get<std::string>(), HasSubstr("anew after each removal"));
+  EXPECT_THAT(told["scores"].get<std::string>(), HasSubstr("scored again after each removal"));
   // And what is pruned is pruned again, by its own numbers.
   const CommandResult again = run_command({STRIATE_PROGRAM, "prune", "--model", file("steps"), "--layers", "0",
                                            "--region", "none", "--out", file("again"), "--threads", "1"});
@@ -173,7 +174,7 @@ TEST_F(Prune, RefusesToRemoveWhatIsNotThere) {
   };
   refused(with({"--remove", "3"}), "only 2 layers of 4 lie outside the region 1,3");
   refused(with({"--remove", "4", "--region", "none"}), "one must stay");
-  refused(with({"--remove", "0"}), "--remove 0");
+  refused(with({"--remove", "0"}), "--remove: 0 is not a whole number");
   refused(with({"--remove", "1", "--region", "0,7"}), "7");
   refused(with({"--remove", "2", "--contiguous"}), "no 2 neighbouring layers lie outside the region 1,3");
   refused(with({"--remove", "1", "--metric", "angulr"}), "no metric \"angulr\"");
@@ -186,7 +187,7 @@ TEST_F(Prune, RefusesScoresOfAnotherModel) {
   json other = json::parse(read_file(file("scores.json")));
   other["decoder"]["hidden"] = 64;
   write_file(file("wider.json"), other.dump());
-  refused({"--remove", "1", "--scores", file("wider.json")}, "scores a decoder of width 64");
+  refused({"--remove", "1", "--scores", file("wider.json")}, "is for a decoder of width 64");
   write_file(file("deeper.json"), json({{"format", "striate-scores"},
                                         {"version", 1},
                                         {"model", "m"},
@@ -194,33 +195,34 @@ TEST_F(Prune, RefusesScoresOfAnotherModel) {
                                         {"samples", 1},
                                         {"metrics", {{"bi", {{"mean", {1, 2, 3, 4, 5}}}}}}})
                                       .dump());
-  refused({"--remove", "1", "--metric", "bi", "--scores", file("deeper.json")}, "of 5 layers, this one has 4");
+  refused({"--remove", "1", "--metric", "bi", "--scores", file("deeper.json")}, "of 5 layers, but this decoder has 4");
   refused({"--remove", "1", "--scores", file("absent.json")}, "absent.json");
 }
 
 TEST_F(Prune, RefusesWhatMakesNoSense) {
-  refused({}, "nothing to remove was named");
+  refused({}, "no layers to remove were given");
   refused({"--remove", "1", "--layers", "2"}, "--remove and --layers");
-  refused({"--remove", "1"}, "no scores to choose layers by");
+  refused({"--remove", "1"}, "no scores to choose layers by were given");
   refused({"--remove", "1", "--metric", "list"}, "--metric list");
-  refused({"--layers", "2", "--contiguous"}, "--layers lists what goes");
-  refused({"--remove", "1", "--iterative", "--scores", file("scores.json")}, "--iterative with --scores");
-  refused({"--remove", "1", "--metric", "param_change", "--data", data()}, "cannot be measured on data alone");
+  refused({"--layers", "2", "--contiguous"}, "--layers excludes --scores");
+  refused({"--remove", "1", "--iterative", "--scores", file("scores.json")},
+          "--iterative and --scores exclude each other");
+  refused({"--remove", "1", "--metric", "param_change", "--data", data()}, "data alone cannot measure this metric");
   refused({"--layers", "2", "--dtype", "int3"}, "--dtype int3");
   expect_refusal(prune({"--layers", "2", "--out", file("no")}), "no region is recorded");
   expect_refusal(prune({"--layers", "2", "--region", "none", "--keep-adapter", "--out", file("no")}),
-                 "--keep-adapter without an adapter");
+                 "--keep-adapter needs an adapter");
   expect_refusal(prune({"--layers", "2", "--region", "none"}), "no --out folder");
   fs::create_directories(file("used"));
   write_file(file("used/thesis.txt"), "years of work");
   expect_refusal(prune({"--layers", "2", "--region", "none", "--out", file("used")}), "used");
   EXPECT_EQ(read_file(file("used/thesis.txt")), "years of work");
-  expect_refusal(prune({"--sweep", "0..2"}), "nothing to measure on");
+  expect_refusal(prune({"--sweep", "0..2"}), "--sweep needs held-out samples");
   for (const char* bad : {"2", "a..b", "3..1", "0..99"}) {
     expect_refusal(prune({"--region", "none", "--sweep", bad, "--eval-data", data(), "--scores", file("scores.json")}),
                    cat("--sweep ", bad));
   }
-  expect_refusal(prune({"--sweep", "0..2", "--remove", "1", "--eval-data", data()}), "--sweep with --remove");
+  expect_refusal(prune({"--sweep", "0..2", "--remove", "1", "--eval-data", data()}), "--sweep excludes --remove");
 }
 
 TEST_F(Prune, HelpHasAnExample) {

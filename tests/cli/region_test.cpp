@@ -40,7 +40,7 @@ TEST(RegionCommand, WithoutASetShowsEveryRuleAndWhyOneDoesNotApply) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("uniform:25%"));
   EXPECT_THAT(result.out, HasSubstr("bottom-top:25%"));
-  EXPECT_THAT(result.out, HasSubstr("(the paper gives lists for decoders of 32 and 40 layers, this one has 16)"));
+  EXPECT_THAT(result.out, HasSubstr("(the paper has lists for decoders of 32 and 40 layers, but this decoder has 16)"));
 }
 
 TEST(RegionCommand, JsonIsOneObject) {
@@ -72,14 +72,14 @@ TEST(RegionCommand, MistakesAreOneLineAndAHint) {
   const std::string scores = folder.path() / "s.json";
   write_file(scores, score_file(8));
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{}, "--layers-total or --model"},
-      {{"--layers-total", "8", "--model", "x"}, "not both"},
-      {{"--layers-total", "-3"}, "--layers-total -3"},
+      {{}, "from --layers-total or from --model"},
+      {{"--layers-total", "8", "--model", "x"}, "give one of them"},
+      {{"--layers-total", "-3"}, "--layers-total: -3"},
       {{"--layers-total", "8", "--layers", "unifrom:2"}, "did you mean uniform?"},
       {{"--layers-total", "8", "--layers", "paper"}, "32 and 40"},
       {{"--layers-total", "8", "--layers", "uniform:2", "8"}, "layer 8 is outside the decoder"},
-      {{"--layers-total", "8", "--share", "9"}, "9 layers of a decoder that has 8"},
-      {{"--layers-total", "16", "--layers", "score:" + scores + ":bi:2"}, "of 8 layers, this one has 16"},
+      {{"--layers-total", "8", "--share", "9"}, "9 layers are more than the decoder's 8"},
+      {{"--layers-total", "16", "--layers", "score:" + scores + ":bi:2"}, "of 8 layers, but this decoder has 16"},
       {{"--layers-total", "8", "--scores", "/nonexistent"}, "/nonexistent"},
       {{"--model", "/nonexistent"}, "/nonexistent"},
       {{"--layers-total", "8", "--layers"}, "--layers"},

@@ -68,7 +68,7 @@ TEST_F(ScoreCommand, WritesAFileATableAndAPage) {
   EXPECT_EQ(file_json["decoder"]["hidden"], 32);
   const int pictures = file_json["metrics"]["bi_image"]["samples"][0];
   EXPECT_LT(pictures, 12);
-  EXPECT_THAT(result.err, HasSubstr(cat("over ", pictures, " of the 12 samples: bi_image, bi_multimodal")));
+  EXPECT_THAT(result.err, HasSubstr(cat(pictures, " of the 12 samples have a value of bi_image, bi_multimodal")));
   const std::string page = read_file(file("scores.html"));
   EXPECT_THAT(page, StartsWith("<!doctype html>"));
   EXPECT_THAT(page, HasSubstr("bi_multimodal"));
@@ -141,9 +141,9 @@ TEST_F(ScoreCommand, ScoresOfAnotherModelAreRefusedWhereTheyAreUsed) {
     return file(name);
   };
   const std::string spec = "score:" + file("mine.json") + ":bi:2";
-  expect_refusal(program({"plan", "--model", other("wide", "4", "64"), "--layers", spec}), "scores another model");
+  expect_refusal(program({"plan", "--model", other("wide", "4", "64"), "--layers", spec}), "is for another model");
   expect_refusal(program({"region", "--model", other("deep", "5", "32"), "--layers", spec}),
-                 "scores a decoder of 4 layers, this one has 5");
+                 "is for a decoder of 4 layers, but this decoder has 5");
 }
 
 TEST_F(ScoreCommand, TwoRanksWriteTheScoresOfOne) {
@@ -178,7 +178,7 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
     all.insert(all.end(), more.begin(), more.end());
     return program(all);
   };
-  expect_refusal(without_data({"--data", data(), "--samples", "0"}), "--samples 0");
+  expect_refusal(without_data({"--data", data(), "--samples", "0"}), "--samples: 0 is not a whole number");
   expect_refusal(without_data({}), "neither --data nor --base was given");
   expect_refusal(without_data({"--data", "/nonexistent"}), "--data /nonexistent: no such file");
   expect_refusal(without_data({"--base", "/nonexistent"}), "--base /nonexistent: no such file");
@@ -187,9 +187,9 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
   expect_refusal(program({"score", "--model", model(), "--data", data()}), "no --out file");
   expect_refusal(program({"score", "--model", model(), "--data", data(), "--out", file("none/scores.json")}),
                  "there is no folder");
-  expect_refusal(score("never.json", {"--report", file("images")}), "images: is a folder");
+  expect_refusal(score("never.json", {"--report", file("images")}), "images: a folder, not a file");
   expect_refusal(program({"score", "--data", data(), "--out", out}), "no model was given");
-  expect_refusal(without_data({"--base", text_model()}), "has 3 layers, the model has 4");
+  expect_refusal(without_data({"--base", text_model()}), "has 3 layers, but the model has 4");
   expect_refusal(
       program({"score", "--model", text_model(), "--data", data(), "--images", file("images"), "--out", out}),
       "the model has no vision tower");
@@ -204,7 +204,7 @@ TEST_F(ScoreCommand, AModelWithoutVisionIsScoredOnText) {
   EXPECT_EQ(text["samples"], 10);
   EXPECT_EQ(text["settings"]["samples_bad"], 20);
   EXPECT_TRUE(text["metrics"]["bi_image"]["mean"][0].is_null());
-  EXPECT_THAT(result.err, HasSubstr("no sample of 10 gave a value somewhere: bi_image"));
+  EXPECT_THAT(result.err, HasSubstr("for some layers none of the 10 samples has a value of bi_image"));
   expect_refusal(program({"region", "--layers-total", "3", "--layers", "score:" + file("text.json") + ":bi_image:1"}),
                  "no value of bi_image");
 }

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 std::string tokenizer(const std::string& name) {
-  return (*test::testdata() / "tokenizers" / name).string();
+  return test::testdata("tokenizers/" + name).string();
 }
 
 CommandResult tokenize(const std::string& name, const std::string& input, const std::vector<std::string>& flags = {}) {
@@ -38,39 +38,40 @@ std::vector<json> lines_of(const std::string& out) {
 }
 
 TEST(TokenizeCommand, AnswersEveryLineInOrder) {
-  STRIATE_REQUIRE_TESTDATA();
   const CommandResult result =
-      tokenize("llama2/tokenizer.model", "{\"text\": \"Hello world\"}\n{\"text\": \"a</s>b\"}");
+      tokenize("llama2_style/tokenizer.model", "{\"text\": \"Hello world\"}\n{\"text\": \"a</s>b\"}");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err, "");
   EXPECT_EQ(result.out,
-            "{\"ids\": [15043, 3186], \"text\": \"Hello world\"}\n{\"ids\": [263, 2, 29890], \"text\": \"a</s>b\"}\n");
+            "{\"ids\": [410, 491], \"text\": \"Hello world\"}\n{\"ids\": [259, 2, 862], \"text\": \"a</s>b\"}\n");
 }
 
 TEST(TokenizeCommand, BosLegacyAndJsonDoWhatTheySay) {
-  STRIATE_REQUIRE_TESTDATA();
   const std::string input = "{\"text\": \"a</s>b\"}\n";
   const auto ids = [&](const std::string& name, const std::vector<std::string>& flags) {
     return lines_of(tokenize(name, input, flags).out).at(0).at("ids").get<std::vector<int>>();
   };
-  EXPECT_EQ(ids("llama2/tokenizer.model", {"--bos"}), (std::vector<int>{1, 263, 2, 29890}));
-  EXPECT_EQ(ids("llama2/tokenizer.model", {"--legacy"}), (std::vector<int>{263, 2, 289}));
-  EXPECT_EQ(ids("llama2/tokenizer.model", {"--json"}), (std::vector<int>{263, 2, 29890}));
-  EXPECT_EQ(ids("llama3", {"--bos"}).front(), 128000);
+  EXPECT_EQ(ids("llama2_style/tokenizer.model", {"--bos"}), (std::vector<int>{1, 259, 2, 862}));
+  EXPECT_EQ(ids("llama2_style/tokenizer.model", {"--legacy"}), (std::vector<int>{259, 2, 296}));
+  EXPECT_EQ(ids("llama2_style/tokenizer.model", {"--json"}), (std::vector<int>{259, 2, 862}));
+  EXPECT_EQ(ids("llama3_style", {"--bos"}).front(), 1024);
   EXPECT_EQ(ids("phi3/tokenizer.json", {"--bos"}), ids("phi3/tokenizer.json", {}));
 }
 
 TEST(TokenizeCommand, GivesTheSameIdsForFoldersAndForFiles) {
-  STRIATE_REQUIRE_TESTDATA();
   const std::string input = "{\"text\": \"<|eot_id|>It's 12345 \\u2028 caf\\u00e9 \\ud83d\\ude42\"}\n";
-  const std::string wanted = tokenize("llama3", input).out;
-  EXPECT_EQ(tokenize("llama3/tokenizer.json.gz", input).out, wanted);
-  EXPECT_EQ(tokenize("llama3/tokenizer.model", input).out, wanted);
+  const std::string wanted = tokenize("llama3_style", input).out;
+  EXPECT_EQ(tokenize("llama3_style/tokenizer.json.gz", input).out, wanted);
   EXPECT_EQ(lines_of(wanted).at(0).at("text"), json::parse(input).at("text"));
 }
 
+TEST(TokenizeCommand, ReadsLlamaThreesRanksAsItsTokenizerJson) {
+  STRIATE_REQUIRE_LLAMA("llama3/tokenizer.model");
+  const std::string input = "{\"text\": \"<|eot_id|>It's 12345 \\u2028 caf\\u00e9 \\ud83d\\ude42\"}\n";
+  EXPECT_EQ(tokenize("llama3/tokenizer.model", input).out, tokenize("llama3/tokenizer.json.gz", input).out);
+}
+
 TEST(TokenizeCommand, AHundredThousandLinesKeepTheirOrder) {
-  STRIATE_REQUIRE_TESTDATA();
   std::string input;
   for (int i = 0; i < 100'000; ++i) input += "{\"text\": \"line " + std::to_string(i) + "\"}\n";
   const CommandResult result = tokenize("phi2", input);
@@ -82,7 +83,6 @@ TEST(TokenizeCommand, AHundredThousandLinesKeepTheirOrder) {
 
 // A program that waits for an answer before it sends the next line gets one.
 TEST(TokenizeCommand, AnswersALineBeforeTheNextArrives) {
-  STRIATE_REQUIRE_TESTDATA();
   int to_child[2];
   int from_child[2];
   ASSERT_EQ(::pipe(to_child), 0);
@@ -115,7 +115,6 @@ TEST(TokenizeCommand, AnswersALineBeforeTheNextArrives) {
 }
 
 TEST(TokenizeCommand, ABadLineIsNamedAfterTheAnswersBeforeIt) {
-  STRIATE_REQUIRE_TESTDATA();
   for (const std::string bad : {"not json", "[1]", "{\"txt\": \"x\"}", "{\"text\": 3}", "", "{\"text\": \"\xFF\"}",
                                 "{\"text\": \"\\ud800\"}", "{\"text\": \"a\"} x"}) {
     SCOPED_TRACE(bad);
@@ -129,7 +128,6 @@ TEST(TokenizeCommand, ABadLineIsNamedAfterTheAnswersBeforeIt) {
 }
 
 TEST(TokenizeCommand, WrongTokenizersAndFlagsAreRefused) {
-  STRIATE_REQUIRE_TESTDATA();
   const auto refused = [](const std::vector<std::string>& arguments, const std::string& says) {
     std::vector<std::string> command = {STRIATE_PROGRAM, "tokenize"};
     command.insert(command.end(), arguments.begin(), arguments.end());
@@ -144,13 +142,12 @@ TEST(TokenizeCommand, WrongTokenizersAndFlagsAreRefused) {
   refused({}, "--tokenizer");
   refused({"--tokenizer", (empty.path() / "none").string()}, "no such file or folder");
   refused({"--tokenizer", empty.path().string()}, "no tokenizer.json and no tokenizer.model");
-  refused({"--tokenizer", tokenizer("../README.md")}, "neither a tokenizer.json");
+  refused({"--tokenizer", (test::sources() / "README.md").string()}, "neither a tokenizer.json");
   refused({"--tokenizer", tokenizer("phi2"), "--legacy"}, "--legacy");
 }
 
 TEST(TokenizeCommand, NothingInNothingOut) {
-  STRIATE_REQUIRE_TESTDATA();
-  const CommandResult result = tokenize("llama2/tokenizer.model", "");
+  const CommandResult result = tokenize("llama2_style/tokenizer.model", "");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out + result.err, "");
 }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/cli/train_world.h"
+#include "tests/support/paths.h"
 
 namespace striate::test {
 namespace {
@@ -68,7 +69,7 @@ TEST_F(TrainResume, ADamagedCheckpointIsPassedOver) {
   fs::resize_file(weights, fs::file_size(weights) - 10);
   const CommandResult result = train("damaged", resumed());
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.err, AllOf(HasSubstr("warning: passing over"), HasSubstr("step-000036")));
+  EXPECT_THAT(result.err, AllOf(HasSubstr("warning: skipping"), HasSubstr("step-000036")));
   expect_same_run("whole", "damaged", "step-000040");
 }
 
@@ -90,6 +91,65 @@ TEST_F(TrainResume, OtherSettingsAreRefusedByName) {
   write_file(file("other.json"), nlohmann::json::parse(read_file(data())).dump(1));
   expect_refusal(with("--data", file("other.json")), "--data: ");
   EXPECT_EQ(read_file(file("whole/metrics.jsonl")), before) << "a refused run left its mark";
+}
+
+TEST_F(TrainResume, OtherContentUnderTheSameNameIsRefused) {
+  make_whole_run();
+  const std::string samples = read_file(data());
+  std::string edited = samples;
+  edited.replace(edited.find("It is"), 5, "Is it");
+  write_file(data(), edited);
+  expect_refusal(train("whole", resumed()), "--data: \"data.json, SHA-256 ");
+  write_file(data(), samples);
+  const fs::path file = fs::path(model()) / "model.safetensors";
+  const std::string weights = read_file(file);
+  std::string other = weights;
+  for (std::size_t i = other.size() / 2; i < other.size(); i += 64) other[i] ^= 1;
+  write_file(file, other);
+  expect_refusal(train("whole", resumed()), "--model: \"weights ");
+  write_file(file, weights);
+  EXPECT_EQ(train("whole", resumed()).exit_code, 0);
+}
+
+TEST_F(TrainResume, AFolderInWhichARunGoesOnIsRefusedAndTheRunIsNotDisturbed) {
+  const std::vector<std::string> flags = {"--steps", "100000", "--save-every", "1", "--schedule", "constant"};
+  Background first(command("busy", flags));
+  first.wait_until([&] { return metrics_of(file("busy")).size() >= 2; });
+  for (const bool resume : {true, false}) {
+    auto second = flags;
+    if (resume) second.emplace_back("--resume");
+    expect_refusal(train("busy", second), "busy: another striate, process ");
+  }
+  ASSERT_FALSE(first.ended()) << first.wait().err;
+  first.send(SIGTERM);
+  EXPECT_EQ(first.wait().exit_code, 128 + SIGTERM);
+  EXPECT_FALSE(fs::exists(file("busy/.striate.lock")));
+}
+
+TEST_F(TrainResume, ARunThatFailedBeforeItsFirstCheckpointGivesUpItsFolder) {
+  Background run(command("failed", {"--steps", "1000", "--save-every", "0"}));
+  run.wait_until([&] { return metrics_of(file("failed")).size() >= 2; });
+  run.send(SIGKILL);
+  run.wait();
+  ASSERT_TRUE(fs::exists(file("failed/run.json")));
+  const CommandResult again = train("failed", {"--steps", "2"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("ended before its first checkpoint"));
+  EXPECT_EQ(metrics_of(file("failed")).size(), 2U);
+  expect_refusal(train("failed", {"--steps", "2"}), "the folder already has a run");
+}
+
+TEST_F(TrainResume, AFolderOfOtherFilesIsNoRun) {
+  fs::create_directories(file("mine"));
+  write_file(file("mine/thesis.txt"), "years of work");
+  expect_refusal(train("mine", {"--steps", "2"}), "exists and is not empty");
+  expect_refusal(train("mine", {"--steps", "2", "--resume"}), "exists and is not empty");
+  EXPECT_EQ(std::distance(fs::directory_iterator(file("mine")), {}), 1);
+}
+
+TEST_F(TrainResume, ACommandThatIsRefusedLeavesNoFolder) {
+  expect_refusal(train("refused", {"--layers", "1,99"}), "layer 99 is outside the decoder");
+  EXPECT_FALSE(fs::exists(file("refused")));
 }
 
 TEST_F(TrainResume, AConstantRateMayGoOnForLonger) {

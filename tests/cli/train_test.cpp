@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/cli/train_world.h"
+#include "tests/support/paths.h"
 
 namespace striate::test {
 namespace {
@@ -140,6 +141,17 @@ TEST_F(Train, HeldOutLossIsMeasuredBeforeMeanwhileAndAfter) {
   EXPECT_EQ(steps, (std::vector<int>{0, 2, 4}));
   EXPECT_LT(last, first);
   EXPECT_THAT(result.err, HasSubstr("held out after step 4: loss "));
+  for (const char* name : {"step-000000.jsonl", "step-000002.jsonl", "step-000004.jsonl"}) {
+    int answers = 0;
+    for (const std::string& line : split(read_file(fs::path(file("held")) / "eval" / name), '\n')) {
+      if (line.empty()) continue;
+      const nlohmann::json answer = nlohmann::json::parse(line);
+      EXPECT_EQ(answer.at("exact"), answer.at("text") == answer.at("reference"));
+      ++answers;
+    }
+    EXPECT_EQ(answers, 6) << name;
+  }
+  EXPECT_THAT(result.err, testing::ContainsRegex("\n  (right|wrong): "));
 }
 
 TEST_F(Train, AccumulatingOverStreamsDoesNotChangeTheRun) {
@@ -153,7 +165,7 @@ TEST_F(Train, AccumulatingOverStreamsDoesNotChangeTheRun) {
   }
 }
 
-TEST_F(Train, EveryRecomputePolicyGivesTheSameRun) {
+TEST_F(Train, EveryActivationCheckpointingGivesTheSameRun) {
   for (const char* policy : {"keep", "mlp", "layer"}) {
     ASSERT_EQ(train(policy, {"--steps", "6", "--recompute", policy}).exit_code, 0);
     const auto a = metrics_of(file("keep"));
@@ -229,7 +241,7 @@ TEST_F(Train, ALossThatIsNotFiniteStopsBeforeTheUpdateAndNamesSamples) {
 
 TEST_F(Train, DoesNotWriteOverAnEarlierRun) {
   ASSERT_EQ(train("taken", {"--steps", "2"}).exit_code, 0);
-  expect_refusal(train("taken", {"--steps", "2"}), "a run is already there");
+  expect_refusal(train("taken", {"--steps", "2"}), "the folder already has a run");
   fs::create_directories(file("used"));
   write_file(file("used/thesis.txt"), "years of work");
   expect_refusal(train("used", {"--steps", "2"}), "exists and is not empty");
@@ -239,34 +251,82 @@ TEST_F(Train, DoesNotWriteOverAnEarlierRun) {
 TEST_F(Train, RefusesWhatMakesNoSense) {
   expect_refusal(train("no", {"--stage", "tuen"}), "--stage tuen");
   expect_refusal(train("no", {"--tune", "lore"}), "--tune lore");
-  expect_refusal(train("no", {"--steps", "0"}), "--steps 0");
+  expect_refusal(train("no", {"--steps", "0"}), "--steps: 0 is not a whole number");
   expect_refusal(train("no", {"--steps", "3", "--epochs", "2"}), "--steps and --epochs");
   expect_refusal(train("no", {"--tokens-per-step", "900"}), "--batch and --tokens-per-step");
-  expect_refusal(train("no", {"--stage", "pretrain"}), "--layers with --stage pretrain");
+  expect_refusal(train("no", {"--stage", "pretrain"}), "--layers does not apply to --stage pretrain");
   expect_refusal(train("no", {"--schedule", "cosin"}), "--schedule cosin");
   expect_refusal(train("no", {"--adapter", model()}), "--adapter");
   expect_refusal(train("no", {"--lora-targets", "q_prj"}), "q_prj");
   expect_refusal(train("no", {"--recompute", "some"}), "--recompute some");
   expect_refusal(train("no", {"--save-dtype", "int3"}), "--save-dtype int3");
-  expect_refusal(train("no", {"--warmup-ratio", "3"}), "--warmup-ratio 3");
+  expect_refusal(train("no", {"--warmup-ratio", "3"}), "--warmup-ratio: 3 is not a number");
   EXPECT_FALSE(fs::exists(file("no")));
 }
 
 TEST_F(Train, RefusesMissingPieces) {
   const auto missing = [](const std::string& flag) { return run_command(without(command("no"), {flag})); };
-  expect_refusal(missing("--layers"), "--layers: which layers");
+  expect_refusal(missing("--layers"), "no --layers were given");
   expect_refusal(missing("--data"), "no data was given");
   expect_refusal(missing("--model"), "no model was given");
   expect_refusal(missing("--out"), "no --out folder");
-  const CommandResult result = train("no", {"--layers", "1,4"});
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("4"));
+  expect_refusal(train("no", {"--layers", "1,4"}), "layer 4 is outside the decoder");
 }
 
 TEST_F(Train, HelpHasAnExample) {
   const CommandResult result = run_command({STRIATE_PROGRAM, "train", "--help"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(HasSubstr("Example:"), HasSubstr("--layers SPEC"), Not(HasSubstr("TODO"))));
+}
+
+TEST_F(Train, ARunOfOneStepLearnsAndSaysThatItsDataAreFew) {
+  const CommandResult result = run_command(without(command("single"), {"--batch"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto metrics = metrics_of(file("single"));
+  ASSERT_EQ(metrics.size(), 1U);
+  EXPECT_GT(metrics[0]["lr"]["adapter"].get<double>(), 0);
+  EXPECT_THAT(result.err, HasSubstr("warning: the data set has 30 samples, fewer than one step takes (--batch 128)"));
+  EXPECT_THAT(train("several", {"--steps", "2"}).err, Not(HasSubstr("warning")));
+}
+
+TEST_F(Train, ARunThatCannotLearnSaysSo) {
+  const CommandResult result = train("zero", {"--steps", "1", "--warmup-steps", "1"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("warning: every step has learning rate 0, so nothing is learned"));
+}
+
+// The same conversations in another form are the same training.
+TEST_F(Train, TheFormOfTheDataMakesNoDifference) {
+  nlohmann::json samples = nlohmann::json::parse(read_file(data()));
+  for (nlohmann::json& sample : samples) {
+    for (nlohmann::json& turn : sample["conversations"]) {
+      turn = {{"role", turn["from"] == "human" ? "user" : "assistant"}, {"content", turn["value"]}};
+    }
+    sample["messages"] = sample["conversations"];
+    sample.erase("conversations");
+    if (sample.contains("image")) sample["images"] = {sample["image"]};
+    sample.erase("image");
+  }
+  write_file(file("messages.json"), samples.dump());
+  ASSERT_EQ(train("llava", {"--steps", "4"}).exit_code, 0);
+  ASSERT_EQ(train("messages", {"--steps", "4", "--data", file("messages.json")}).exit_code, 0);
+  const auto llava = metrics_of(file("llava"));
+  const auto messages = metrics_of(file("messages"));
+  ASSERT_EQ(llava.size(), messages.size());
+  for (std::size_t i = 0; i < llava.size(); ++i) EXPECT_EQ(without_timings(llava[i]), without_timings(messages[i]));
+}
+
+TEST_F(Train, ASampleWithoutItsPictureStopsTheRunWithAHint) {
+  nlohmann::json samples = nlohmann::json::parse(read_file(data()));
+  for (nlohmann::json& sample : samples) {
+    if (!sample.contains("image")) continue;
+    sample["img"] = sample["image"];
+    sample.erase("image");
+  }
+  write_file(file("blind.json"), samples.dump());
+  const CommandResult result = train("blind", {"--steps", "4", "--data", file("blind.json")});
+  expect_refusal(result, "no picture, and 1 message with <image>");
+  EXPECT_THAT(result.err, HasSubstr("the field \"img\" is not read"));
 }
 
 }  // namespace

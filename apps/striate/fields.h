@@ -1,0 +1,12 @@
+// Reports for people: one line for each field.
+#pragma once
+
+#include <string>
+
+namespace striate::app {
+
+// Prints "  name          value" to standard output, the value in column 2 + `width`, with its control characters
+// escaped.
+void print_field(const std::string& name, const std::string& value, int width = 14);
+
+}  // namespace striate::app

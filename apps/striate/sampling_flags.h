@@ -1,0 +1,13 @@
+// How the next token of an answer is chosen: flags of every command that samples.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "striate/infer/sampler.h"
+
+namespace striate::app {
+
+// --temperature, --top-p, --top-k, --seed.
+void add_sampling(CLI::App& command, SamplingOptions& sampling);
+
+}  // namespace striate::app
