@@ -12,16 +12,13 @@
 #include <chrono>
 #include <new>
 
+#include "striate/base/elapsed.h"
 #include "striate/tensor/parallel.h"
 
 namespace striate::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 constexpr std::size_t kLanes = 64;  // words in flight: eight AVX-512 accumulators
 

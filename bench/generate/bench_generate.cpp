@@ -21,6 +21,7 @@
 
 #include "bench/entry.h"
 #include "bench/line_server.h"
+#include "striate/base/elapsed.h"
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/infer/generate.h"
@@ -30,10 +31,6 @@ namespace striate::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 ModelPaths model_folder(const std::string& folder) {
   ModelPaths paths;

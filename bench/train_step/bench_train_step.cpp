@@ -25,7 +25,7 @@
 #include "bench/train_step/product_floor.h"
 #include "bench/train_step/train_work.h"
 #include "striate/base/error.h"
-#include "striate/tensor/weight_file.h"
+#include "striate/files/weight_file.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/train_pass.h"
 
@@ -34,10 +34,15 @@ namespace {
 
 struct Flags {
   std::string model, work, compute = "auto", policy = "keep";
-  TuneOptions tune;
+  TuneMethod tune;
+  std::vector<std::int64_t> layers;
   double lr = 0, projector_lr = 0;
   bool floor = false;
 };
+
+TuneOptions tune_options(const Flags& flags, std::int64_t depth) {
+  return {flags.tune, LayerSet(depth, flags.layers)};
+}
 
 nlohmann::json as_json(const Stopwatch::Seconds& seconds) {
   return {{"wall", seconds.wall}, {"cpu", seconds.cpu}};
@@ -54,9 +59,9 @@ Compute chosen_compute(const std::string& name) {
   return name == "bf16" ? Compute::kBFloat16 : best_compute();
 }
 
-ActivationPolicy chosen_policy(const std::string& name) {
-  if (name == "keep") return ActivationPolicy::kKeep;
-  return name == "recompute-mlp" ? ActivationPolicy::kRecomputeMlp : ActivationPolicy::kRecomputeLayer;
+ActivationCheckpointing chosen_policy(const std::string& name) {
+  if (name == "keep") return ActivationCheckpointing::kNone;
+  return name == "recompute-mlp" ? ActivationCheckpointing::kMlp : ActivationCheckpointing::kLayer;
 }
 
 std::int64_t peak_bytes() {
@@ -101,12 +106,12 @@ class Worker {
 class FloorWorker final : public Worker {
  public:
   explicit FloorWorker(const Flags& flags)
-      : Worker(flags), floor_(open_folder(flags.model), compute(), lowest_trained(flags.tune)) {}
+      : Worker(flags), floor_(open_folder(flags.model), compute(), lowest_trained(flags)) {}
 
  private:
-  static std::optional<std::int64_t> lowest_trained(const TuneOptions& tune) {
-    if (!tune.freeze_projector) return std::nullopt;
-    return *std::min_element(tune.layers.begin(), tune.layers.end());
+  static std::optional<std::int64_t> lowest_trained(const Flags& flags) {
+    if (!flags.tune.freeze_projector) return std::nullopt;
+    return *std::min_element(flags.layers.begin(), flags.layers.end());
   }
 
   nlohmann::json train(const std::vector<PackedBatch>& streams) override {
@@ -123,7 +128,7 @@ class TrainingWorker final : public Worker {
   explicit TrainingWorker(const Flags& flags)
       : Worker(flags),
         model_(load(flags.model, compute())),
-        tunable_(*model_, flags.tune),
+        tunable_(*model_, tune_options(flags, model_->config().decoder.layers)),
         pass_(tunable_, chosen_policy(flags.policy)),
         optimizer_(tunable_.parameters(), AdamWOptions{}) {
     rates_.adapter = flags.lr;
@@ -140,7 +145,7 @@ class TrainingWorker final : public Worker {
     if (command.at("do") != "export") return Worker::answer(command);
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto& parameter : tunable_.parameters().all()) tensors.emplace_back(parameter->name, parameter->value);
-    write_safetensors(command.at("file").get<std::string>(), tensors);
+    write_safetensors(OutputPath::named(command.at("file").get<std::string>(), Existing::kReplace), tensors);
     return nlohmann::json::object();
   }
 
@@ -190,7 +195,7 @@ int run(int argc, char** argv) {
   app.add_option("--compute", flags.compute, "auto, fp32, bf16")->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   app.add_option("--policy", flags.policy, "What is kept for the backward pass")
       ->check(CLI::IsMember({"keep", "recompute-mlp", "recompute-layer"}));
-  app.add_option("--layers", flags.tune.layers, "The region: 0,4,8,12")->required()->delimiter(',');
+  app.add_option("--layers", flags.layers, "The region: 0,4,8,12")->required()->delimiter(',');
   app.add_option("--rank", flags.tune.lora.rank, "LoRA's rank; alpha is twice that")->required();
   app.add_flag("--freeze-projector", flags.tune.freeze_projector, "Train the region alone");
   app.add_option("--lr", flags.lr, "The adapters' learning rate")->required();

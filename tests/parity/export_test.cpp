@@ -4,12 +4,14 @@
 #include <set>
 
 #include "striate/base/files.h"
+#include "striate/base/json_file.h"
 #include "striate/base/strings.h"
+#include "striate/edit/adapter_folder.h"
+#include "striate/edit/model_folder.h"
 #include "striate/model/load.h"
-#include "striate/region/adapter_folder.h"
-#include "striate/region/model_folder.h"
 #include "tests/parity/golden.h"
 #include "tests/support/paths.h"
+#include "tests/support/weights.h"
 
 namespace striate::test {
 namespace {
@@ -63,19 +65,20 @@ class Written : public testing::TestWithParam<fs::path> {
   fs::path path(const std::string& name) const { return home_.path() / name; }
   TemporaryFolder home_;
 };
+class WrittenPruned : public Written {};
+class WrittenAdapters : public Written {};
+class WrittenOriginalLlava : public Written {};
 
-TEST_P(Written, PrunedModelsGiveTheGoldensLogitsAndLoss) {
+TEST_P(WrittenPruned, ModelsGiveTheGoldensLogitsAndLoss) {
   const Golden golden(GetParam());
-  if (!golden.has("prune.bi2.removed")) GTEST_SKIP() << "this case has no pruned model";
   const Checkpoint source = open_folder(golden.model_folder());
   for (const std::string prefix : {"prune.bi2", "prune.block2"}) {
-    std::vector<std::int64_t> removed;
+    std::vector<std::int64_t> numbers;
     const at::Tensor list = golden.load(prefix + ".removed");
-    for (std::int64_t i = 0; i < list.numel(); ++i) removed.push_back(list[i].item<std::int64_t>());
+    for (std::int64_t i = 0; i < list.numel(); ++i) numbers.push_back(list[i].item<std::int64_t>());
+    const LayerSet removed(source.config.decoder.layers, std::move(numbers));
     ModelChange change;
-    for (std::int64_t layer = 0; layer < source.config.decoder.layers; ++layer) {
-      if (std::find(removed.begin(), removed.end(), layer) == removed.end()) change.keep.push_back(layer);
-    }
+    change.keep = removed.complement();
     FolderOptions exact;
     exact.dtype = at::kFloat;
     write_model_folder(path(prefix), source, change, exact);
@@ -84,9 +87,8 @@ TEST_P(Written, PrunedModelsGiveTheGoldensLogitsAndLoss) {
   }
 }
 
-TEST_P(Written, MergedAndExportedAdaptersGiveTheGoldensLogits) {
+TEST_P(WrittenAdapters, MergedAndExportedGiveTheGoldensLogits) {
   const Golden golden(GetParam());
-  if (!golden.has("lora.logits")) GTEST_SKIP() << "this case has no adapter";
   write_golden_adapter(golden, path("adapter"));
   const Checkpoint adapted = open_folder(golden.model_folder(), path("adapter"));
   FolderOptions exact;
@@ -106,49 +108,63 @@ TEST_P(Written, NamesAreThoseOfTheSource) {
   EXPECT_EQ(names_in(path("out")), names_in(golden.model_folder()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, Written, testing::ValuesIn(Golden::all_cases()),
-                         [](const auto& info) { return info.param.filename().string(); });
+INSTANTIATE_TEST_SUITE_P(Goldens, Written, testing::ValuesIn(Golden::all_cases()), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Goldens, WrittenPruned, testing::ValuesIn(Golden::cases_with("prune.bi2.removed")), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Goldens, WrittenAdapters, testing::ValuesIn(Golden::cases_with("lora.logits")), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Written);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WrittenPruned);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WrittenAdapters);
 
-// The golden's llava-hf checkpoint in the authors' layout, as name_map_original_llava.json and its config say.
-TEST(WrittenOriginalLlava, KeepsTheAuthorsNames) {
-  STRIATE_REQUIRE_GOLDENS();
-  const TemporaryFolder home;
-  std::size_t cases = 0;
-  for (const fs::path& folder : Golden::all_cases()) {
-    const fs::path model = Golden(folder).model_folder();
-    if (!fs::exists(model / "name_map_original_llava.json") || cases > 0) continue;
-    ++cases;
-    const json map = read_json_file(model / "name_map_original_llava.json");
-    const auto file = open_weight_directory(model);
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
-    std::set<std::string> mapped;
-    for (const auto& [hf, original] : map.items()) {
-      if (file->find(hf) == nullptr) continue;
-      tensors.emplace_back(original.get<std::string>(), file->load(hf));
-      mapped.insert(original.get<std::string>());
-    }
-    const fs::path original = home.path() / "original";
-    json config = read_json_file(model / "config_original_llava.json");
-    const std::string tower = "tower";
-    config["mm_vision_tower"] = tower;
-    fs::create_directories(original / tower);
-    write_file(original / "config.json", config.dump());
-    write_file(original / tower / "config.json", read_json_file(model / "config.json").at("vision_config").dump());
-    write_safetensors(original / "model.safetensors", tensors);
-    ModelChange change;
-    change.keep = {0, 1, 2, 3};
-    write_model_folder(home.path() / "whole", open_folder(original), {});
-    write_model_folder(home.path() / "pruned", open_folder(original), change);
-    EXPECT_EQ(names_in(home.path() / "whole"), mapped);
-    for (auto name = mapped.begin(); name != mapped.end();) {
-      name = name->starts_with("model.layers.4.") || name->starts_with("model.layers.5.") ? mapped.erase(name)
-                                                                                          : std::next(name);
-    }
-    EXPECT_EQ(names_in(home.path() / "pruned"), mapped);
-  }
-  if (cases == 0) GTEST_SKIP() << "no golden has a name map";
+constexpr const char* kNameMap = "name_map_original_llava.json";
+
+// The goldens that say how the authors name and configure their model.
+std::vector<fs::path> cases_in_the_authors_names() {
+  std::vector<fs::path> found = Golden::all_cases();
+  std::erase_if(found, [](const fs::path& folder) { return !fs::exists(Golden(folder).model_folder() / kNameMap); });
+  return found;
 }
+
+// The golden's llava-hf checkpoint in the authors' layout at `folder`; the names of its tensors.
+std::set<std::string> write_in_the_authors_names(const fs::path& model, const fs::path& folder) {
+  const auto file = open_weight_directory(model);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::set<std::string> names;
+  const json map = read_json_file(model / kNameMap);
+  for (const auto& [hf, original] : map.items()) {
+    if (file->find(hf) == nullptr) continue;
+    tensors.emplace_back(original.get<std::string>(), file->load(hf));
+    names.insert(original.get<std::string>());
+  }
+  json config = read_json_file(model / "config_original_llava.json");
+  config["mm_vision_tower"] = "tower";
+  fs::create_directories(folder / "tower");
+  write_file(folder / "config.json", config.dump());
+  write_file(folder / "tower" / "config.json", read_json_file(model / "config.json").at("vision_config").dump());
+  write_safetensors(folder / "model.safetensors", tensors);
+  return names;
+}
+
+TEST_P(WrittenOriginalLlava, KeepsTheAuthorsNames) {
+  std::set<std::string> names = write_in_the_authors_names(Golden(GetParam()).model_folder(), path("original"));
+  const Checkpoint source = open_folder(path("original"));
+  write_model_folder(path("whole"), source, {});
+  EXPECT_EQ(names_in(path("whole")), names);
+
+  const std::int64_t layers = source.config.decoder.layers;
+  std::vector<std::int64_t> lower;
+  for (std::int64_t layer = 0; layer < (layers + 1) / 2; ++layer) lower.push_back(layer);
+  ModelChange first_half;
+  first_half.keep = LayerSet(layers, lower);
+  write_model_folder(path("pruned"), source, first_half);
+  for (std::int64_t layer = (layers + 1) / 2; layer < layers; ++layer) {
+    const std::string prefix = cat("model.layers.", layer, ".");
+    std::erase_if(names, [&](const std::string& name) { return name.starts_with(prefix); });
+  }
+  EXPECT_EQ(names_in(path("pruned")), names);
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, WrittenOriginalLlava, testing::ValuesIn(cases_in_the_authors_names()), kCaseName);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(WrittenOriginalLlava);
 
 }  // namespace
 }  // namespace striate::test

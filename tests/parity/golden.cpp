@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "striate/base/json_file.h"
 #include "striate/model/load.h"
 #include "striate/text/conversation.h"
 #include "tests/support/paths.h"
@@ -17,12 +18,18 @@ Golden::Golden(const std::filesystem::path& folder)
 
 std::vector<std::filesystem::path> Golden::all_cases() {
   std::vector<std::filesystem::path> cases;
-  if (!goldens()) return cases;
-  for (const auto& entry : std::filesystem::directory_iterator(*goldens())) {
+  if (!std::filesystem::is_directory(goldens())) return cases;
+  for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
     if (std::filesystem::exists(entry.path() / "golden.json")) cases.push_back(entry.path());
   }
   std::sort(cases.begin(), cases.end());
   return cases;
+}
+
+std::vector<std::filesystem::path> Golden::cases_with(const std::string& tensor) {
+  std::vector<std::filesystem::path> found = all_cases();
+  std::erase_if(found, [&](const auto& folder) { return !Golden(folder).has(tensor); });
+  return found;
 }
 
 std::filesystem::path Golden::model_folder() const {

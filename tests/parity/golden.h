@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "striate/files/weight_file.h"
 #include "striate/model/lvlm.h"
-#include "striate/tensor/weight_file.h"
 
 namespace striate::test {
 
@@ -22,6 +22,8 @@ class Golden {
 
   // Every case folder under the goldens, sorted; empty where there are no goldens.
   static std::vector<std::filesystem::path> all_cases();
+  // Those of them that hold `tensor`.
+  static std::vector<std::filesystem::path> cases_with(const std::string& tensor);
 
   const std::string& name() const { return name_; }
   std::filesystem::path model_folder() const;
@@ -45,6 +47,9 @@ class Golden {
   nlohmann::json info_;
   std::shared_ptr<const WeightFile> tensors_;
 };
+
+// Names a parameterised test after its case.
+inline const auto kCaseName = [](const auto& info) { return info.param.filename().string(); };
 
 // The case's model on the CPU.
 std::unique_ptr<Lvlm> load_golden_model(const Golden& golden, Compute compute);

@@ -152,8 +152,7 @@ TEST_P(MetricParity, HeadsAverageToTheirLayer) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, MetricParity, testing::ValuesIn(Golden::all_cases()),
-                         [](const auto& info) { return info.param.filename().string(); });
+INSTANTIATE_TEST_SUITE_P(Goldens, MetricParity, testing::ValuesIn(Golden::all_cases()), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MetricParity);
 
 }  // namespace

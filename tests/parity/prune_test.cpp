@@ -15,7 +15,7 @@ namespace {
 
 class PruneParity : public testing::TestWithParam<std::filesystem::path> {};
 
-ScoreFile scores_of(const Lvlm& model, std::span<const Sample> samples) {
+ScoreFile plain_scores(const Lvlm& model, std::span<const Sample> samples) {
   LayerScoreCollector collector(model.config().decoder, {});
   collector.add(model, pack(samples));
   ScoreFile file;
@@ -25,11 +25,12 @@ ScoreFile scores_of(const Lvlm& model, std::span<const Sample> samples) {
 }
 
 // The layers that go, what is left computes, and its loss.
-void compare_pruned(const Golden& golden, const std::string& name, const PruneRequest& request) {
+void compare_pruned(const Golden& golden, const std::string& name, const PruneCriteria& criteria) {
   const auto model = load_golden_model(golden, Compute::kFloat32);
   const std::vector<Sample> samples = golden.samples(*model);
-  const auto removed = ascending_layers(choose_layers_to_prune(request, scores_of(*model, samples)));
-  golden.compare(name + ".removed", at::tensor(removed, at::kLong));
+  const LayerSet removed =
+      layers_of(choose_layers_to_prune(criteria, plain_scores(*model, samples)), criteria.protected_layers.depth());
+  golden.compare(name + ".removed", at::tensor(removed.numbers(), at::kLong));
   const Lvlm pruned = model->without_layers(removed);
   const PackedBatch batch = pack(samples);
   const at::Tensor stream = pruned.forward(batch);
@@ -39,14 +40,15 @@ void compare_pruned(const Golden& golden, const std::string& name, const PruneRe
 
 TEST_P(PruneParity, SingleLayersAndBlocksAreTheGoldens) {
   const Golden golden(GetParam());
-  if (!golden.has("prune.bi2.removed")) GTEST_SKIP() << golden.name() << " holds no pruned model";
-  const std::int64_t layers = load_golden_model(golden, Compute::kFloat32)->config().decoder.layers;
-  compare_pruned(golden, "prune.bi2", {.layers = layers, .remove = 2, .metric = "bi"});
-  compare_pruned(golden, "prune.block2", {.layers = layers, .remove = 2, .contiguous = true});
+  const LayerSet none(load_golden_model(golden, Compute::kFloat32)->config().decoder.layers, {});
+  const auto removed = [&](const char* name) { return golden.load(name).numel(); };
+  compare_pruned(golden, "prune.bi2",
+                 {.protected_layers = none, .remove = removed("prune.bi2.removed"), .metric = "bi"});
+  compare_pruned(golden, "prune.block2",
+                 {.protected_layers = none, .remove = removed("prune.block2.removed"), .contiguous = true});
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, PruneParity, testing::ValuesIn(Golden::all_cases()),
-                         [](const auto& info) { return info.param.filename().string(); });
+INSTANTIATE_TEST_SUITE_P(Goldens, PruneParity, testing::ValuesIn(Golden::cases_with("prune.bi2.removed")), kCaseName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(PruneParity);
 
 }  // namespace

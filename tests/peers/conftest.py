@@ -1,9 +1,9 @@
-"""What every comparison needs: where the program, the probes and the reference data are.
+"""What every comparison needs: where the program and the probes are.
 
 `make test-peers` builds the release preset and runs pytest here. Whatever the environment names already
-(STRIATE_PROGRAM, STRIATE_IMAGE_PROBE, STRIATE_WEIGHTS_PROBE, STRIATE_ANSWERS_PROBE, STRIATE_SHARED, STRIATE_GOLDENS, STRIATE_TESTDATA)
-is left as it is; what it does not is looked for in build/release (or STRIATE_BUILD) and beside the repository. Tests
-whose program or data is absent are skipped and say what they lack.
+(STRIATE_PROGRAM, STRIATE_IMAGE_PROBE, STRIATE_WEIGHTS_PROBE, STRIATE_ROWS_PROBE, STRIATE_ANSWERS_PROBE,
+STRIATE_PARITY_TEST) is left as it is; what it does not is looked for in build/release (or STRIATE_BUILD). Tests whose
+program is absent are skipped and say what they lack. The reference data are found by reference_data.py.
 """
 
 import os
@@ -11,16 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("STRIATE_BUILD", ROOT / "build" / "release"))
-SHARED = Path(os.environ.get("STRIATE_SHARED", ROOT.parent / "shared"))
 
 FOUND_BY_DEFAULT = {
     "STRIATE_PROGRAM": BUILD / "apps" / "striate" / "striate",
     "STRIATE_IMAGE_PROBE": BUILD / "tests" / "image" / "image_probe",
-    "STRIATE_WEIGHTS_PROBE": BUILD / "tests" / "tensor" / "weights_probe",
+    "STRIATE_WEIGHTS_PROBE": BUILD / "tests" / "files" / "weights_probe",
+    "STRIATE_ROWS_PROBE": BUILD / "tests" / "peers" / "rows_probe",
     "STRIATE_ANSWERS_PROBE": BUILD / "tests" / "peers" / "answers_probe",
-    "STRIATE_SHARED": SHARED,
-    "STRIATE_GOLDENS": SHARED / "goldens",
-    "STRIATE_TESTDATA": SHARED / "testdata",
+    "STRIATE_PARITY_TEST": BUILD / "tests" / "parity" / "parity_test",
 }
 
 # Set on import: the test modules read the environment when they are collected.

@@ -1,7 +1,6 @@
 """An adapter that `striate train` wrote is opened by PEFT, and both give the same answers.
 
-STRIATE_PROGRAM names the program, STRIATE_ANSWERS_PROBE the probe, STRIATE_TESTDATA or STRIATE_SHARED the reference data
-(the Llama-2 tokenizer).
+STRIATE_PROGRAM names the program, STRIATE_ANSWERS_PROBE the probe.
 """
 
 import json
@@ -15,14 +14,14 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from reference_data import tokenizer_at
+
 PROGRAM = os.environ.get("STRIATE_PROGRAM")
 PROBE = os.environ.get("STRIATE_ANSWERS_PROBE")
-TESTDATA = os.environ.get("STRIATE_TESTDATA") or os.path.join(os.environ.get("STRIATE_SHARED", ""), "testdata")
-TOKENIZER = Path(TESTDATA) / "tokenizers" / "llama2" / "tokenizer.model"
+TOKENIZER = tokenizer_at("llama2_style/tokenizer.model")
 pytestmark = [
     pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not name the striate program"),
     pytest.mark.skipif(not PROBE, reason="STRIATE_ANSWERS_PROBE does not name answers_probe"),
-    pytest.mark.skipif(not TOKENIZER.is_file(), reason="no reference data: set STRIATE_TESTDATA or STRIATE_SHARED"),
 ]
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 230)}

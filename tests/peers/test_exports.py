@@ -5,7 +5,7 @@ Merged and pruned models of every family transformers has a class for (llava-hf,
 whose class lives in its own repository, is opened as the Llama or Phi-3 that it is. PEFT opens an exported adapter on
 its base, and one carried over onto a pruned base.
 
-STRIATE_PROGRAM names the program, STRIATE_TESTDATA or STRIATE_SHARED the reference data (the Llama-2 tokenizer).
+STRIATE_PROGRAM names the program.
 """
 
 import json
@@ -19,14 +19,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlavaForConditionalGeneration, Phi3Config
 
-from test_models import (LLAVA, LLAVA_TARGETS, PROGRAM, PROMPTS, TEXT, TOKENIZERS, adapt, chat, check, llava_inputs, make,
+from test_models import (LLAVA, LLAVA_TARGETS, PROGRAM, PROMPTS, TEXT, TOKENIZER, adapt, chat, check, llava_inputs, make,
                          opened, striate)
 from test_models import pictures  # noqa: F401  (a fixture)
 
-pytestmark = [
-    pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not name the striate program"),
-    pytest.mark.skipif(not TOKENIZERS.is_dir(), reason="no reference data: set STRIATE_TESTDATA or STRIATE_SHARED"),
-]
+pytestmark = pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not name the striate program")
 
 
 def export(*arguments):
@@ -37,7 +34,7 @@ def export(*arguments):
 
 def llava_with_adapter(tmp_path, name="grouped"):
     """A llava-hf model and an adapter of PEFT's for it."""
-    base = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZERS / "llama2", *LLAVA[name].split())
+    base = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZER, *LLAVA[name].split())
     config = peft.LoraConfig(r=4, lora_alpha=9, target_modules=LLAVA_TARGETS)
     adapt(opened(LlavaForConditionalGeneration, base), config, tmp_path / "adapter")
     return base, tmp_path / "adapter"
@@ -55,7 +52,7 @@ def test_transformers_opens_a_merged_llava(pictures, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("name, targets", [("llama_grouped", ["q_proj", "k_proj", "gate_proj"]),
                                            ("phi3", ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])])
 def test_transformers_opens_a_merged_text_model(name, targets, tmp_path):
-    base = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZERS / "llama2")
+    base = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZER)
     config = peft.LoraConfig(r=3, lora_alpha=6, target_modules=targets, task_type="CAUSAL_LM")
     adapt(opened(AutoModelForCausalLM, base), config, tmp_path / "adapter")
     export("--model", base, "--adapter", tmp_path / "adapter", "--out", tmp_path / "merged")
@@ -83,7 +80,7 @@ def decoder_alone(folder, out, kind):
 def test_bunnys_language_model_opens_as_what_it_is(arch, kind, tmp_path):
     shape = ("--layers 3 --hidden 96 --heads 6 --kv-heads 6 --mlp 200 --vision-layers 2 --vision-hidden 48 --vision-heads 3 "
              "--vision-mlp 64 --image-size 56 --dtype fp32")
-    base = make(tmp_path / "base", "--arch", arch, *shape.split(), "--tokenizer", TOKENIZERS / "llama2")
+    base = make(tmp_path / "base", "--arch", arch, *shape.split(), "--tokenizer", TOKENIZER)
     targets = ["qkv_proj", "down_proj"] if kind == "phi3" else ["q_proj", "v_proj", "down_proj"]
     config = peft.LoraConfig(r=3, lora_alpha=6, target_modules=targets, task_type="CAUSAL_LM")
     adapt(decoder_alone(base, tmp_path / "alone", kind), config, tmp_path / "adapter")
@@ -141,7 +138,7 @@ def without_layer(model, decoder, layer=1):
 
 
 def test_transformers_opens_a_pruned_llava(pictures, tmp_path):  # noqa: F811
-    base = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZERS / "llama2", *LLAVA["grouped"].split())
+    base = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZER, *LLAVA["grouped"].split())
     out = tmp_path / "pruned"
     prune(base, out)
     answer, row, steps = chat(out, PROMPTS["one_picture"][0], pictures[:1], tmp_path)
@@ -152,7 +149,7 @@ def test_transformers_opens_a_pruned_llava(pictures, tmp_path):  # noqa: F811
 
 @pytest.mark.parametrize("name", ["llama_grouped", "phi3"])
 def test_transformers_opens_a_pruned_text_model(name, tmp_path):
-    base = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZERS / "llama2")
+    base = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZER)
     out = tmp_path / "pruned"
     prune(base, out)
     answer, row, steps = chat(out, "Once upon a time", [], tmp_path)

@@ -4,7 +4,7 @@ The shapes are ones no golden has: grouped heads, tied embeddings, odd widths, h
 stream, a floored patch grid, shards; with one picture, several, and none. Both sides compute in float32. Biases and norm
 weights, which start at 0 and 1, are shaken first, so that a forgotten one shows. PEFT writes the adapters.
 
-STRIATE_PROGRAM names the program, STRIATE_TESTDATA or STRIATE_SHARED the reference data (the Llama-2 tokenizer).
+STRIATE_PROGRAM names the program.
 """
 
 import json
@@ -31,13 +31,11 @@ try:  # before transformers 5 the plain name is the Pillow path
 except ImportError:
     from transformers import LlavaImageProcessor
 
+from reference_data import tokenizer_at
+
 PROGRAM = os.environ.get("STRIATE_PROGRAM")
-TESTDATA = os.environ.get("STRIATE_TESTDATA") or os.path.join(os.environ.get("STRIATE_SHARED", ""), "testdata")
-TOKENIZERS = Path(TESTDATA) / "tokenizers"
-pytestmark = [
-    pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not name the striate program"),
-    pytest.mark.skipif(not TOKENIZERS.is_dir(), reason="no reference data: set STRIATE_TESTDATA or STRIATE_SHARED"),
-]
+TOKENIZER = tokenizer_at("llama2_style")
+pytestmark = pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not name the striate program")
 
 ATOL, RTOL = 2e-4, 1e-5
 TOKENS = 8
@@ -181,7 +179,7 @@ def llava(tmp_path_factory):
     def get(name):
         if name not in made:
             folder = tmp_path_factory.mktemp("llava") / name
-            make(folder, "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZERS / "llama2", *LLAVA[name].split())
+            make(folder, "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZER, *LLAVA[name].split())
             made[name] = (folder, opened(LlavaForConditionalGeneration, folder))
         return made[name]
 
@@ -202,14 +200,14 @@ def test_transformers_reads_the_processor_and_the_tokenizer(llava, pictures):
     folder, model = llava("grouped")
     image_token = getattr(model.config, "image_token_id", None) or model.config.image_token_index
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert tokenizer.convert_tokens_to_ids("<image>") == image_token == 32000
-    assert tokenizer.pad_token == "<pad>" and tokenizer.pad_token_id == 32001
+    assert tokenizer.convert_tokens_to_ids("<image>") == image_token == 1000  # after the small vocabulary
+    assert tokenizer.pad_token == "<pad>" and tokenizer.pad_token_id == 1001
     assert tokenizer.bos_token_id == 1 and tokenizer.eos_token_id == 2
     processor = AutoProcessor.from_pretrained(folder)
     inputs = processor(text="USER: <image>\nWhat? ASSISTANT:", images=Image.open(pictures[0]), return_tensors="pt")
     assert (inputs["input_ids"] == image_token).sum() == 16
     assert inputs["pixel_values"].shape == (1, 3, 56, 56)
-    assert model.config.text_config.vocab_size == 32064
+    assert model.config.text_config.vocab_size > image_token
 
 
 def test_the_tokenizer_reads_text_alike(llava):
@@ -228,7 +226,7 @@ def test_the_tokenizer_reads_text_alike(llava):
 
 @pytest.mark.parametrize("name", TEXT)
 def test_text_only_gives_transformers_logits_and_answers(name, tmp_path):
-    folder = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZERS / "llama2", seed=9)
+    folder = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZER, seed=9)
     answer, prompt_row, steps = chat(folder, "The quick brown fox jumps over", [], tmp_path)
     model = opened(AutoModelForCausalLM, folder)
     check(model, {"input_ids": torch.tensor([answer["prompt_ids"]])}, answer, prompt_row, steps)
@@ -253,7 +251,7 @@ LLAVA_TARGETS = r".*language_model.*layers\.(0|2)\.(self_attn\.(q|v|o)_proj|mlp\
 
 @pytest.mark.parametrize("rslora", [False, True])
 def test_an_adapter_of_peft_gives_its_logits(rslora, pictures, tmp_path):
-    folder = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZERS / "llama2",
+    folder = make(tmp_path / "base", "--arch", "llava-1.5-7b", "--tokenizer", TOKENIZER,
                   *LLAVA["grouped"].split())
     config = LoraConfig(r=4, lora_alpha=9, target_modules=LLAVA_TARGETS, use_rslora=rslora)
     base, plain_row, _ = chat(folder, PROMPTS["one_picture"][0], pictures[:1], tmp_path)
@@ -269,7 +267,7 @@ def test_an_adapter_of_peft_gives_its_logits(rslora, pictures, tmp_path):
 @pytest.mark.parametrize("name, targets", [("llama_grouped", ["q_proj", "k_proj", "gate_proj"]),
                                            ("phi3", ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])])
 def test_an_adapter_of_a_text_model_gives_pefts_logits(name, targets, tmp_path):
-    folder = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZERS / "llama2")
+    folder = make(tmp_path / name, *TEXT[name].split(), "--tokenizer", TOKENIZER)
     config = LoraConfig(r=3, lora_alpha=6, target_modules=targets, layers_to_transform=[1], task_type="CAUSAL_LM")
     adapter = tmp_path / "adapter"
     model = adapt(opened(AutoModelForCausalLM, folder), config, adapter)

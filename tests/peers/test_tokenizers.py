@@ -1,9 +1,10 @@
 """`striate tokenize` against the libraries that define the tokenizers: `tokenizers` and transformers' LlamaTokenizer.
 
 Runs the program named by STRIATE_PROGRAM on 20,000 seeded random strings and compares ids and decoded text, string by
-string. The tokenizers are those of the test data (STRIATE_TESTDATA, else STRIATE_SHARED/testdata).
+string. The tokenizers are those of the test data; Llama's own are skipped where they are absent.
 """
 
+import base64
 import gzip
 import json
 import os
@@ -13,6 +14,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+
+from reference_data import needs_llama, tokenizer_at
 
 COUNT = 20_000
 SEED = 20240418
@@ -31,20 +34,8 @@ def return x**2 // == != -> std::vector<int> 3.14159 2024-04-18 1234567 ½ Ⅷ �
 💩 👩🏽‍💻 🏳️‍🌈 🇫🇷 e\u0301 a\u0300\u0323 \u212bngstrom ſ 'S \u017f 'ſ ASSISTANT: USER:
 """.split()
 
-
-def data_folder() -> Path:
-    if "STRIATE_TESTDATA" in os.environ:
-        return Path(os.environ["STRIATE_TESTDATA"])
-    if "STRIATE_SHARED" in os.environ:
-        return Path(os.environ["STRIATE_SHARED"]) / "testdata"
-    return Path(__file__).resolve().parents[2] / ".." / "shared" / "testdata"
-
-
-TOKENIZERS = data_folder() / "tokenizers"
-pytestmark = [
-    pytest.mark.skipif(not TOKENIZERS.is_dir(), reason="no reference data: set STRIATE_TESTDATA or STRIATE_SHARED"),
-    pytest.mark.skipif("STRIATE_PROGRAM" not in os.environ, reason="STRIATE_PROGRAM does not name the program"),
-]
+PROGRAM = os.environ.get("STRIATE_PROGRAM")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="STRIATE_PROGRAM does not name the program")
 
 
 def any_character(rng: random.Random) -> str:
@@ -96,9 +87,6 @@ def strings() -> list[str]:
     return made
 
 
-PROGRAM = os.environ.get("STRIATE_PROGRAM")
-
-
 def striate(tokenizer: Path, strings: list[str], *flags: str) -> list[dict]:
     lines = "".join(json.dumps({"text": text}) + "\n" for text in strings)
     done = subprocess.run(
@@ -133,29 +121,53 @@ def peer(path: Path):
         return tokenizers.Tokenizer.from_buffer(file.read())
 
 
-JSON_FILES = ["llama2/tokenizer.json", "llama3/tokenizer.json.gz", "phi3/tokenizer.json", "phi2/tokenizer.json"]
+JSON_FILES = [
+    "llama2_style/tokenizer.json",
+    "llama3_style/tokenizer.json.gz",
+    "phi3/tokenizer.json",
+    "phi2/tokenizer.json",
+    needs_llama("llama2/tokenizer.json"),
+    needs_llama("llama3/tokenizer.json.gz"),
+]
 
 
 @pytest.mark.parametrize("name", JSON_FILES)
 @pytest.mark.parametrize("bos", [False, True])
 def test_tokenizer_json_equals_tokenizers(name, bos, strings):
-    theirs = peer(TOKENIZERS / name)
+    theirs = peer(tokenizer_at(name))
     encoded = theirs.encode_batch(strings, add_special_tokens=bos)
     ids = [one.ids for one in encoded]
     texts = theirs.decode_batch(ids, skip_special_tokens=False)
-    answers = striate(TOKENIZERS / name, strings, *(["--bos"] if bos else []))
+    answers = striate(tokenizer_at(name), strings, *(["--bos"] if bos else []))
     compare(strings, answers, ids, texts)
 
 
-def test_llama3_rank_file_equals_its_tokenizer_json(strings):
-    theirs = peer(TOKENIZERS / "llama3/tokenizer.json.gz")
+LLAMA3_RANKS = 128_000  # a rank file of Llama 3's has as many; its special tokens follow
+
+
+def full_ranks(path: Path, folder: Path) -> Path:
+    """A rank file filled up with tokens that begin with 0xFF, which no text contains."""
+    rows = path.read_text().splitlines()
+    filler = (base64.b64encode(b"\xff" + i.to_bytes(3, "big")).decode() for i in range(len(rows), LLAMA3_RANKS))
+    rows += [f"{token} {i}" for i, token in enumerate(filler, len(rows))]
+    full = folder / "tokenizer.model"
+    full.write_text("\n".join(rows) + "\n")
+    return full
+
+
+@pytest.mark.parametrize("name", ["llama3_style", needs_llama("llama3")])
+def test_llama3_rank_file_equals_its_tokenizer_json(name, strings, tmp_path):
+    theirs = peer(tokenizer_at(f"{name}/tokenizer.json.gz"))
     ids = [one.ids for one in theirs.encode_batch(strings, add_special_tokens=False)]
     texts = theirs.decode_batch(ids, skip_special_tokens=False)
-    compare(strings, striate(TOKENIZERS / "llama3/tokenizer.model", strings), ids, texts)
+    ranks = tokenizer_at(f"{name}/tokenizer.model")
+    first_special = len(ranks.read_text().splitlines())
+    ids = [[i if i < first_special else i - first_special + LLAMA3_RANKS for i in row] for row in ids]
+    compare(strings, striate(full_ranks(ranks, tmp_path), strings), ids, texts)
 
 
 def changed(name: str, change) -> dict:
-    document = json.loads((TOKENIZERS / name).read_text(encoding="utf-8"))
+    document = json.loads(tokenizer_at(name).read_text(encoding="utf-8"))
     change(document)
     return document
 
@@ -195,8 +207,8 @@ def separate_unknowns(document):
 
 
 VARIANTS = {
-    "metaspace first": ("llama2/tokenizer.json", metaspace("first", False)),
-    "metaspace always, split": ("llama2/tokenizer.json", metaspace("always", True)),
+    "metaspace first": ("llama2_style/tokenizer.json", metaspace("first", False)),
+    "metaspace always, split": ("llama2_style/tokenizer.json", metaspace("always", True)),
     "metaspace never": ("phi3/tokenizer.json", metaspace("never", True)),
     "added-token flags": ("phi3/tokenizer.json", strict_tokens),
     "unknowns apart": ("phi3/tokenizer.json", separate_unknowns),
@@ -220,58 +232,13 @@ def test_other_settings_of_the_same_stages_equal_tokenizers(variant, strings, tm
     compare(some, striate(path, some), ids, texts)
 
 
-def slow_llama(legacy: bool):
-    """LlamaTokenizer on sentencepiece.
-
-    transformers 4 has it. transformers 5 kept its base, SentencePieceBackend (loading, splitting at special tokens,
-    `_tokenize`), and dropped the class: its two own methods, `tokenize` and `convert_tokens_to_string`, are restated
-    here from transformers 4.57 (Apache-2.0).
-    """
-    pytest.importorskip("sentencepiece")
-    pytest.importorskip("google.protobuf")
-    path = str(TOKENIZERS / "llama2/tokenizer.model")
-    llama = pytest.importorskip("transformers.models.llama.tokenization_llama")
-    if hasattr(llama.LlamaTokenizer, "get_spm_processor"):
-        return llama.LlamaTokenizer(path, legacy=legacy)
-    backend = pytest.importorskip("transformers.tokenization_utils_sentencepiece").SentencePieceBackend
-    mark = "\u2581"
-
-    class LlamaTokenizer(backend):
-        def tokenize(self, text, **kwargs):
-            if self.legacy or not text:
-                return super().tokenize(text, **kwargs)
-            tokens = super().tokenize(mark + text.replace(mark, " "), **kwargs)
-            if len(tokens) > 1 and tokens[0] == mark and tokens[1] in self.all_special_tokens:
-                tokens = tokens[1:]
-            return tokens
-
-        def convert_tokens_to_string(self, tokens):
-            tokens = list(tokens)
-            if tokens[0].startswith(mark):
-                tokens[0] = tokens[0][len(mark) :]
-            run, text, previous_special = [], "", False
-            for i, token in enumerate(tokens):
-                if token in self.all_special_tokens:
-                    if not previous_special and i != 0 and self.legacy:
-                        text += " "
-                    text += self.sp_model.decode(run) + token
-                    run, previous_special = [], True
-                else:
-                    if previous_special and i == 1 and not token.startswith(mark):
-                        text += " "
-                    run.append(token)
-                    previous_special = False
-            return text + self.sp_model.decode(run)
-
-    return LlamaTokenizer(
-        vocab_file=path, legacy=legacy, unk_token="<unk>", bos_token="<s>", eos_token="</s>", verbose=False
-    )
-
-
+@pytest.mark.parametrize("name", ["llama2_style", needs_llama("llama2")])
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("bos", [False, True])
-def test_sentencepiece_equals_llama_tokenizer(legacy, bos, strings):
-    theirs = slow_llama(legacy)
+def test_sentencepiece_equals_llama_tokenizer(name, legacy, bos, strings):
+    slow_llama = pytest.importorskip("slow_llama").slow_llama
+    path = tokenizer_at(f"{name}/tokenizer.model")
+    theirs = slow_llama(path, legacy)
     ids = []
     texts = []
     for text in strings:
@@ -279,5 +246,5 @@ def test_sentencepiece_equals_llama_tokenizer(legacy, bos, strings):
         ids.append(theirs.convert_tokens_to_ids(tokens))
         texts.append(theirs.convert_tokens_to_string(tokens) if tokens else "")
     flags = (["--bos"] if bos else []) + (["--legacy"] if legacy else [])
-    answers = striate(TOKENIZERS / "llama2/tokenizer.model", strings, *flags)
+    answers = striate(path, strings, *flags)
     compare(strings, answers, ids, texts)

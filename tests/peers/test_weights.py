@@ -1,6 +1,6 @@
 """Files that torch and safetensors themselves write, read by Striate; and the other way round.
 
-STRIATE_WEIGHTS_PROBE is the test program weights_probe (built in tests/tensor).
+STRIATE_WEIGHTS_PROBE is the test program weights_probe (built in tests/files).
 """
 
 import codecs

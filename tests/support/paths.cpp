@@ -1,32 +1,47 @@
 #include "tests/support/paths.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 
 namespace striate::test {
 namespace {
 
-std::optional<std::filesystem::path> reference(const char* variable, const char* folder) {
-  std::filesystem::path path;
-  if (const char* named = std::getenv(variable)) {
-    path = named;
-  } else if (const char* shared = std::getenv("STRIATE_SHARED")) {
-    path = std::filesystem::path(shared) / folder;
-  } else {
-    path = std::filesystem::path(STRIATE_SOURCE_DIR) / ".." / "shared" / folder;
-  }
-  if (!std::filesystem::is_directory(path)) return std::nullopt;
-  return std::filesystem::canonical(path);
+std::filesystem::path reference() {
+  return sources() / "tests" / "reference";
 }
 
 }  // namespace
 
-std::optional<std::filesystem::path> testdata() {
-  return reference("STRIATE_TESTDATA", "testdata");
+std::filesystem::path testdata(const std::string& name) {
+  if (const char* named = std::getenv("STRIATE_TESTDATA")) {
+    const std::filesystem::path theirs = std::filesystem::path(named) / name;
+    if (std::filesystem::exists(theirs)) return theirs;
+  }
+  return reference() / "testdata" / name;
 }
 
-std::optional<std::filesystem::path> goldens() {
-  return reference("STRIATE_GOLDENS", "goldens");
+bool has_tokenizer(const std::string& name) {
+  return std::filesystem::exists(testdata("tokenizers/" + name));
+}
+
+std::filesystem::path goldens() {
+  const char* named = std::getenv("STRIATE_GOLDENS");
+  return named != nullptr ? std::filesystem::path(named) : reference() / "goldens";
+}
+
+std::vector<std::filesystem::path> golden_models() {
+  std::vector<std::filesystem::path> models;
+  if (!std::filesystem::is_directory(goldens())) return models;
+  for (const auto& entry : std::filesystem::directory_iterator(goldens())) {
+    if (std::filesystem::exists(entry.path() / "model" / "config.json")) models.push_back(entry.path() / "model");
+  }
+  std::sort(models.begin(), models.end());
+  return models;
+}
+
+std::filesystem::path sources() {
+  return STRIATE_SOURCE_DIR;
 }
 
 TemporaryFolder::TemporaryFolder() {

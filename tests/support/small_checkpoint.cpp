@@ -6,8 +6,18 @@
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
 #include "striate/model/decoder.h"
+#include "tests/support/paths.h"
+#include "tests/support/weights.h"
 
 namespace striate::test {
+
+std::string family_name(const SmallCheckpoint& shape) {
+  std::string name = shape.arch + (shape.layout == Layout::kHf ? "_hf" : "_original");
+  for (char& letter : name) {
+    if (letter == '-' || letter == '.') letter = '_';
+  }
+  return name;
+}
 
 std::vector<SmallCheckpoint> every_family() {
   return {{"llava-1.5-7b", Layout::kHf},
@@ -30,7 +40,7 @@ void make_checkpoint(const std::filesystem::path& folder, const SmallCheckpoint&
   c.kv_heads = 4;
   c.head_dim = 8;
   c.mlp = 48;
-  c.vocab = 128;
+  c.vocab = shape.vocab;
   if (!shape.arch.starts_with("llama") && !shape.arch.starts_with("phi")) {
     c.vision_layers = 2;
     c.vision_hidden = 16;

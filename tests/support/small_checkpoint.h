@@ -16,11 +16,15 @@ struct SmallCheckpoint {
   std::int64_t layers = 5;
   at::ScalarType dtype = at::kFloat;
   std::uint64_t seed = 5;
+  std::int64_t vocab = 128;
 };
 
 // The four published families.
 std::vector<SmallCheckpoint> every_family();
-// Hidden 32, 4 heads, vocabulary 128; a tower of 28 pixels. Makes the folder.
+// Such as "llava_1_5_7b_hf": what a parameterised test is called after it.
+std::string family_name(const SmallCheckpoint& shape);
+inline const auto kFamilyName = [](const auto& info) { return family_name(info.param); };
+// Hidden 32, 4 heads; a tower of 28 pixels. Makes the folder.
 void make_checkpoint(const std::filesystem::path& folder, const SmallCheckpoint& shape = {});
 Checkpoint open_small(const std::filesystem::path& folder,
                       const std::optional<std::filesystem::path>& adapter = std::nullopt);

@@ -10,6 +10,7 @@
 #include "striate/model/tensor_list.h"
 #include "striate/text/conversation.h"
 #include "tests/support/paths.h"
+#include "tests/support/weights.h"
 
 namespace striate::test {
 
