@@ -29,7 +29,7 @@ void AnsweringFlags::add_to(CLI::App& c) {
       ->check(whole_number(1, kMostPositions))
       ->type_name("TOKENS");
   text.add_to(c);
-  c.add_option("--on-bad-sample", on_bad, "Action on a question that cannot be asked: stop or skip")
+  c.add_option("--on-bad-sample", on_bad, "Action on a question that cannot be asked, or a malformed row: stop or skip")
       ->check(CLI::IsMember({"stop", "skip"}))
       ->capture_default_str();
   add_feature_cache_dir(c, feature_cache_folder);

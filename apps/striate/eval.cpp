@@ -28,6 +28,12 @@ Resampling ResamplingFlags::resampling() const {
   return {static_cast<std::uint64_t>(seed), draws};
 }
 
+void BadRowFlags::add_to(CLI::App& command) {
+  command.add_option("--on-bad-sample", on_bad, "Action on a malformed row of the benchmark's files: stop or skip")
+      ->check(CLI::IsMember({"stop", "skip"}))
+      ->capture_default_str();
+}
+
 nlohmann::json interval_json(const Interval& interval) {
   return {{"low", interval.low}, {"high", interval.high}};
 }

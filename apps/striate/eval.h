@@ -26,6 +26,14 @@ struct ResamplingFlags {
   Resampling resampling() const;
 };
 
+// --on-bad-sample of the commands that only read a benchmark's files.
+struct BadRowFlags {
+  std::string on_bad = "stop";
+
+  void add_to(CLI::App& command);
+  OnBadRow policy() const { return on_bad == "skip" ? OnBadRow::kSkip : OnBadRow::kStop; }
+};
+
 // Everything about a score but the answers.
 nlohmann::json score_json(const ProtocolScore& score);
 nlohmann::json interval_json(const Interval& interval);

@@ -29,6 +29,7 @@ struct EvalCompareFlags {
   std::int64_t changed = 10;
   ResamplingFlags resampling;
   PageFlags page;
+  BadRowFlags bad_rows;
   bool json = false;
 
   // What runs are called in tables: the last part of their paths, where these differ.
@@ -48,6 +49,7 @@ CompareRequest request_of(const EvalCompareFlags& flags) {
   CompareRequest request;
   request.runs.assign(flags.runs.begin(), flags.runs.end());
   request.resampling = flags.resampling.resampling();
+  request.on_bad_row = flags.bad_rows.policy();
   const bool any = !flags.benchmark.empty() || !flags.data.empty() || !flags.protocol.empty();
   const bool all = !flags.benchmark.empty() && !flags.data.empty() && !flags.protocol.empty();
   if (any && !all) {
@@ -275,6 +277,7 @@ void add_eval_compare(CLI::App& eval, Invocation& run) {
       ->capture_default_str();
   flags->resampling.add_to(*command);
   flags->page.add_to(*command);
+  flags->bad_rows.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object, with every changed question, and nothing else");
   command->footer(example("striate eval compare base tuned --benchmark gqa --data gqa --protocol llava"));
   command->callback([flags, &run] { run.action = [flags] { run_eval_compare(*flags); }; });

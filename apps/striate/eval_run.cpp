@@ -80,6 +80,10 @@ void print_outcome(const BenchmarkOutcome& outcome) {
                   human_duration(outcome.seconds), ", ", per_second(outcome)));
   if (outcome.earlier > 0) print_field("", cat(outcome.earlier, " were answered before"));
   if (outcome.bad > 0) print_field("", cat(outcome.bad, " could not be asked: bad_questions.jsonl says why"));
+  if (outcome.bad_rows > 0) {
+    print_field("", cat(outcome.bad_rows, outcome.bad_rows == 1 ? " malformed row was" : " malformed rows were",
+                        " left out: bad_rows.jsonl says why; the first is ", outcome.first_bad_row));
+  }
   if (outcome.cut_prompts > 0) {
     print_field("", cat(outcome.cut_prompts, " prompts lost their beginning: the context is too short"));
   }
@@ -96,6 +100,7 @@ nlohmann::json outcome_json(const BenchmarkOutcome& outcome) {
           {"earlier", outcome.earlier},
           {"asked", outcome.asked},
           {"bad", outcome.bad},
+          {"bad_rows", outcome.bad_rows},
           {"cut_prompts", outcome.cut_prompts},
           {"prompt_tokens", outcome.prompt_tokens},
           {"reused_tokens", outcome.reused_tokens},
@@ -112,8 +117,10 @@ std::optional<ScoreResult> score_of(const BenchmarkOutcome& outcome, const EvalR
     if (protocol.asking == outcome.protocol->asking && protocol.name != names.front()) names.push_back(protocol.name);
   }
   if (outcome.benchmark->name == "llava-json") names = {"exact", "vqa", "contains", "anls"};
-  ScoreRequest request{flags.out, outcome.benchmark->name, outcome.data, names, flags.resampling.resampling()};
-  if (read_questions(*outcome.benchmark, outcome.data).no_references) return std::nullopt;
+  const OnBadRow bad_rows = on_bad_row(flags.answering.on_bad_sample());
+  ScoreRequest request{flags.out, outcome.benchmark->name,       outcome.data,
+                       names,     flags.resampling.resampling(), bad_rows};
+  if (read_questions(*outcome.benchmark, outcome.data, bad_rows).no_references) return std::nullopt;
   return score(request);
 }
 

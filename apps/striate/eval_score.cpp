@@ -18,6 +18,7 @@ struct EvalScoreFlags {
   std::vector<std::string> protocols;
   ResamplingFlags resampling;
   PageFlags page;
+  BadRowFlags bad_rows;
   bool json = false;
 };
 
@@ -85,7 +86,8 @@ void write_score_page(const EvalScoreFlags& flags, const ScoreResult& result, At
 void run_eval_score(const EvalScoreFlags& flags) {
   const Resampling resampling = flags.resampling.resampling();
   const auto page = flags.page.open();
-  const ScoreResult result = score({flags.answers, flags.benchmark, flags.data, flags.protocols, resampling});
+  const ScoreResult result =
+      score({flags.answers, flags.benchmark, flags.data, flags.protocols, resampling, flags.bad_rows.policy()});
   if (page != nullptr) write_score_page(flags, result, *page);
   if (flags.json) {
     print_eval_json(result_json(result, resampling));
@@ -130,6 +132,7 @@ void add_eval_score(CLI::App& eval, Invocation& run) {
       ->delimiter(',');
   flags->resampling.add_to(*command);
   flags->page.add_to(*command);
+  flags->bad_rows.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object and nothing else");
   command->footer(
       example("striate eval score --answers answers.jsonl --benchmark gqa --data gqa --protocol llava,strict"));

@@ -52,6 +52,7 @@ void print_prediction(const PredictFlags& flags, const PredictResult& result) {
                                     {"earlier", result.earlier},
                                     {"answered", result.answered},
                                     {"bad", result.bad},
+                                    {"bad_rows", result.bad_rows},
                                     {"prompt_tokens", result.figures.prompt_tokens},
                                     {"reused_tokens", result.figures.reused_tokens},
                                     {"seconds", result.seconds}};
@@ -61,6 +62,7 @@ void print_prediction(const PredictFlags& flags, const PredictResult& result) {
   print_field("answers", cat(result.answered, " of ", result.prompts, " in ", human_duration(result.seconds)));
   if (result.earlier > 0) print_field("", cat(result.earlier, " were answered before"));
   if (result.bad > 0) print_field("", cat(result.bad, " could not be asked"));
+  if (result.bad_rows > 0) print_field("", cat(result.bad_rows, " malformed rows were left out"));
   print_field("out", flags.out);
   std::cout.flush();
 }

@@ -22,8 +22,8 @@ class BenchmarkFolder : public testing::Test {
   }
   void put(const std::string& name, const nlohmann::json& value) const { put(name, value.dump()); }
 
-  QuestionSet read(std::string_view benchmark) const {
-    return read_questions(find_benchmark(benchmark), folder_.path());
+  QuestionSet read(std::string_view benchmark, OnBadRow on_bad_row = OnBadRow::kStop) const {
+    return read_questions(find_benchmark(benchmark), folder_.path(), on_bad_row);
   }
 
   // The question as a protocol asks it.

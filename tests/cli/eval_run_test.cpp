@@ -160,6 +160,46 @@ TEST_F(EvalRun, MissingPicturesAreCountedBeforeAnythingIsAsked) {
   EXPECT_THAT(read_file(fs::path(file("gap")) / "pope" / "bad_questions.jsonl"), HasSubstr("no such file"));
 }
 
+TEST_F(EvalRun, MalformedRowsAreNamedCountedAndLeftOut) {
+  fs::copy(file("pope"), file("torn"), fs::copy_options::recursive);
+  const fs::path questions = fs::path(file("torn")) / "coco_pope_random.json";
+  std::vector<std::string> lines = split(read_file(questions), '\n');
+  lines.at(2).resize(20);
+  lines.at(4) = json{{"question_id", 5}, {"image", picture(0)}, {"text", "Is there a dog?"}}.dump();
+  std::ofstream(questions) << join(lines, "\n");
+  const auto run = replaced(eval_run("kept_rows"), "--data", file("torn"));
+  expect_refused(run, "coco_pope_random.json:3:");
+  EXPECT_THAT(run_command(run).err, HasSubstr("--on-bad-sample skip"));
+  EXPECT_FALSE(fs::exists(file("kept_rows")));
+  const auto with = [](std::vector<std::string> arguments, const std::vector<std::string>& more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  };
+  const CommandResult shown = with(run, {"--on-bad-sample", "skip"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("2 malformed rows were left out"));
+  EXPECT_THAT(shown.out, HasSubstr("coco_pope_random.json:3"));
+  EXPECT_EQ(answers_of("kept_rows").size(), 40U);
+  const fs::path out = file("kept_rows");
+  EXPECT_EQ(json::parse(read_file(out / "run.json")).at("benchmarks").at(0).at("bad_rows"), 2);
+  const std::vector<std::string> named = split(read_file(out / "pope" / "bad_rows.jsonl"), '\n');
+  EXPECT_THAT(json::parse(named.at(0)).at("row").get<std::string>(), testing::EndsWith("coco_pope_random.json:3"));
+  EXPECT_THAT(json::parse(named.at(1)).at("reason").get<std::string>(), HasSubstr(":5: there is no \"label\""));
+  // The same folder goes on, and is scored alike later.
+  const CommandResult again = with(run, {"--on-bad-sample", "skip", "--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(json::parse(again.out).at("benchmarks").at(0).at("bad_rows"), 2);
+  EXPECT_EQ(json::parse(again.out).at("benchmarks").at(0).at("asked"), 0);
+  const std::vector<std::string> score = {STRIATE_PROGRAM,   "eval",        "score",    "--answers",
+                                          file("kept_rows"), "--benchmark", "pope",     "--data",
+                                          file("torn"),      "--protocol",  "lmms-eval"};
+  expect_refused(score, "coco_pope_random.json:3:");
+  const CommandResult scored = with(score, {"--on-bad-sample", "skip"});
+  EXPECT_EQ(scored.exit_code, 0) << scored.err;
+  EXPECT_THAT(scored.out, HasSubstr("40 of 40"));
+  EXPECT_THAT(scored.out, HasSubstr("2 malformed rows were left out"));
+}
+
 TEST_F(EvalRun, PicturesOutsideTheirFolderAreRefused) {
   for (const std::string& name : {std::string("../pope/val2014/") + picture(0), file("pope/val2014/") + picture(0)}) {
     const fs::path folder = file("outside");

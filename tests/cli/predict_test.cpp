@@ -92,6 +92,11 @@ TEST_F(Predict, RowsThatCannotBeAskedAreNamed) {
   expect_refused(predict("twice.jsonl", "t.jsonl"), "twice.jsonl:2: the id 'a' was given before");
   write("empty.jsonl", {{{"id", "a"}, {"image", picture(0)}}});
   expect_refused(predict("empty.jsonl", "t.jsonl"), "empty.jsonl:1: there is no \"prompt\"");
+  const CommandResult left_out = predict("twice.jsonl", "left.jsonl", {"--on-bad-sample", "skip", "--json"});
+  EXPECT_EQ(left_out.exit_code, 0) << left_out.err;
+  EXPECT_EQ(json::parse(left_out.out).at("bad_rows"), 1);
+  EXPECT_THAT(left_out.err, HasSubstr("twice.jsonl:2: the id 'a' was given before"));
+  EXPECT_EQ(answers(file("left.jsonl")).size(), 1U);
   write("gone.jsonl", {rows()[0], {{"id", "z"}, {"prompt", "What?"}, {"image", "gone.jpg"}}});
   expect_refused(predict("gone.jsonl", "t.jsonl"), "gone.jpg");
   const CommandResult skipped = predict("gone.jsonl", "s.jsonl", {"--on-bad-sample", "skip"});

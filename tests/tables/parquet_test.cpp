@@ -164,5 +164,12 @@ TEST_F(ParquetFile, WhatIsNotParquetIsRefused) {
   EXPECT_THAT(refusal_of([&] { read_all(folder.path() / "absent.parquet"); }), HasSubstr("absent.parquet"));
 }
 
+TEST_F(ParquetFile, RowsWithoutANeededCellAreLeftOutAndListed) {
+  const test::KeptRows kept = test::kept_rows(fixture("zstd.parquet"), "kind");
+  EXPECT_EQ(kept.texts.size(), 20U);
+  ASSERT_EQ(kept.skipped.size(), 10U);
+  EXPECT_THAT(kept.skipped[1].reason, HasSubstr("zstd.parquet, row 5: there is no \"kind\""));
+}
+
 }  // namespace
 }  // namespace striate

@@ -6,6 +6,7 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "tests/support/paths.h"
+#include "tests/tables/table_fixture.h"
 
 namespace striate {
 namespace {
@@ -90,6 +91,52 @@ TEST_F(RowsFile, FieldsAreAskedForByKind) {
   EXPECT_THROW(text_of(row, "z"), Error);
   EXPECT_THROW(whole_of(row, "t"), Error);
   EXPECT_THROW(number_of(row, "t"), Error);
+}
+
+TEST_F(RowsFile, MalformedRowsAreLeftOutAndListedAndTheOthersKeepTheirNumbers) {
+  const std::pair<const char*, std::string> forms[] = {
+      {"a.jsonl", "{\"id\": 0}\n{\"id\": \n{\"word\": 1}\n[7]\n{\"id\": 4}\n"},
+      {"b.json", "[{\"id\": 0}, {\"id\" 1}, {\"word\": 1}, [7], {\"id\": 4}]"},
+      {"c.csv", "id,word\n0,a\n1\n2,b,c\n\xff,d\n4,e\n"}};
+  for (const auto& [name, text] : forms) {
+    SCOPED_TRACE(name);
+    write_file(folder_.path() / name, text);
+    const test::KeptRows kept = test::kept_rows(folder_.path() / name, "id");
+    EXPECT_EQ(kept.texts, (std::vector<std::string>{"0", "4"}));
+    EXPECT_EQ(kept.numbers, (std::vector<std::size_t>{0, 4}));
+    ASSERT_EQ(kept.skipped.size(), 3U);
+    for (const SkippedRow& row : kept.skipped) {
+      EXPECT_THAT(row.reason, testing::StartsWith(row.place + ":"));
+      EXPECT_FALSE(row.hint.empty());
+    }
+  }
+  EXPECT_THAT(test::kept_rows(folder_.path() / "a.jsonl", "id").skipped[0].place, testing::EndsWith("a.jsonl:2"));
+  EXPECT_THAT(test::kept_rows(folder_.path() / "b.json", "id").skipped[1].place,
+              testing::EndsWith("b.json, element 3"));
+  EXPECT_THAT(test::kept_rows(folder_.path() / "c.csv", "id").skipped[2].reason,
+              HasSubstr("c.csv:5: cell 1 is not UTF-8"));
+}
+
+TEST_F(RowsFile, TheFirstMalformedRowEndsTheReadingUnlessItIsSkipped) {
+  write_file(folder_.path() / "a.jsonl", "{\"id\": 0}\n{\"id\": \n");
+  BadRows stop(OnBadRow::kStop);
+  const auto rows = open_rows(folder_.path() / "a.jsonl");
+  try {
+    stop.take_all(*rows, [](const Row&) {});
+    ADD_FAILURE() << "the row was taken";
+  } catch (const BadRow& bad) {
+    EXPECT_THAT(bad.what(), HasSubstr("a.jsonl:2:"));
+    EXPECT_THAT(bad.hint(), HasSubstr("`on_bad_sample` skip"));
+    EXPECT_EQ(bad.exit_code(), 2);
+  }
+}
+
+TEST_F(RowsFile, AFileThatEndsInsideAValueIsNoMalformedRow) {
+  write_file(folder_.path() / "cut.json", "[{\"id\": 0}, {\"id\": 1}, {\"id\": ");
+  write_file(folder_.path() / "cut.csv", "id,word\n0,\"a\n1,b\n");
+  for (const char* name : {"cut.json", "cut.csv"}) {
+    EXPECT_NE(test::refusal_of([&] { test::kept_rows(folder_.path() / name, "id"); }), "") << name;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "striate/base/error.h"
+#include "striate/tables/bad_rows.h"
 #include "striate/tables/rows.h"
 #include "tests/support/paths.h"
 
@@ -29,6 +30,25 @@ inline ReadTable read_table_file(const std::filesystem::path& path) {
   while (auto row = reader->next()) table.rows.push_back(std::move(*row));
   table.pictures = reader->pictures();
   return table;
+}
+
+// What is left of a file whose malformed rows are skipped; a row without a text in `column` is one.
+struct KeptRows {
+  std::vector<std::string> texts{};  // in that column
+  std::vector<std::size_t> numbers{};
+  std::vector<SkippedRow> skipped{};
+};
+
+inline KeptRows kept_rows(const std::filesystem::path& path, const char* column) {
+  KeptRows kept;
+  BadRows bad(OnBadRow::kSkip);
+  const auto rows = open_rows(path);
+  bad.take_all(*rows, [&](const Row& row) {
+    kept.texts.push_back(text_of(row, column));
+    kept.numbers.push_back(row.number);
+  });
+  kept.skipped = bad.skipped();
+  return kept;
 }
 
 // The first line of the error that `read` ends in; "" where it ends in none. It must be the user's: exit 2, with a

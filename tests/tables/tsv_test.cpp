@@ -121,5 +121,25 @@ TEST(Pandas, TakesTheseWordsForMissing) {
   for (const char* word : {" ", "na", "none", "No", "Nan", "0", "NONE"}) EXPECT_FALSE(is_pandas_missing(word)) << word;
 }
 
+TEST_F(TsvFile, MalformedRowsAreLeftOutAndTheOthersKeepTheirPictures) {
+  const auto path =
+      written(cat("index\timage\ttext\n1\t", long_picture('A'),
+                  "\tone\n2\t99\ttwo\n3\t1\tthree\n4\t1\tfour\tmore\n5\t1\t\n6\t", long_picture('B'), "\tsix\n"));
+  const test::KeptRows kept = test::kept_rows(path, "text");
+  EXPECT_EQ(kept.texts, (std::vector<std::string>{"one", "three", "six"}));
+  ASSERT_EQ(kept.skipped.size(), 3U);
+  EXPECT_THAT(kept.skipped[0].reason, HasSubstr("kit.tsv:3: \"image\" is neither base64 nor the index"));
+  EXPECT_THAT(kept.skipped[1].reason, HasSubstr("kit.tsv:5: 4 cells, where the header has 3"));
+  EXPECT_THAT(kept.skipped[2].reason, HasSubstr("kit.tsv:6: there is no \"text\""));
+  const auto rows = open_rows(path);
+  EXPECT_EQ(rows->next()->fields.at("image"), "kit.tsv#0/image");
+  EXPECT_THROW(rows->next(), BadRow);
+  EXPECT_EQ(rows->next()->fields.at("image"), "kit.tsv#0/image");
+  EXPECT_THROW(rows->next(), BadRow);
+  EXPECT_EQ(rows->next()->fields.at("image"), "kit.tsv#0/image");
+  EXPECT_EQ(rows->next()->fields.at("image"), "kit.tsv#5/image");
+  EXPECT_FALSE(rows->next());
+}
+
 }  // namespace
 }  // namespace striate

@@ -82,7 +82,9 @@ const Benchmark& find_benchmark(std::string_view name);
 const Protocol& find_protocol(const Benchmark& benchmark, std::string_view name);
 
 // The questions of a folder with unique ids: the first of several that share a publisher's id becomes "ID#1", the next
-// "ID#2". Throws CorruptData where there is no question.
-QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data);
+// "ID#2". Malformed rows are left out under kSkip: QuestionSet::bad_rows has them, and a note their number. Throws
+// CorruptData where there is no question.
+QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data,
+                           OnBadRow on_bad_row = OnBadRow::kStop);
 
 }  // namespace striate

@@ -21,6 +21,11 @@ const Item& find_named(const std::vector<Item>& items, std::string_view name, co
                       near.empty() ? cat("one of ", join(names, ", ")) : cat("did you mean ", near, "?"));
 }
 
+std::string bad_rows_note(const std::vector<SkippedRow>& rows) {
+  return cat(rows.size(), rows.size() == 1 ? " malformed row was" : " malformed rows were",
+             " left out; the first: ", rows.front().reason);
+}
+
 }  // namespace
 
 const std::vector<Benchmark>& benchmarks() {
@@ -44,12 +49,17 @@ const Protocol& find_protocol(const Benchmark& benchmark, std::string_view name)
   return find_named(benchmark.protocols, name, "protocol", cat(" of the benchmark ", benchmark.name));
 }
 
-QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data) {
-  QuestionSet set = benchmark.read(DataFolder(data, benchmark.name));
+QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data, OnBadRow on_bad_row) {
+  const DataFolder folder(data, benchmark.name, on_bad_row);
+  QuestionSet set = benchmark.read(folder);
+  set.bad_rows = folder.bad_rows().skipped();
+  const std::string left_out = set.bad_rows.empty() ? "" : bad_rows_note(set.bad_rows);
   if (set.questions.empty()) {
-    throw corrupt_data(cat(data.string(), ": there is no question of the benchmark ", benchmark.name),
+    throw corrupt_data(cat(data.string(), ": there is no question of the benchmark ", benchmark.name,
+                           left_out.empty() ? "" : "; ", left_out),
                        "docs/benchmarks.md says which files it needs");
   }
+  if (!left_out.empty()) set.notes.push_back(left_out);
   std::map<std::string, std::size_t> count, seen;
   for (const Question& question : set.questions) ++count[question.publisher_id];
   for (Question& question : set.questions) {

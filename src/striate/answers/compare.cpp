@@ -95,7 +95,7 @@ PartComparison compare_part(const CompareRequest& request, const EvaluatedPart& 
   PartComparison out;
   out.benchmark = &find_benchmark(part.benchmark);
   out.protocol = &find_protocol(*out.benchmark, part.protocol);
-  out.set = std::make_unique<const QuestionSet>(read_questions(*out.benchmark, part.data));
+  out.set = std::make_unique<const QuestionSet>(read_questions(*out.benchmark, part.data, request.on_bad_row));
   if (out.set->no_references) throw Error(*out.set->no_references);
   std::vector<RunNote> notes;
   for (const auto& run : request.runs) {

@@ -71,6 +71,7 @@ struct CompareRequest {
   std::vector<std::filesystem::path> runs{};  // two or more: folders of runs, or files of answers
   std::vector<EvaluatedPart> parts{};         // empty: what the first run's run.json lists
   Resampling resampling{};
+  OnBadRow on_bad_row = OnBadRow::kStop;  // of the benchmarks' files
 };
 
 // One comparison for each part. Throws what score() throws, and InvalidInput where no question was answered in both.

@@ -49,8 +49,11 @@ bool is_table(const fs::path& file) {
 
 }  // namespace
 
-DataFolder::DataFolder(fs::path path, std::string benchmark)
-    : path_(std::move(path)), benchmark_(std::move(benchmark)), is_file_(is_file(path_)) {
+DataFolder::DataFolder(fs::path path, std::string benchmark, OnBadRow on_bad_row)
+    : path_(std::move(path)),
+      benchmark_(std::move(benchmark)),
+      is_file_(is_file(path_)),
+      bad_rows_(std::make_shared<BadRows>(on_bad_row)) {
   if (!is_file_ && !is_folder(path_)) {
     throw invalid_input(cat("`data` ", path_.string(), ": there is no such folder"),
                         cat("striate eval list ", benchmark_, " says which files belong in it"));
@@ -101,6 +104,15 @@ std::vector<fs::path> DataFolder::find_tables(const NeededFile& tables, const st
 
 std::string DataFolder::name_of(const fs::path& file) const {
   return is_file_ ? file.filename().string() : file.lexically_relative(path_).generic_string();
+}
+
+void DataFolder::each_row(const fs::path& file, const std::function<void(const Row&)>& take) const {
+  each_row(file, {}, take);
+}
+
+void DataFolder::each_row(const fs::path& file, std::string_view member,
+                          const std::function<void(const Row&)>& take) const {
+  bad_rows_->take_all(*open_rows(file, member), take);
 }
 
 Error DataFolder::missing(const NeededFile& file) const {

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "striate/base/error.h"
+#include "striate/tables/bad_rows.h"
 
 namespace striate {
 
@@ -21,7 +25,8 @@ struct NeededFile {
 class DataFolder {
  public:
   // A file instead of a folder stands for the first file that is looked for. Throws InvalidInput for neither.
-  DataFolder(std::filesystem::path path, std::string benchmark);
+  // `on_bad_row` says what is done with malformed rows.
+  DataFolder(std::filesystem::path path, std::string benchmark, OnBadRow on_bad_row = OnBadRow::kStop);
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -40,6 +45,14 @@ class DataFolder {
   // The file's path in the folder, or its name where it stands for one.
   std::string name_of(const std::filesystem::path& file) const;
 
+  // Hands every row of a file (open_rows()) to `take`, in order. Malformed ones, by the reader's or by `take`'s word,
+  // go to bad_rows().
+  void each_row(const std::filesystem::path& file, const std::function<void(const Row&)>& take) const;
+  void each_row(const std::filesystem::path& file, std::string_view member,
+                const std::function<void(const Row&)>& take) const;
+  // Of all files of the folder; shared by copies.
+  BadRows& bad_rows() const { return *bad_rows_; }
+
   // InvalidInput that says which file is missing and where to get it.
   Error missing(const NeededFile& file) const;
 
@@ -47,6 +60,7 @@ class DataFolder {
   std::filesystem::path path_;
   std::string benchmark_;
   bool is_file_ = false;
+  std::shared_ptr<BadRows> bad_rows_;
 };
 
 }  // namespace striate

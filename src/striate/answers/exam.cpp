@@ -51,19 +51,20 @@ Question exam_question(const ExamColumns& columns, const Row& row) {
   return question;
 }
 
-std::vector<Question> read_table(const Exam& exam, const std::filesystem::path& path) {
+std::vector<Question> read_table(const Exam& exam, const DataFolder& data, const std::filesystem::path& path) {
   std::vector<Question> questions;
   std::map<std::string, std::size_t> numbers;
   const bool is_parquet = path.extension() == ".parquet";
   const ExamColumns columns = is_parquet ? ExamColumns{"question", "answer", {"A", "B", "C", "D"}} : exam_columns(exam);
   const std::string folder = path.parent_path().filename().string();
   const auto rows = is_parquet ? open_rows(path) : open_table(path, ',', exam.has_header);
-  while (const auto row = rows->next()) {
-    const std::string subject = is_parquet ? text_of(*row, "subject", folder) : exam_subject(path);
-    questions.push_back(exam_question(columns, *row));
-    questions.back().publisher_id = cat(subject, "/", numbers[subject]++);
+  data.bad_rows().take_all(*rows, [&](const Row& row) {
+    const std::string subject = is_parquet ? text_of(row, "subject", folder) : exam_subject(path);
+    const std::size_t number = numbers[subject]++;
+    questions.push_back(exam_question(columns, row));
+    questions.back().publisher_id = cat(subject, "/", number);
     questions.back().kinds["subject"] = {subject};
-  }
+  });
   return questions;
 }
 
@@ -99,11 +100,11 @@ QuestionSet read_exam(const Exam& exam, const DataFolder& data) {
   QuestionSet set;
   const std::vector<std::filesystem::path> tests = data.require_all(exam.test);
   for (const auto& path : tests) {
-    for (Question& question : read_table(exam, path)) set.questions.push_back(std::move(question));
+    for (Question& question : read_table(exam, data, path)) set.questions.push_back(std::move(question));
   }
   for (const auto& path : data.find_all(exam.examples)) {
     if (std::ranges::find(tests, path) != tests.end()) continue;  // a file that stands for the whole folder
-    for (Question& question : read_table(exam, path)) {
+    for (Question& question : read_table(exam, data, path)) {
       std::vector<Question>& shots = set.examples[question.kinds.at("subject")[0]];
       if (shots.size() < kExamShots) shots.push_back(std::move(question));
     }

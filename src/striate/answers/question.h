@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "striate/base/error.h"
+#include "striate/tables/bad_rows.h"
 #include "striate/tables/picture_source.h"
 
 namespace striate {
@@ -49,6 +50,7 @@ struct QuestionSet {
   std::optional<Error> no_references{};                     // why there are none: the file to get; scoring throws it
   std::shared_ptr<const PictureSource> pictures{};          // that lie in the files read; nullptr: all are files
   std::vector<std::string> notes{};                         // what a reader of the score should know of the files
+  std::vector<SkippedRow> bad_rows{};                       // of the files, left out
 };
 
 // What a scoring rule says about one answer.

@@ -34,10 +34,20 @@ void read_rows(QuestionSet& set, const DataFolder& data, std::span<const std::fi
   std::vector<std::shared_ptr<const PictureSource>> pictures = {set.pictures};
   for (const std::filesystem::path& path : files) {
     const auto rows = open_rows(path, {}, data.name_of(path));
-    while (const auto row = rows->next()) take(*row);
+    data.bad_rows().take_all(*rows, take);
     pictures.push_back(rows->pictures());
   }
   set.pictures = join_pictures(std::move(pictures));
+}
+
+void leave_out(QuestionSet& set, const DataFolder& data, const std::function<bool(const Question&)>& lacks,
+               const std::string& what) {
+  std::erase_if(set.questions, [&](const Question& question) {
+    if (!lacks(question)) return false;
+    const std::string place = cat(data.path().string(), ": question ", question.publisher_id);
+    data.bad_rows().add({place, cat(place, " ", what), "take all files from the same release"});
+    return true;
+  });
 }
 
 std::string text_of_first(const Row& row, std::initializer_list<const char*> columns, std::string_view otherwise) {

@@ -24,6 +24,11 @@ NeededFile question_tables(const std::string& tsv, const std::string& split, con
 void read_rows(QuestionSet& set, const DataFolder& data, std::span<const std::filesystem::path> files,
                const std::function<void(const Row&)>& take);
 
+// Takes out the questions that `lacks` finds: what another file says of them is missing or malformed. Each is a
+// malformed row, "PLACE: question ID WHAT".
+void leave_out(QuestionSet& set, const DataFolder& data, const std::function<bool(const Question&)>& lacks,
+               const std::string& what);
+
 // The first of `columns` that the row has, as text; `otherwise` where it has none.
 std::string text_of_first(const Row& row, std::initializer_list<const char*> columns, std::string_view otherwise);
 // The same; throws CorruptData where it has none.

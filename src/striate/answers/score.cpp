@@ -106,7 +106,7 @@ ScoreResult score(const ScoreRequest& request) {
   if (protocols.empty()) {
     for (const Protocol& protocol : benchmark.protocols) protocols.push_back(&protocol);
   }
-  auto set = std::make_unique<const QuestionSet>(read_questions(benchmark, request.data));
+  auto set = std::make_unique<const QuestionSet>(read_questions(benchmark, request.data, request.on_bad_row));
   if (set->no_references) throw Error(*set->no_references);
   auto file = std::make_unique<const AnswerFile>(read_answers(request.answers, benchmark.name));
   ScoreResult result{&benchmark, file->path, file->cut_line, std::move(set), std::move(file)};

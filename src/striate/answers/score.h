@@ -61,6 +61,7 @@ struct ScoreRequest {
   std::filesystem::path data;
   std::vector<std::string> protocols{};  // empty: all of the benchmark
   Resampling resampling{};
+  OnBadRow on_bad_row = OnBadRow::kStop;  // of the benchmark's files
 };
 
 struct ScoreResult {

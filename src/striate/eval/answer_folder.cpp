@@ -94,7 +94,8 @@ void AnswerFolder::begin(const json& part) {
   } else {
     json fixed = part;
     // Protocols that ask alike share their answers, and files may move.
-    for (const char* name : {"limit", "protocol", "protocol_version", "data", "pictures"}) fixed.erase(name);
+    for (const char* name : {"limit", "protocol", "protocol_version", "data", "pictures", "bad_rows"})
+      fixed.erase(name);
     require_same(*same, fixed, cat(folder_.string(), ", benchmark ", part.at("name").get<std::string>()));
     *same = part;
   }

@@ -81,7 +81,7 @@ class AnswerRun {
     check_request(request);
     std::vector<OpenedBenchmark> opened;
     for (const BenchmarkRequest& benchmark : request.benchmarks) {
-      opened.push_back(open_benchmark(benchmark, request.limit));
+      opened.push_back(open_benchmark(benchmark, request.limit, on_bad_row(request.on_bad_sample)));
     }
     return opened;
   }
@@ -141,10 +141,12 @@ class AnswerRun {
     const bool pictures = !opened.request.images.empty() && !request_.without_pictures;
     if (pictures) part["pictures"] = full_path(opened.request.images).string();
     if (request_.without_pictures) part["without_pictures"] = true;
+    if (!opened.set.bad_rows.empty()) part["bad_rows"] = opened.set.bad_rows.size();
     return part;
   }
 
   BenchmarkOutcome ask(OpenedBenchmark& opened);
+  void list_bad_rows(const OpenedBenchmark& opened, BenchmarkOutcome& outcome) const;
   std::function<void(const Question&, const Error&)> bad_listener(const OpenedBenchmark& opened,
                                                                   BenchmarkOutcome& outcome);
 
@@ -177,11 +179,27 @@ std::function<void(const Question&, const Error&)> AnswerRun::bad_listener(const
   };
 }
 
+// Names the malformed rows of the benchmark's files in its folder, where there are any.
+void AnswerRun::list_bad_rows(const OpenedBenchmark& opened, BenchmarkOutcome& outcome) const {
+  const std::vector<SkippedRow>& rows = opened.set.bad_rows;
+  if (rows.empty()) return;
+  outcome.bad_rows = static_cast<std::int64_t>(rows.size());
+  outcome.first_bad_row = rows.front().place;
+  if (ranks_.rank() != 0) return;
+  std::string lines;
+  for (const SkippedRow& row : rows) {
+    const json line = {{"row", row.place}, {"reason", row.reason}, {"hint", row.hint}};
+    lines += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  }
+  write_file(OutputPath::inside(folder_.part_folder(opened.benchmark->name), "bad_rows.jsonl"), lines);
+}
+
 BenchmarkOutcome AnswerRun::ask(OpenedBenchmark& opened) {
   const std::string& name = opened.benchmark->name;
   BenchmarkOutcome outcome{opened.benchmark, opened.protocol, opened.request.data, opened.request.images};
   outcome.questions = static_cast<std::int64_t>(opened.questions.size());
   std::unique_ptr<AnswerLog> log = folder_.open_log(name);
+  list_bad_rows(opened, outcome);
   const std::set<std::string> done = folder_.answered(name, opened.protocol->asking);
   ranks_.barrier();  // nobody appends before all have read what is there
   for (const Question* question : opened.questions) outcome.earlier += done.contains(question->id) ? 1 : 0;

@@ -18,10 +18,10 @@ namespace striate {
 
 struct AnswerRunRequest : AnswererSettings {
   std::vector<BenchmarkRequest> benchmarks;
-  std::int64_t limit = 0;         // so many questions of each, the first ones; 0: all
-  bool without_pictures = false;  // the same words, with the pictures left out
-  std::filesystem::path out;      // a new folder, or that of the same run, which then goes on
-  OnBadSample on_bad_sample = OnBadSample::kStop;
+  std::int64_t limit = 0;                          // so many questions of each, the first ones; 0: all
+  bool without_pictures = false;                   // the same words, with the pictures left out
+  std::filesystem::path out;                       // a new folder, or that of the same run, which then goes on
+  OnBadSample on_bad_sample = OnBadSample::kStop;  // questions that cannot be asked, and malformed rows
   std::string version;
 };
 
@@ -34,6 +34,8 @@ struct BenchmarkOutcome {
   std::int64_t earlier = 0;      // of these, answered by an earlier run in this folder
   std::int64_t asked = 0;        // answered now, by all ranks
   std::int64_t bad = 0;          // left out: see bad_questions.jsonl
+  std::int64_t bad_rows = 0;     // malformed ones of its files, left out: see bad_rows.jsonl
+  std::string first_bad_row{};   // its place
   std::int64_t cut_prompts = 0;  // prompts that lost their beginning to fit the context
   std::int64_t prompt_tokens = 0, reused_tokens = 0, answer_tokens = 0;
   double seconds = 0;

@@ -49,12 +49,16 @@ std::optional<std::string> problem_of(const PictureFolder& folder, const std::st
 
 }  // namespace
 
-OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit) {
+OnBadRow on_bad_row(OnBadSample on_bad_sample) {
+  return on_bad_sample == OnBadSample::kSkip ? OnBadRow::kSkip : OnBadRow::kStop;
+}
+
+OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit, OnBadRow on_bad_row) {
   OpenedBenchmark opened{request};
   opened.benchmark = &find_benchmark(request.name);
   opened.protocol = request.protocol.empty() ? &opened.benchmark->protocols.front()
                                              : &find_protocol(*opened.benchmark, request.protocol);
-  opened.set = read_questions(*opened.benchmark, request.data);
+  opened.set = read_questions(*opened.benchmark, request.data, on_bad_row);
   for (const Question& question : opened.set.questions) {
     if (opened.protocol->asks && !opened.protocol->asks(question)) continue;
     if (limit > 0 && static_cast<std::int64_t>(opened.questions.size()) == limit) break;

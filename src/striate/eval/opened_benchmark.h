@@ -8,8 +8,12 @@
 #include <vector>
 
 #include "striate/answers/benchmark.h"
+#include "striate/data/step_source.h"
 
 namespace striate {
+
+// What is done with malformed rows where this is done with questions.
+OnBadRow on_bad_row(OnBadSample on_bad_sample);
 
 // One benchmark to ask.
 struct BenchmarkRequest {
@@ -27,9 +31,10 @@ struct OpenedBenchmark {
   std::vector<const Question*> questions{};  // of the set, to ask: those that the protocol asks, up to the limit
 };
 
-// `limit`: so many questions, the first ones; 0: all. Throws what read_questions() throws, and InvalidInput for names
-// that there are not.
-OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit);
+// `limit`: so many questions, the first ones; 0: all. `on_bad_row`: of the benchmark's files. Throws what
+// read_questions() throws, and InvalidInput for names that there are not.
+OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit,
+                               OnBadRow on_bad_row = OnBadRow::kStop);
 
 // Where a benchmark's pictures lie: the first of `data`, its "images" and the folders in it, up to three deep, that has
 // the first picture asked about. `data` itself where none has it.

@@ -22,9 +22,9 @@ namespace fs = std::filesystem;
 constexpr const char* kName = "predict";
 constexpr std::string_view kMark = "<image>";
 
-Question question_of(const Row& row, std::size_t number, bool raw) {
+Question question_of(const Row& row, bool raw) {
   Question question;
-  question.id = text_of_first(row, {"id", "question_id"}, std::to_string(number));
+  question.id = text_of_first(row, {"id", "question_id"}, std::to_string(row.number));
   question.asked = text_of_first(row, {"prompt", "question", "text"}, "");
   if (question.asked.empty()) bad_row(row, "there is no \"prompt\"", "give each row a prompt");
   question.pictures = pictures_of(row, has(row, "images") ? "images" : "image");
@@ -40,12 +40,15 @@ QuestionSet read_prompts(const PredictRequest& request) {
   std::set<std::string> ids;
   const auto rows = open_rows(request.prompts);
   set.pictures = rows->pictures();
-  while (const auto row = rows->next()) {
-    set.questions.push_back(question_of(*row, set.questions.size(), request.raw));
-    const std::string& id = set.questions.back().id;
-    if (!ids.insert(id).second)
-      bad_row(*row, cat("the id '", id, "' was given before"), "give every prompt its own id");
-  }
+  BadRows bad(on_bad_row(request.on_bad_sample));
+  bad.take_all(*rows, [&](const Row& row) {
+    Question question = question_of(row, request.raw);
+    if (!ids.insert(question.id).second) {
+      bad_row(row, cat("the id '", question.id, "' was given before"), "give every prompt its own id");
+    }
+    set.questions.push_back(std::move(question));
+  });
+  set.bad_rows = bad.skipped();
   if (set.questions.empty()) {
     throw invalid_input(cat(request.prompts.string(), ": there is no prompt"), "give a file with a row for each");
   }
@@ -100,7 +103,9 @@ PredictResult predict(const PredictRequest& request, const PredictObserver& obse
   PredictResult result;
   result.prompts = static_cast<std::int64_t>(all.size());
   result.earlier = static_cast<std::int64_t>(done.size());
+  result.bad_rows = static_cast<std::int64_t>(set.bad_rows.size());
   const auto total = static_cast<std::int64_t>(batch.questions.size());
+  for (const SkippedRow& row : set.bad_rows) observer.notes.warn(cat("left out: ", row.reason));
   const auto progress = [&] {
     if (observer.progress) observer.progress(result.answered + result.bad, total);
   };

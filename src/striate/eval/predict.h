@@ -23,11 +23,12 @@ struct PredictRequest : AnswererSettings {
   std::int64_t max_tokens = 512;
   SamplingOptions sampling;
   std::vector<std::string> stop_strings;
-  OnBadSample on_bad_sample = OnBadSample::kStop;
+  OnBadSample on_bad_sample = OnBadSample::kStop;  // prompts that cannot be asked, and malformed rows
 };
 
 struct PredictResult {
   std::int64_t prompts = 0, earlier = 0, answered = 0, bad = 0;
+  std::int64_t bad_rows = 0;  // malformed, and no prompts therefore
   AnsweringFigures figures;
   double seconds = 0;
   int stop_reason = 0;  // of the stop flag; 0: every prompt was asked
@@ -40,8 +41,8 @@ struct PredictObserver {
 };
 
 // Answers every prompt that `out` has no answer to, a line each, as they come. Throws InvalidInput for rows that make
-// no sense (naming file and row), for ids that occur twice, for an `out` that holds answers to other prompts, and for
-// bad prompts unless they are skipped; what loading, generating and writing throw.
+// no sense (naming file and row), for ids that occur twice, for bad prompts, each unless it is skipped, and for an
+// `out` that holds answers to other prompts; what loading, generating and writing throw.
 PredictResult predict(const PredictRequest& request, const PredictObserver& observer);
 
 }  // namespace striate

@@ -15,8 +15,8 @@ std::unique_ptr<RowReader> open_json_rows(const std::filesystem::path& path, std
 // VLMEvalKit's TSV, in pandas' dialect. Fields are texts, null where the cell is empty or the line too short; words
 // that pandas reads as missing ("NA", "None") stay, and is_pandas_missing() knows them. The column `image` holds
 // base64, a Python list of base64, or (at most 64 characters) the `index` of the row that has the picture. Opening
-// reads the file through once and keeps 16 bytes a row. Throws CorruptData, naming the row, also for an index that no
-// row has.
+// reads the file through once and keeps 16 bytes a row. A row with more cells than the header, or with an index that no
+// row has, is a BadRow.
 std::unique_ptr<RowReader> open_tsv_rows(const std::filesystem::path& path, std::string name);
 
 // Parquet, through Arrow. Pictures are binary cells as Hugging Face writes them: struct<bytes, path>, or binary in a

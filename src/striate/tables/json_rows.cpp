@@ -95,6 +95,15 @@ class JsonText {
   std::size_t at_ = 0;
 };
 
+// The value of one row. Throws BadRow where it is not JSON: where it ends is known all the same.
+nlohmann::json row_value(std::string_view text, const std::string& place) {
+  try {
+    return parse_json(text, place, kLineJson);
+  } catch (const Error& error) {
+    throw BadRow(place, error.what(), error.hint().empty() ? kJsonHint : error.hint());
+  }
+}
+
 std::string member_name(JsonText& text) {
   if (text.peek() != '"') text.fail("the name of a member is missing");
   const std::string place = text.place();
@@ -111,7 +120,8 @@ class JsonElements : public RowReader {
     text_.go_to(text_.at() + 1);
   }
 
-  std::optional<Row> next() override {
+ private:
+  std::optional<Row> read() override {
     if (done_ || text_.peek() == close_) {
       done_ = true;
       return std::nullopt;
@@ -124,11 +134,10 @@ class JsonElements : public RowReader {
       row.place = cat(text_.name(), ", \"", row.key, "\"");
     }
     const std::string_view value = text_.value();
-    row.fields = parse_json(value, row.place, kLineJson);
+    row.fields = row_value(value, row.place);
     return row;
   }
 
- private:
   std::shared_ptr<const MappedFile> file_;
   JsonText text_;
   char close_;
@@ -143,7 +152,8 @@ class JsonLines : public RowReader {
     if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
   }
 
-  std::optional<Row> next() override {
+ private:
+  std::optional<Row> read() override {
     while (!text_.empty()) {
       ++line_;
       const std::size_t end = std::min(text_.find('\n'), text_.size());
@@ -152,13 +162,12 @@ class JsonLines : public RowReader {
       if (line.empty()) continue;
       Row row;
       row.place = cat(name_, ":", line_);
-      row.fields = parse_json(line, row.place, kLineJson);
+      row.fields = row_value(line, row.place);
       return row;
     }
     return std::nullopt;
   }
 
- private:
   std::shared_ptr<const MappedFile> file_;
   std::string name_;
   std::string_view text_;

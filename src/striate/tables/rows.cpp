@@ -27,6 +27,13 @@ std::unique_ptr<RowReader> open_rows(const std::filesystem::path& path, std::str
   return open_json_rows(path, member);
 }
 
+std::optional<Row> RowReader::next() {
+  const std::size_t number = rows_++;
+  std::optional<Row> row = read();
+  if (row) row->number = number;
+  return row;
+}
+
 bool has(const Row& row, const char* name) {
   const auto found = row.fields.find(name);
   return found != row.fields.end() && !found->is_null();
@@ -73,7 +80,7 @@ std::vector<std::string> texts_of(const Row& row, const char* name) {
 }
 
 void bad_row(const Row& row, const std::string& what, const std::string& hint) {
-  throw corrupt_data(cat(row.place, ": ", what), hint.empty() ? kRowHint : hint);
+  throw BadRow(row.place, cat(row.place, ": ", what), hint.empty() ? kRowHint : hint);
 }
 
 }  // namespace striate

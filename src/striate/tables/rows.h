@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "striate/base/error.h"
 #include "striate/tables/picture_source.h"
 
 namespace striate {
@@ -22,16 +23,36 @@ struct Row {
   nlohmann::json fields;  // an object, except in JSON files whose elements are something else
   std::string key{};      // in a JSON object: the name of the member that this row is
   std::string place{};    // "test.jsonl:12" or "questions.json, element 12": begins every message about it
+  std::size_t number{};   // of its file, from 0; malformed rows before it count
+};
+
+// Thrown for a row that is malformed, where the rows behind it can be read all the same.
+class BadRow : public Error {
+ public:
+  // `message` begins with `place`, the row's.
+  BadRow(std::string place, const std::string& message, const std::string& hint)
+      : Error(ErrorKind::kCorruptData, message, hint), place_(std::move(place)) {}
+  const std::string& place() const { return place_; }
+
+ private:
+  std::string place_;
 };
 
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  // The next row; nullopt at the end. Throws CorruptData, naming the row, where it is malformed.
-  virtual std::optional<Row> next() = 0;
+  // The next row; nullopt at the end. Throws BadRow for one that is malformed: the next call passes it over. Throws
+  // CorruptData, naming the place, where the rest of the file cannot be read.
+  std::optional<Row> next();
   // The pictures that the rows name; nullptr where the format has none inside. They may be asked for while rows are
   // read, and after the reader is gone.
   virtual std::shared_ptr<const PictureSource> pictures() const { return nullptr; }
+
+ private:
+  // As next(); `number` is set there.
+  virtual std::optional<Row> read() = 0;
+
+  std::size_t rows_ = 0;  // asked for
 };
 
 // The rows of a file, by its name: .csv is a table with a header, .tsv one of VLMEvalKit, .parquet Parquet; anything
@@ -51,7 +72,7 @@ std::unique_ptr<RowReader> open_rows(const std::filesystem::path& path, std::str
 // quotes). Without a header, cells are named "0", "1", ...
 std::unique_ptr<RowReader> open_table(const std::filesystem::path& path, char separator, bool has_header);
 
-// --- Fields of rows; each throws CorruptData, naming row and field, where there is none of that kind ---
+// --- Fields of rows; each throws BadRow, naming row and field, where there is none of that kind ---
 
 std::string text_of(const Row& row, const char* name);  // text, or a number as it is written
 std::string text_of(const Row& row, const char* name, std::string_view otherwise);

@@ -19,14 +19,15 @@ class TableRows : public RowReader {
     for (const TableCell& cell : text_.row()) header_.push_back(cell.utf8(place, "the name of a column"));
   }
 
-  std::optional<Row> next() override {
+ private:
+  std::optional<Row> read() override {
     while (!text_.at_end()) {
       const std::string place = text_.place();
       const std::vector<TableCell> row = text_.row();
       if (row.size() == 1 && row[0].raw.empty()) continue;  // an empty line
       if (!header_.empty() && row.size() != header_.size()) {
-        throw corrupt_data(cat(place, ": ", row.size(), " cells, where the header has ", header_.size()),
-                           kTableRowHint);
+        throw BadRow(place, cat(place, ": ", row.size(), " cells, where the header has ", header_.size()),
+                     kTableRowHint);
       }
       Row out{nlohmann::json::object(), {}, place};
       for (std::size_t i = 0; i < row.size(); ++i) {
@@ -37,7 +38,6 @@ class TableRows : public RowReader {
     return std::nullopt;
   }
 
- private:
   static std::string_view text_of_file(const MappedFile& file) {
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
   }

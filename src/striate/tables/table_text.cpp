@@ -4,6 +4,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/tables/rows.h"
 
 namespace striate {
 namespace {
@@ -32,7 +33,7 @@ std::string_view TableCell::view(std::string& copy) const {
 }
 
 std::string TableCell::text(const std::string& place) const {
-  if (raw.size() > kMostCell) throw corrupt_data(cat(place, ": a cell has over 64 MB"), kTableHint);
+  if (raw.size() > kMostCell) throw BadRow(place, cat(place, ": a cell has over 64 MB"), kTableHint);
   std::string copy;
   const std::string_view seen = view(copy);
   if (seen.data() != copy.data()) copy.assign(seen);
@@ -41,7 +42,7 @@ std::string TableCell::text(const std::string& place) const {
 
 std::string TableCell::utf8(const std::string& place, const std::string& what) const {
   std::string copy = text(place);
-  if (!is_valid_utf8(copy)) throw corrupt_data(cat(place, ": ", what, " is not UTF-8"), kTableHint);
+  if (!is_valid_utf8(copy)) throw BadRow(place, cat(place, ": ", what, " is not UTF-8"), kTableHint);
   return copy;
 }
 

@@ -13,9 +13,9 @@ namespace striate {
 struct TableCell {
   std::string_view raw;
 
-  // Without quotes; doubled ones are one. Throws CorruptData, beginning with `place`, where it has over 64 MB.
+  // Without quotes; doubled ones are one. Throws BadRow, beginning with `place`, where it has over 64 MB.
   std::string text(const std::string& place) const;
-  // The same; throws CorruptData, which names `what`, where it is not UTF-8.
+  // The same; throws BadRow, which names `what`, where it is not UTF-8.
   std::string utf8(const std::string& place, const std::string& what) const;
   // As text(), but without a copy where there is nothing to take away; `copy` holds it otherwise.
   std::string_view view(std::string& copy) const;

@@ -44,11 +44,11 @@ class TsvPictures : public PictureSource {
       : file_(std::move(file)), name_(std::move(name)) {}
 
   // Takes the next row's cell; `index` is what other rows may name it by.
-  void add(const TableCell& cell, const std::string& index, const std::string& place) {
+  void add(const TableCell& cell, const std::string& index) {
     std::string copy;
     const std::string_view text = cell.view(copy);
     if (!text.empty() && text.size() <= kLongestIndex) {
-      references_.push_back({cells_.size(), std::string(text), place});
+      references_.push_back({cells_.size(), std::string(text)});
     }
     if (!index.empty()) rows_.try_emplace(index, cells_.size());
     cells_.push_back(cell);
@@ -59,18 +59,22 @@ class TsvPictures : public PictureSource {
     for (const Reference& reference : references_) {
       const auto row = rows_.find(reference.index);
       if (row == rows_.end() || cells_[row->second].raw.size() <= kLongestIndex) {
-        throw corrupt_data(cat(reference.place, ": \"image\" is neither base64 nor the index of a row with a picture: ",
-                               reference.index),
-                           kTsvHint);
+        lost_[reference.row] = reference.index;
+      } else {
+        shared_[reference.row] = row->second;
       }
-      shared_[reference.row] = row->second;
     }
     rows_.clear();
     references_.clear();
   }
 
-  // The name of a row's picture, a list of names, or null.
-  nlohmann::json names(std::uint64_t row) const {
+  // The name of a row's picture, a list of names, or null. Throws BadRow where it names a row without a picture.
+  nlohmann::json names(std::uint64_t row, const std::string& place) const {
+    if (const auto lost = lost_.find(row); lost != lost_.end()) {
+      throw BadRow(place,
+                   cat(place, ": \"image\" is neither base64 nor the index of a row with a picture: ", lost->second),
+                   kTsvHint);
+    }
     if (const auto shared = shared_.find(row); shared != shared_.end()) row = shared->second;
     std::string copy;
     bool is_list = false;
@@ -103,7 +107,7 @@ class TsvPictures : public PictureSource {
  private:
   struct Reference {
     std::uint64_t row;
-    std::string index, place;
+    std::string index;
   };
 
   std::optional<CellName> cell_of(const std::string& name) const {
@@ -116,6 +120,7 @@ class TsvPictures : public PictureSource {
   std::string name_;
   std::vector<TableCell> cells_{};
   std::unordered_map<std::uint64_t, std::uint64_t> shared_{};  // rows that show another row's picture
+  std::unordered_map<std::uint64_t, std::string> lost_{};      // rows that name one without a picture, and how
   std::unordered_map<std::string, std::uint64_t> rows_{};      // by index; until resolve()
   std::vector<Reference> references_{};
 };
@@ -134,32 +139,31 @@ class TsvRows : public RowReader {
     index_pictures();
   }
 
-  std::optional<Row> next() override {
+  std::shared_ptr<const PictureSource> pictures() const override { return pictures_; }
+
+ private:
+  std::optional<Row> read() override {
     while (!text_.at_end()) {
       const std::string place = text_.place();
       const std::vector<TableCell> cells = text_.row();
       if (cells.size() == 1 && cells[0].raw.empty()) continue;  // pandas skips empty lines
-      check(cells, place);
+      const std::uint64_t number = row_++;
+      if (too_long(cells)) {
+        throw BadRow(place, cat(place, ": ", cells.size(), " cells, where the header has ", header_.size()), kTsvHint);
+      }
       Row row{nlohmann::json::object(), {}, place};
-      for (std::size_t i = 0; i < header_.size(); ++i) row.fields[header_[i]] = field(cells, i, place);
-      ++row_;
+      for (std::size_t i = 0; i < header_.size(); ++i) row.fields[header_[i]] = field(cells, i, number, place);
       return row;
     }
     return std::nullopt;
   }
 
-  std::shared_ptr<const PictureSource> pictures() const override { return pictures_; }
-
- private:
   std::string_view file_text() const {
     return {reinterpret_cast<const char*>(file_->bytes().data()), file_->bytes().size()};
   }
 
   // pandas: a line may be short, but not long.
-  void check(const std::vector<TableCell>& cells, const std::string& place) const {
-    if (cells.size() <= header_.size()) return;
-    throw corrupt_data(cat(place, ": ", cells.size(), " cells, where the header has ", header_.size()), kTsvHint);
-  }
+  bool too_long(const std::vector<TableCell>& cells) const { return cells.size() > header_.size(); }
 
   void index_pictures() {
     TableText rest = text_;
@@ -168,16 +172,17 @@ class TsvRows : public RowReader {
       const std::string place = rest.place();
       const std::vector<TableCell> cells = rest.row();
       if (cells.size() == 1 && cells[0].raw.empty()) continue;
-      check(cells, place);
       const auto at = static_cast<std::size_t>(index);
-      pictures_->add(picture_column_ < cells.size() ? cells[picture_column_] : TableCell{},
-                     at < cells.size() ? cells[at].text(place) : std::string(), place);
+      const bool shown = !too_long(cells) && picture_column_ < cells.size();
+      pictures_->add(shown ? cells[picture_column_] : TableCell{},
+                     shown && at < cells.size() ? cells[at].text(place) : std::string());
     }
     pictures_->resolve();
   }
 
-  nlohmann::json field(const std::vector<TableCell>& cells, std::size_t i, const std::string& place) const {
-    if (pictures_ && i == picture_column_) return pictures_->names(row_);
+  nlohmann::json field(const std::vector<TableCell>& cells, std::size_t i, std::uint64_t number,
+                       const std::string& place) const {
+    if (pictures_ && i == picture_column_) return pictures_->names(number, place);
     if (i >= cells.size() || cells[i].raw.empty()) return nullptr;
     std::string text = cells[i].utf8(place, cat("cell ", i + 1));
     if (text.empty()) return nullptr;

@@ -29,16 +29,14 @@ QuestionSet read_bbh(const DataFolder& data) {
   QuestionSet set;
   for (const auto& path : data.require_all(bbh_tasks_file())) {
     const std::string task = path.stem().string();
-    std::size_t number = 0;
-    const auto rows = open_rows(path, "examples");
-    while (const auto row = rows->next()) {
+    data.each_row(path, "examples", [&](const Row& row) {
       Question question;
-      question.publisher_id = cat(task, "/", number++);
-      question.text = text_of(*row, "input");
-      question.references = {text_of(*row, "target")};
+      question.publisher_id = cat(task, "/", row.number);
+      question.text = text_of(row, "input");
+      question.references = {text_of(row, "target")};
       question.kinds["task"] = {task};
       set.questions.push_back(std::move(question));
-    }
+    });
   }
   constexpr std::uint64_t kMostBytes = 1 << 20;
   for (const auto& path : data.find_all(bbh_prompts_file())) {

@@ -40,8 +40,8 @@ QuestionSet read_docvqa(const DataFolder& data) {
     read_rows(set, data, tables, [&](const Row& row) { set.questions.push_back(docvqa_question(row)); });
     return set;
   }
-  const auto rows = open_rows(data.require(docvqa_file()), "data");
-  while (const auto row = rows->next()) set.questions.push_back(docvqa_question(*row));
+  data.each_row(data.require(docvqa_file()), "data",
+                [&](const Row& row) { set.questions.push_back(docvqa_question(row)); });
   return set;
 }
 

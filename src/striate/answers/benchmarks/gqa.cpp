@@ -118,18 +118,16 @@ QuestionSet read_gqa(const DataFolder& data) {
     return set;
   }
   if (const auto path = data.find(gqa_questions_file())) {
-    const auto rows = open_rows(*path);
-    while (const auto row = rows->next()) {
-      const bool balanced = !has(*row, "isBalanced") || row->fields.at("isBalanced") == true;
-      if (balanced) set.questions.push_back(gqa_question(*row));
-    }
+    data.each_row(*path, [&](const Row& row) {
+      const bool balanced = !has(row, "isBalanced") || row.fields.at("isBalanced") == true;
+      if (balanced) set.questions.push_back(gqa_question(row));
+    });
     return set;
   }
   const auto asked = data.find(gqa_asked_file());
   if (!asked) throw data.missing(gqa_questions_file());
   set.no_references = data.missing(gqa_questions_file());
-  const auto rows = open_rows(*asked);
-  while (const auto row = rows->next()) set.questions.push_back(gqa_asked(*row));
+  data.each_row(*asked, [&](const Row& row) { set.questions.push_back(gqa_asked(row)); });
   return set;
 }
 

@@ -24,9 +24,9 @@ const NeededFile& gsm8k_train_file() {
   return file;
 }
 
-Question gsm8k_question(const Row& row, std::size_t number) {
+Question gsm8k_question(const Row& row) {
   Question question;
-  question.publisher_id = std::to_string(number);
+  question.publisher_id = std::to_string(row.number);
   question.text = text_of(row, "question");
   question.references = {text_of(row, "answer")};
   return question;
@@ -35,16 +35,13 @@ Question gsm8k_question(const Row& row, std::size_t number) {
 QuestionSet read_gsm8k(const DataFolder& data) {
   QuestionSet set;
   const std::filesystem::path test = data.require(gsm8k_test_file());
-  const auto rows = open_rows(test);
-  while (const auto row = rows->next()) set.questions.push_back(gsm8k_question(*row, set.questions.size()));
+  data.each_row(test, [&](const Row& row) { set.questions.push_back(gsm8k_question(row)); });
   const auto train = data.find(gsm8k_train_file());
   if (!train || *train == test) return set;
   std::vector<Question>& shots = set.examples[""];
   const auto examples = open_rows(*train);
-  while (shots.size() < kGsm8kShots) {
-    const auto row = examples->next();
-    if (!row) break;
-    shots.push_back(gsm8k_question(*row, shots.size()));
+  const auto take = [&](const Row& row) { shots.push_back(gsm8k_question(row)); };
+  while (shots.size() < kGsm8kShots && data.bad_rows().take_next(*examples, take)) {
   }
   return set;
 }

@@ -18,9 +18,9 @@ const NeededFile& llava_json_file() {
 }
 
 // The first exchange of a sample; what follows it in a conversation is not asked.
-Question llava_json_question(const Row& row, std::size_t number) {
+Question llava_json_question(const Row& row) {
   Question question;
-  question.publisher_id = text_of(row, "id", std::to_string(number));
+  question.publisher_id = text_of(row, "id", std::to_string(row.number));
   const nlohmann::json& turns = field_of(row, "conversations");
   if (!turns.is_array() || turns.size() < 2) bad_row(row, "\"conversations\" is not a question and its answer");
   question.asked = text_of(Row{turns[0], {}, row.place}, "value");
@@ -34,8 +34,8 @@ Question llava_json_question(const Row& row, std::size_t number) {
 
 QuestionSet read_llava_json(const DataFolder& data) {
   QuestionSet set;
-  const auto rows = open_rows(data.require(llava_json_file()));
-  while (const auto row = rows->next()) set.questions.push_back(llava_json_question(*row, set.questions.size()));
+  data.each_row(data.require(llava_json_file()),
+                [&](const Row& row) { set.questions.push_back(llava_json_question(row)); });
   return set;
 }
 

@@ -82,7 +82,8 @@ std::string mme_picture(const std::filesystem::path& text_file, const std::files
 }
 
 // "QUESTION<tab>ANSWER" on each line.
-void read_mme_text(QuestionSet& set, const std::filesystem::path& path, const std::filesystem::path& task_folder) {
+void read_mme_text(QuestionSet& set, const DataFolder& data, const std::filesystem::path& path,
+                   const std::filesystem::path& task_folder) {
   constexpr std::uint64_t kMostBytes = 1 << 20;
   std::size_t number = 0;
   for (const std::string& line : split(read_file(path, kMostBytes), '\n')) {
@@ -92,8 +93,10 @@ void read_mme_text(QuestionSet& set, const std::filesystem::path& path, const st
     const std::size_t tab = text.rfind('\t');
     const std::string answer = tab == std::string_view::npos ? "" : python::lower(text.substr(tab + 1));
     if (answer != "yes" && answer != "no") {
-      throw corrupt_data(cat(path.string(), ":", number, ": not a question, a tab, and Yes or No"),
-                         "get the file anew from the authors of MME");
+      const std::string place = cat(path.string(), ":", number);
+      data.bad_rows().add(
+          {place, cat(place, ": not a question, a tab, and Yes or No"), "get the file anew from the authors of MME"});
+      continue;
     }
     const std::string task = task_folder.filename().string();
     Question question = mme_question(task, mme_picture(path, task_folder), std::string(text.substr(0, tab)));
@@ -102,34 +105,33 @@ void read_mme_text(QuestionSet& set, const std::filesystem::path& path, const st
   }
 }
 
-void read_mme_folders(QuestionSet& set, const std::filesystem::path& root) {
+void read_mme_folders(QuestionSet& set, const DataFolder& data, const std::filesystem::path& root) {
   for (const std::filesystem::path& task : entries_of(root)) {
     if (!is_folder(task)) continue;
     const std::filesystem::path apart = task / "questions_answers_YN";
     for (const std::filesystem::path& file : entries_of(is_folder(apart) ? apart : task)) {
-      if (file.extension() == ".txt") read_mme_text(set, file, task);
+      if (file.extension() == ".txt") read_mme_text(set, data, file, task);
     }
   }
 }
 
 // The questions in LLaVA's order, with the answers of the official folders.
-void take_mme_order(QuestionSet& set, const std::filesystem::path& asked, bool has_answers) {
+void take_mme_order(QuestionSet& set, const DataFolder& data, const std::filesystem::path& asked, bool has_answers) {
   std::map<std::string, std::string> answers;
   for (const Question& question : set.questions) {
     answers[cat(question.group, "\n", question.text)] = question.references[0];
   }
   set.questions.clear();
-  const auto rows = open_rows(asked);
-  while (const auto row = rows->next()) {
-    const std::string id = text_of(*row, "question_id");
+  data.each_row(asked, [&](const Row& row) {
+    const std::string id = text_of(row, "question_id");
     const std::size_t slash = id.find('/');
-    if (slash == std::string::npos) bad_row(*row, "\"question_id\" is not TASK/PICTURE");
-    Question question = mme_question(id.substr(0, slash), id.substr(slash + 1), text_of(*row, "text"));
+    if (slash == std::string::npos) bad_row(row, "\"question_id\" is not TASK/PICTURE");
+    Question question = mme_question(id.substr(0, slash), id.substr(slash + 1), text_of(row, "text"));
     const auto answer = answers.find(cat(question.group, "\n", question.text));
-    if (has_answers && answer == answers.end()) bad_row(*row, "MME's own files have no such question");
+    if (has_answers && answer == answers.end()) bad_row(row, "MME's own files have no such question");
     if (answer != answers.end()) question.references = {answer->second};
     set.questions.push_back(std::move(question));
-  }
+  });
 }
 
 // A row of VLMEvalKit's table (index, image_path) or lmms-eval's (question_id: TASK/PICTURE).
@@ -154,12 +156,12 @@ QuestionSet read_mme(const DataFolder& data) {
     return set;
   }
   for (const auto& root : {data.path() / "MME_Benchmark_release_version", data.path()}) {
-    if (set.questions.empty() && is_folder(root)) read_mme_folders(set, root);
+    if (set.questions.empty() && is_folder(root)) read_mme_folders(set, data, root);
   }
   const bool has_answers = !set.questions.empty();
   const auto asked = data.find(mme_asked_file());
   if (!has_answers && !asked) throw data.missing(mme_answers_file());
-  if (asked) take_mme_order(set, *asked, has_answers);
+  if (asked) take_mme_order(set, data, *asked, has_answers);
   if (!has_answers) set.no_references = data.missing(mme_answers_file());
   return set;
 }

@@ -115,27 +115,34 @@ QuestionSet read_mmmu(const DataFolder& data) {
   std::map<std::string, std::size_t> places;
   const auto questions = data.find(mmmu_questions_file());
   if (questions && questions->extension() == ".jsonl") {
-    const auto rows = open_rows(*questions);
-    while (const auto row = rows->next()) {
-      set.questions.push_back(mmmu_question(*row));
+    data.each_row(*questions, [&](const Row& row) {
+      set.questions.push_back(mmmu_question(row));
       places[set.questions.back().publisher_id] = set.questions.size() - 1;
-    }
+    });
   }
   const bool has_questions = !set.questions.empty();
   const auto answers = data.find(mmmu_answers_file());
   if (!answers && !has_questions) throw data.missing(mmmu_answers_file());
   if (!answers || answers == questions) return set;
-  const auto rows = open_rows(*answers);
-  while (const auto row = rows->next()) {
-    const auto place = places.find(row->key);
-    if (has_questions && place == places.end()) continue;
-    Question made;
-    made.publisher_id = row->key;
-    Question& question = has_questions ? set.questions[place->second] : made;
-    question.references = texts_of(*row, "ground_truth");
-    question.kinds["question"] = {text_of(*row, "question_type")};
-    set_subject(question, *row);
-    if (!has_questions) set.questions.push_back(std::move(made));
+  const std::size_t bad_before = data.bad_rows().skipped().size();
+  data.each_row(*answers, [&](const Row& row) {
+    const auto place = places.find(row.key);
+    if (has_questions && place == places.end()) return;
+    Question question;
+    question.publisher_id = row.key;
+    question.references = texts_of(row, "ground_truth");
+    question.kinds["question"] = {text_of(row, "question_type")};
+    set_subject(question, row);
+    if (!has_questions) {
+      set.questions.push_back(std::move(question));
+      return;
+    }
+    set.questions[place->second].references = std::move(question.references);
+    set.questions[place->second].kinds = std::move(question.kinds);
+  });
+  if (data.bad_rows().skipped().size() > bad_before) {
+    leave_out(
+        set, data, [](const Question& question) { return question.references.empty(); }, "has no answer");
   }
   return set;
 }

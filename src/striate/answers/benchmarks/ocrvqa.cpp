@@ -66,14 +66,13 @@ QuestionSet read_ocrvqa(const DataFolder& data) {
     });
     return set;
   }
-  const auto rows = open_rows(data.require(ocrvqa_file()));
-  while (const auto row = rows->next()) {
-    if (row->key.empty()) {
-      read_selected(set, *row);
+  data.each_row(data.require(ocrvqa_file()), [&](const Row& row) {
+    if (row.key.empty()) {
+      read_selected(set, row);
     } else {
-      read_book(set, *row);
+      read_book(set, row);
     }
-  }
+  });
   return set;
 }
 

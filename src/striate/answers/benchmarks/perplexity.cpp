@@ -37,9 +37,7 @@ QuestionSet read_perplexity(const DataFolder& data) {
       }
       continue;
     }
-    std::size_t number = 0;
-    const auto rows = open_rows(path);
-    while (const auto row = rows->next()) add_document(set, cat(name, "/", number++), text_of(*row, "text"));
+    data.each_row(path, [&](const Row& row) { add_document(set, cat(name, "/", row.number), text_of(row, "text")); });
   }
   return set;
 }

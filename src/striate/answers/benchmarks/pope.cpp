@@ -60,15 +60,14 @@ std::vector<Question> pope_labelled(const DataFolder& data) {
   std::vector<Question> questions;
   for (const auto& path : data.find_all(pope_labels_file())) {
     const std::string split = pope_split(path);
-    const auto rows = open_rows(path);
-    while (const auto row = rows->next()) {
-      Question question = pope_question(*row, split);
-      const std::string label = text_of(*row, "label");
-      if (label != "yes" && label != "no") bad_row(*row, cat("the label '", label, "' is neither yes nor no"));
+    data.each_row(path, [&](const Row& row) {
+      Question question = pope_question(row, split);
+      const std::string label = text_of(row, "label");
+      if (label != "yes" && label != "no") bad_row(row, cat("the label '", label, "' is neither yes nor no"));
       question.references = {label};
-      question.publisher_id = cat(split, "/", text_of(*row, "question_id"));
+      question.publisher_id = cat(split, "/", text_of(row, "question_id"));
       questions.push_back(std::move(question));
-    }
+    });
   }
   return questions;
 }
@@ -107,18 +106,17 @@ QuestionSet read_pope(const DataFolder& data) {
   }
   std::map<std::string, std::vector<std::string>> labels;
   for (const Question& question : labelled) labels[pope_key(question)] = question.references;
-  const auto rows = open_rows(*asked);
-  while (const auto row = rows->next()) {
-    Question question = pope_question(*row, text_of(*row, "category"));
-    question.publisher_id = text_of(*row, "question_id");
+  data.each_row(*asked, [&](const Row& row) {
+    Question question = pope_question(row, text_of(row, "category"));
+    question.publisher_id = text_of(row, "question_id");
     const auto label = labels.find(pope_key(question));
     if (label != labels.end()) question.references = label->second;
     if (label == labels.end() && !labels.empty()) {
-      bad_row(*row, "the files coco_pope_*.json have no such question",
+      bad_row(row, "the files coco_pope_*.json have no such question",
               "take the question file and the labels of the same release");
     }
     set.questions.push_back(std::move(question));
-  }
+  });
   return set;
 }
 

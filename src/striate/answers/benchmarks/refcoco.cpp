@@ -33,21 +33,18 @@ QuestionSet read_refcoco(const DataFolder& data) {
   QuestionSet set;
   for (const auto& path : data.require_all(refcoco_file())) {
     const std::string split = path.stem().string();
-    std::size_t number = 0;
-    const auto rows = open_rows(path);
-    while (const auto row = rows->next()) {
+    data.each_row(path, [&](const Row& row) {
       Question question;
-      question.publisher_id = has(*row, "question_id") ? text_of(*row, "question_id") : cat(split, "/", number);
-      question.text = has(*row, "sent") ? text_of(*row, "sent") : text_of(*row, "question");
-      question.pictures = {text_of(*row, "image")};
-      question.width = number_of(*row, "width");
-      question.height = number_of(*row, "height");
-      if (question.width <= 0 || question.height <= 0) bad_row(*row, "the size of the picture is not positive");
-      question.box = refcoco_box(*row, question.width, question.height);
+      question.publisher_id = has(row, "question_id") ? text_of(row, "question_id") : cat(split, "/", row.number);
+      question.text = has(row, "sent") ? text_of(row, "sent") : text_of(row, "question");
+      question.pictures = {text_of(row, "image")};
+      question.width = number_of(row, "width");
+      question.height = number_of(row, "height");
+      if (question.width <= 0 || question.height <= 0) bad_row(row, "the size of the picture is not positive");
+      question.box = refcoco_box(row, question.width, question.height);
       question.kinds["split"] = {split};
-      ++number;
       set.questions.push_back(std::move(question));
-    }
+    });
   }
   return set;
 }

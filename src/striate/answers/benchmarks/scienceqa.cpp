@@ -129,10 +129,9 @@ std::optional<std::set<std::string>> scienceqa_test_ids(const DataFolder& data) 
   return std::nullopt;
 }
 
-std::map<std::string, Question> scienceqa_problems(const std::filesystem::path& path) {
+std::map<std::string, Question> scienceqa_problems(const DataFolder& data, const std::filesystem::path& path) {
   std::map<std::string, Question> problems;
-  const auto rows = open_rows(path);
-  while (const auto row = rows->next()) problems.emplace(row->key, scienceqa_problem(*row));
+  data.each_row(path, [&](const Row& row) { problems.emplace(row.key, scienceqa_problem(row)); });
   return problems;
 }
 
@@ -150,7 +149,7 @@ QuestionSet read_scienceqa(const DataFolder& data) {
   if (!asked && !key) throw data.missing(scienceqa_asked_file());
   const bool has_key = key && key != asked;
   const std::map<std::string, Question> problems =
-      has_key ? scienceqa_problems(*key) : std::map<std::string, Question>();
+      has_key ? scienceqa_problems(data, *key) : std::map<std::string, Question>();
   if (!asked) {
     const auto test = scienceqa_test_ids(data);
     for (const auto& [id, question] : problems) {
@@ -158,18 +157,17 @@ QuestionSet read_scienceqa(const DataFolder& data) {
     }
     return set;
   }
-  const auto rows = open_rows(*asked);
-  while (const auto row = rows->next()) {
-    Question question = scienceqa_sample(*row);
+  data.each_row(*asked, [&](const Row& row) {
+    Question question = scienceqa_sample(row);
     const auto problem = problems.find(question.publisher_id);
-    if (has_key && problem == problems.end()) bad_row(*row, cat("it is not in ", key->string()));
+    if (has_key && problem == problems.end()) bad_row(row, cat("it is not in ", key->string()));
     if (has_key) {
       question.options = problem->second.options;
       question.references = problem->second.references;
       for (const auto& [kind, values] : problem->second.kinds) question.kinds.try_emplace(kind, values);
     }
     set.questions.push_back(std::move(question));
-  }
+  });
   return set;
 }
 

@@ -75,10 +75,9 @@ QuestionSet read_seed(const DataFolder& data) {
   }
   const std::filesystem::path path = data.require(seed_file());
   const std::map<std::string, std::string> types = seed_type_names(path);
-  const auto rows = open_rows(path, "questions");
-  while (const auto row = rows->next()) {
-    if (text_of(*row, "data_type", "image") == "image") set.questions.push_back(seed_question(*row, types));
-  }
+  data.each_row(path, "questions", [&](const Row& row) {
+    if (text_of(row, "data_type", "image") == "image") set.questions.push_back(seed_question(row, types));
+  });
   return set;
 }
 

@@ -4,6 +4,7 @@
 #include "striate/answers/benchmarks/all.h"
 #include "striate/answers/metrics.h"
 #include "striate/answers/prompts.h"
+#include "striate/answers/question_table.h"
 #include "striate/base/strings.h"
 #include "striate/tables/rows.h"
 
@@ -34,31 +35,26 @@ std::string tdiuc_picture(const std::string& image) {
 QuestionSet read_tdiuc(const DataFolder& data) {
   QuestionSet set;
   std::unordered_map<std::string, std::size_t> places;
-  const auto questions = open_rows(data.require(tdiuc_questions_file()), "questions");
-  while (const auto row = questions->next()) {
+  data.each_row(data.require(tdiuc_questions_file()), "questions", [&](const Row& row) {
     Question question;
-    question.publisher_id = text_of(*row, "question_id");
-    question.text = text_of(*row, "question");
-    question.pictures = {tdiuc_picture(text_of(*row, "image_id"))};
+    question.publisher_id = text_of(row, "question_id");
+    question.text = text_of(row, "question");
+    question.pictures = {tdiuc_picture(text_of(row, "image_id"))};
     places[question.publisher_id] = set.questions.size();
     set.questions.push_back(std::move(question));
-  }
-  const auto annotations = open_rows(data.require(tdiuc_annotations_file()), "annotations");
-  while (const auto row = annotations->next()) {
-    const auto place = places.find(text_of(*row, "question_id"));
-    if (place == places.end()) bad_row(*row, "its question is not in the file of questions");
+  });
+  data.each_row(data.require(tdiuc_annotations_file()), "annotations", [&](const Row& row) {
+    const auto place = places.find(text_of(row, "question_id"));
+    if (place == places.end()) bad_row(row, "its question is not in the file of questions");
     Question& question = set.questions[place->second];
-    const nlohmann::json& answers = field_of(*row, "answers");
-    if (!answers.is_array() || answers.empty()) bad_row(*row, "there are no answers");
-    question.references = {text_of(Row{answers[0], {}, row->place}, "answer")};  // the first counts
-    question.kinds["type"] = {text_of(*row, "question_type")};
-  }
-  for (const Question& question : set.questions) {
-    if (question.references.empty()) {
-      throw corrupt_data(cat(data.path().string(), ": question ", question.publisher_id, " has no annotation"),
-                         "take questions and annotations from the same release");
-    }
-  }
+    const nlohmann::json& answers = field_of(row, "answers");
+    if (!answers.is_array() || answers.empty()) bad_row(row, "there are no answers");
+    const std::string answer = text_of(Row{answers[0], {}, row.place}, "answer");  // the first counts
+    question.kinds["type"] = {text_of(row, "question_type")};
+    question.references = {answer};
+  });
+  leave_out(
+      set, data, [](const Question& question) { return question.references.empty(); }, "has no annotation");
   return set;
 }
 

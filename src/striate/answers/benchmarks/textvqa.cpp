@@ -93,27 +93,30 @@ QuestionSet read_textvqa(const DataFolder& data) {
   // As the script: by picture and by the question in lower case.
   std::map<std::pair<std::string, std::string>, std::size_t> places;
   if (annotations) {
-    const auto rows = open_rows(*annotations, "data");
-    while (const auto row = rows->next()) {
-      set.questions.push_back(textvqa_annotated(*row));
+    data.each_row(*annotations, "data", [&](const Row& row) {
+      set.questions.push_back(textvqa_annotated(row));
       const Question& question = set.questions.back();
       places[{question.publisher_id, python::lower(question.text)}] = set.questions.size() - 1;
-    }
+    });
   } else {
     set.no_references = data.missing(textvqa_annotations_file());
   }
   if (!asked || asked == annotations) return set;
-  const auto rows = open_rows(*asked);
-  while (const auto row = rows->next()) {
-    Question question = textvqa_asked(*row);
+  const std::size_t bad_before = data.bad_rows().skipped().size();
+  data.each_row(*asked, [&](const Row& row) {
+    Question question = textvqa_asked(row);
     const auto place = places.find({question.publisher_id, python::lower(question.text)});
     if (place != places.end()) {
       set.questions[place->second].asked = question.asked;
     } else if (annotations) {
-      bad_row(*row, cat("the question is not in ", annotations->string()));
+      bad_row(row, cat("the question is not in ", annotations->string()));
     } else {
       set.questions.push_back(std::move(question));
     }
+  });
+  if (data.bad_rows().skipped().size() > bad_before) {
+    leave_out(
+        set, data, [](const Question& question) { return question.asked.empty(); }, "has no OCR tokens");
   }
   return set;
 }

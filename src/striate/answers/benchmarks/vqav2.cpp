@@ -52,9 +52,11 @@ Question vqav2_question(const Row& row) {
 
 void take_annotation(Question& question, const Row& row) {
   const nlohmann::json& answers = field_of(row, "answers");
-  for (const auto& answer : answers) question.references.push_back(text_of(Row{answer, {}, row.place}, "answer"));
-  if (question.references.empty()) bad_row(row, "there are no answers");
+  std::vector<std::string> references;
+  for (const auto& answer : answers) references.push_back(text_of(Row{answer, {}, row.place}, "answer"));
+  if (references.empty()) bad_row(row, "there are no answers");
   question.kinds["answer"] = {text_of(row, "answer_type", "other")};
+  question.references = std::move(references);
 }
 
 QuestionSet read_vqav2(const DataFolder& data) {
@@ -62,29 +64,30 @@ QuestionSet read_vqav2(const DataFolder& data) {
   const auto tables = data.find_tables(vqav2_tables(), {vqav2_questions_file()});
   if (!tables.empty()) {
     read_rows(set, data, tables, [&](const Row& row) {
-      set.questions.push_back(vqav2_question(row));
-      if (has(row, "image")) set.questions.back().pictures = pictures_of(row);
-      take_annotation(set.questions.back(), row);
+      Question question = vqav2_question(row);
+      if (has(row, "image")) question.pictures = pictures_of(row);
+      take_annotation(question, row);
+      set.questions.push_back(std::move(question));
     });
     return set;
   }
   std::unordered_map<std::string, std::size_t> places;
-  const auto questions = open_rows(data.require(vqav2_questions_file()), "questions");
-  while (const auto row = questions->next()) {
-    set.questions.push_back(vqav2_question(*row));
+  data.each_row(data.require(vqav2_questions_file()), "questions", [&](const Row& row) {
+    set.questions.push_back(vqav2_question(row));
     places[set.questions.back().publisher_id] = set.questions.size() - 1;
-  }
+  });
   const auto path = data.find(vqav2_annotations_file());
   if (!path || path == data.path()) {
     set.no_references = data.missing(vqav2_annotations_file());
     return set;
   }
-  const auto annotations = open_rows(*path, "annotations");
-  while (const auto row = annotations->next()) {
-    const auto place = places.find(text_of(*row, "question_id"));
-    if (place == places.end()) bad_row(*row, "its question is not in the file of questions");
-    take_annotation(set.questions[place->second], *row);
-  }
+  data.each_row(*path, "annotations", [&](const Row& row) {
+    const auto place = places.find(text_of(row, "question_id"));
+    if (place == places.end()) bad_row(row, "its question is not in the file of questions");
+    take_annotation(set.questions[place->second], row);
+  });
+  leave_out(
+      set, data, [](const Question& question) { return question.references.empty(); }, "has no annotation");
   return set;
 }
 

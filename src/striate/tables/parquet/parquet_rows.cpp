@@ -31,7 +31,13 @@ class ParquetRows : public RowReader {
   explicit ParquetRows(std::shared_ptr<const ParquetTable> table)
       : table_(std::move(table)), pictures_(std::make_shared<ParquetPictures>(table_)) {}
 
-  std::optional<Row> next() override {
+  std::shared_ptr<const PictureSource> pictures() const override {
+    if (table_->pictures().empty()) return nullptr;
+    return pictures_;
+  }
+
+ private:
+  std::optional<Row> read() override {
     if (row_ >= table_->rows()) return std::nullopt;
     const std::string place = cat(table_->path(), ", row ", row_);
     if (row_ >= batch_end_) read_batch(place);
@@ -49,12 +55,6 @@ class ParquetRows : public RowReader {
     return row;
   }
 
-  std::shared_ptr<const PictureSource> pictures() const override {
-    if (table_->pictures().empty()) return nullptr;
-    return pictures_;
-  }
-
- private:
   // Reads the rows from row_ on that fit in a batch.
   void read_batch(const std::string& place) {
     ParquetTable::guarded(place, [&] {
