@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -125,6 +126,53 @@ TEST(AdamW, AZeroRateChangesNothing) {
   fill_gradients(parameters, 1);
   optimizer.step({0, 0, 0, 0});
   EXPECT_TRUE(at::equal(parameters.values(), before));
+}
+
+TEST(AdamW, AStepWithoutAWaitIsNormClipAndStepBitForBit) {
+  ParameterSet apart = some_parameters(Compute::kBFloat16), together = some_parameters(Compute::kBFloat16);
+  AdamWOptions options;
+  options.weight_decay = 0.1;
+  AdamW first(apart, options), second(together, options);
+  second.set_updates(0);
+  const GroupRates rates{0.01, 0.02, 0.03, 0.04};
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    const double max_norm = step == 1 ? 0.0 : 0.5;
+    fill_gradients(apart, step);
+    fill_gradients(together, step);
+    const double norm = gradient_norm(apart);
+    first.step(rates, clip_factor(norm, max_norm));
+    const at::Tensor judged = second.step_if_finite(rates, max_norm);
+    EXPECT_EQ(judged[kStepNorm].item<double>(), norm);
+    EXPECT_EQ(judged[kStepApplied].item<double>(), 1.0);
+  }
+  EXPECT_EQ(second.updates(), 4);
+  EXPECT_TRUE(at::equal(apart.values(), together.values()));
+  EXPECT_TRUE(at::equal(apart.rounded(), together.rounded()));
+  for (std::size_t i = 0; i < first.moments().size(); ++i) {
+    EXPECT_TRUE(at::equal(first.moments()[i].second, second.moments()[i].second));
+  }
+}
+
+TEST(AdamW, NothingChangesWhereTheNormOrALossIsNotFinite) {
+  ParameterSet parameters = some_parameters();
+  AdamW optimizer(parameters, {});
+  const GroupRates rates{0.1, 0.1, 0.1, 0.1};
+  fill_gradients(parameters, 1);
+  optimizer.step(rates);
+  const at::Tensor before = parameters.values().clone();
+  const at::Tensor moment = optimizer.moments()[0].second.clone();
+  const at::Tensor bad = at::full({1}, std::nan(""), at::kDouble);
+  EXPECT_EQ(optimizer.step_if_finite(rates, 1.0, bad)[kStepApplied].item<double>(), 0.0);
+  const at::Tensor gradients = parameters.gradients();
+  gradients[3] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(optimizer.step_if_finite(rates, 1.0)[kStepApplied].item<double>(), 0.0);
+  EXPECT_EQ(optimizer.updates(), 1);
+  EXPECT_TRUE(at::equal(parameters.values(), before));
+  EXPECT_TRUE(at::equal(optimizer.moments()[0].second, moment));
+  fill_gradients(parameters, 2);
+  EXPECT_EQ(optimizer.step_if_finite(rates, 1.0, bad.zero_())[kStepApplied].item<double>(), 1.0);
+  EXPECT_EQ(optimizer.updates(), 2);
+  EXPECT_FALSE(at::equal(parameters.values(), before));
 }
 
 TEST(GradientNorm, IsThatOfAllGradientsWhateverTheThreads) {

@@ -158,8 +158,8 @@ std::vector<at::Tensor> DecoderLayer::unrotated(const StreamAttentionGradients& 
                                                 const StreamContext& context) const {
   // Rotating back: the same angles the other way.
   const RotaryAngles& q_angles = chosen_angles(tape, context);
-  rotate_heads(heads.dq, q_angles.cos, q_angles.sin.neg());
-  rotate_heads(heads.dk, context.angles.cos, context.angles.sin.neg());
+  rotate_heads_back(heads.dq, q_angles.cos, q_angles.sin);
+  rotate_heads_back(heads.dk, context.angles.cos, context.angles.sin);
   std::vector<at::Tensor> gradients = {heads.dq.flatten(1), heads.dk.flatten(1), heads.dv.flatten(1)};
   if (!fused()) return gradients;
   gradients[0] = spread_rows(gradients[0], tape, tape.x.size(0));

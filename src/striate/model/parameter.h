@@ -41,6 +41,7 @@ class ParameterSet {
   std::int64_t count() const { return values_.defined() ? values_.numel() : 0; }
   const at::Tensor& values() const { return values_; }        // [count] fp32
   const at::Tensor& gradients() const { return gradients_; }  // [count] fp32
+  const at::Tensor& rounded() const { return rounded_; }      // [count] bf16, or undefined in fp32 compute
   void zero_gradients();
   // Brings the rounded copies up to date; call after every change of the values.
   void refresh();

@@ -1,12 +1,10 @@
 #include "striate/tensor/fused_ops.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/sum.h>
@@ -15,7 +13,9 @@
 #include <vector>
 
 #include "striate/base/error.h"
+#include "striate/tensor/composed_ops.h"
 #include "striate/tensor/kernels/dispatch.h"
+#include "striate/tensor/operators.h"
 #include "striate/tensor/parallel.h"
 #include "striate/tensor/row_loops.h"
 #include "striate/tensor/storage.h"
@@ -60,11 +60,8 @@ DecodeHead decode_job(const CachedTokens& sequence, std::int64_t head, std::int6
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  if (!has_cpu_loop(x)) {
-    const at::Tensor wide = x.to(at::kFloat);
-    const at::Tensor scale = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt();
-    return (wide * scale * weight).to(x.scalar_type());
-  }
+  if (has_operator(x)) return operators::rms_norm(x, weight, eps);
+  if (!has_cpu_loop(x)) return composed::rms_norm(x, weight, eps);
   const at::Tensor rows = dense_rows(x);
   at::Tensor y = at::empty(x.sizes(), x.options());
   NormRows job{};
@@ -80,7 +77,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 }
 
 at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
-  if (!has_cpu_loop(gate)) return (at::silu(gate.to(at::kFloat)) * up.to(at::kFloat)).to(gate.scalar_type());
+  if (has_operator(gate)) return operators::silu_multiply(gate, up);
+  if (!has_cpu_loop(gate)) return composed::silu_multiply(gate, up);
   const at::Tensor gate_rows = dense_rows(gate);
   const at::Tensor up_rows = dense_rows(up);
   at::Tensor y = at::empty(gate.sizes(), gate.options());
@@ -97,16 +95,8 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  if (!has_cpu_loop(x)) {
-    const std::int64_t half = x.size(2) / 2;
-    const at::Tensor wide = x.to(at::kFloat);
-    const at::Tensor a = wide.slice(2, 0, half);
-    const at::Tensor b = wide.slice(2, half);
-    const at::Tensor c = cos.unsqueeze(1);
-    const at::Tensor s = sin.unsqueeze(1);
-    x.copy_(at::cat({a * c - b * s, b * c + a * s}, 2));
-    return;
-  }
+  if (has_operator(x)) return operators::rotate_heads(x, cos, sin, 1.0);
+  if (!has_cpu_loop(x)) return composed::rotate_heads(x, cos, sin, 1.0);
   if (x.stride(2) != 1) throw internal_error("heads whose elements do not lie side by side");
   const at::Tensor cosine = cos.contiguous();
   const at::Tensor sine = sin.contiguous();
@@ -122,11 +112,14 @@ void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
   parallel_rows(job, x.size(0), x.size(1) * x.size(2), cpu_kernels().rotate);
 }
 
+void rotate_heads_back(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  if (has_operator(x)) return operators::rotate_heads(x, cos, sin, -1.0);
+  rotate_heads(x, cos, sin.neg());
+}
+
 at::Tensor quick_gelu(const at::Tensor& x) {
-  if (!has_cpu_loop(x)) {
-    const at::Tensor wide = x.to(at::kFloat);
-    return (wide * (wide * 1.702).sigmoid_()).to(x.scalar_type());
-  }
+  if (has_operator(x)) return operators::quick_gelu(x);
+  if (!has_cpu_loop(x)) return composed::quick_gelu(x);
   const at::Tensor dense = x.contiguous();
   at::Tensor y = at::empty(x.sizes(), x.options());
   parallel_ranges(x.numel(), kTaskElements, [&](std::int64_t begin, std::int64_t end) {

@@ -1,7 +1,7 @@
 // Elementwise and row operations of a decoder, each in one pass over memory.
 //
 // Tensors are fp32 or bf16; arithmetic is fp32 inside; results have the input's dtype. On the CPU they are vectorised
-// loops over LibTorch's thread pool; elsewhere they are composed of LibTorch operators. No gradients.
+// loops over LibTorch's thread pool; elsewhere they are operators of their own (operators.h). No gradients.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,6 +21,8 @@ at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up);
 // Rotates x [tokens, heads, head_dim] (rows may be strided) in place by cos and sin [tokens, head_dim / 2] fp32: pairs
 // (i, i + head_dim / 2), Hugging Face's rotate_half convention.
 void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+// Turns back, which is the way of the gradient.
+void rotate_heads_back(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
 // x * sigmoid(1.702 x), CLIP's activation.
 at::Tensor quick_gelu(const at::Tensor& x);

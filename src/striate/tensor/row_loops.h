@@ -17,6 +17,11 @@ inline bool has_cpu_loop(const at::Tensor& x) {
   return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
+// Whether an operator of ours is called for it (operators.h).
+inline bool has_operator(const at::Tensor& x) {
+  return !x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
 // `x` itself when its last dimension is dense, else a copy that is.
 inline at::Tensor dense_rows(const at::Tensor& x) {
   return x.stride(-1) == 1 || x.size(-1) <= 1 ? x : x.contiguous();

@@ -1,7 +1,7 @@
 // What training adds to fused_ops.h: forward operations that serve two purposes in one pass, and gradients.
 //
 // Tensors are fp32 or bf16; arithmetic is fp32 inside; results have the input's dtype. On the CPU they are vectorised
-// loops over LibTorch's thread pool; elsewhere they are composed of LibTorch operators.
+// loops over LibTorch's thread pool; elsewhere they are operators of their own (operators.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -40,6 +40,13 @@ struct DropoutMask {
   std::uint64_t key = 0;   // of the place in the model and the step
   at::Tensor row_keys;     // [tokens] int64, of the sample and the position in it
 };
+
+// What the probability means for the draws of 16 bits: those below `threshold` are masked out, and the rest is scaled.
+struct DropoutDraw {
+  std::uint32_t threshold;
+  float scale;
+};
+DropoutDraw dropout_draw(double probability);
 
 // x [tokens, width] masked and scaled.
 at::Tensor dropout(const at::Tensor& x, const DropoutMask& mask);
