@@ -33,8 +33,9 @@ pytestmark = pytest.mark.skipif(not PROGRAM, reason="STRIATE_PROGRAM does not na
 
 TASKS = Path(lm_eval.__file__).parent / "tasks"
 LIKELIHOOD_TOLERANCE = 1e-3
+# Phi-3's window is wider than any text here: transformers 5 shows a query one key less than Striate does (docs/models.md).
 MODELS = {"llama": f"{TEXT['llama_grouped'].replace('llama-3-8b', 'llama-2-7b')} --max-positions 4096",
-          "phi3": TEXT["phi3"]}
+          "phi3": f"{TEXT['phi3']} --sliding-window 4096"}
 
 
 @pytest.fixture(scope="module", params=MODELS)
