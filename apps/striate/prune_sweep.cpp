@@ -6,6 +6,7 @@
 #include <memory>
 #include <sstream>
 
+#include "apps/striate/held_out_text.h"
 #include "apps/striate/prune_flags.h"
 #include "apps/striate/result_file.h"
 #include "striate/base/progress.h"
@@ -50,12 +51,20 @@ void run_prune_sweep(const PruneFlags& flags) {
   const std::unique_ptr<AtomicFile> report = open_result("--report", flags.report, flags.overwrite, kHtmlMark);
   std::optional<Progress> bar;
   std::int64_t shown = 0;
-  const SweepResult sweep = sweep_pruning(request, [&](std::int64_t done, std::int64_t total) {
-    if (flags.json) return;
-    if (!bar) bar.emplace("Sweeping", static_cast<std::uint64_t>(total), ProgressOptions::standard_error("models"));
-    bar->advance(static_cast<std::uint64_t>(done - shown));
-    shown = done;
-  });
+  SweepObserver observer;
+  if (!flags.json) {
+    observer.progress = [&](std::int64_t done, std::int64_t total) {
+      if (!bar) bar.emplace("Sweeping", static_cast<std::uint64_t>(total), ProgressOptions::standard_error("models"));
+      bar->advance(static_cast<std::uint64_t>(done - shown));
+      shown = done;
+    };
+    observer.evaluated = [&](const SweepCurve& curve, const SweepPoint& point) {
+      bar->pause();
+      print_held_out(cat(curve.name, ", ", point.removed, " removed"), point.held_out);
+      bar->resume();
+    };
+  }
+  const SweepResult sweep = sweep_pruning(request, observer);
   if (bar) bar->finish();
   if (report) {
     report->write(sweep_report(sweep));

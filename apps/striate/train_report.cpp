@@ -6,10 +6,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/striate/held_out_text.h"
 #include "apps/striate/terminal_notes.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/image/picture_name.h"
 
 namespace striate::app {
 namespace {
@@ -46,22 +46,6 @@ std::string step_note(const StepMetrics& m) {
   }
   return cat("loss ", number("%.4f", m.loss), terms, m.skipped ? " (skipped)" : "", "  lr ", number("%.1e", rate), "  ",
              human_count(static_cast<std::uint64_t>(speed)), " tokens/s  ", human_bytes(m.memory_bytes));
-}
-
-void print_evaluation(const EvaluationMetrics& m) {
-  std::cerr << "held out after step " << m.step << ": loss " << number("%.4f", m.loss);
-  if (m.questions > 0) {
-    std::cerr << ", " << m.exact << " of " << m.questions << " answers exact ("
-              << number("%.1f", 100.0 * static_cast<double>(m.exact) / static_cast<double>(m.questions)) << "%)";
-  }
-  std::cerr << '\n';
-  constexpr std::size_t kShown = 3, kLength = 60;  // the others are in OUT/eval
-  for (std::size_t i = 0; i < std::min(kShown, m.answers.size()); ++i) {
-    const HeldOutAnswer& answer = m.answers[i];
-    std::cerr << "  " << (answer.exact ? "right: " : "wrong: ") << printable(shortened(answer.text, kLength));
-    if (!answer.exact) std::cerr << "  (wanted: " << printable(shortened(answer.reference, kLength)) << ')';
-    std::cerr << '\n';
-  }
 }
 
 void print_text(const TrainFlags& flags, const TrainingRequest& request, const TrainingResult& result,
@@ -169,7 +153,7 @@ void TrainDisplay::evaluated(const EvaluationMetrics& m) {
   if (evaluation_) evaluation_->clear();
   evaluation_.reset();
   evaluated_ = 0;
-  print_evaluation(m);
+  print_held_out(cat("held out after step ", m.step), m);
   bar_->resume();
 }
 

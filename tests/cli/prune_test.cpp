@@ -1,6 +1,7 @@
 // striate prune from outside: what it removes, what it leaves behind, what it refuses.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/cli/train_world.h"
@@ -43,6 +44,13 @@ class Prune : public TrainCommand {
     const CommandResult result = run_command(all);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.exit_code == 0 ? json::parse(result.out)["ids"] : json();
+  }
+  static std::vector<json> answers_in(const std::string& path) {
+    std::vector<json> all;
+    for (const std::string& line : split(read_file(path), '\n')) {
+      if (!line.empty()) all.push_back(json::parse(line));
+    }
+    return all;
   }
   static void refused(const std::vector<std::string>& more, const std::string& what) {
     expect_refusal(prune_tuned("no", more), what);
@@ -150,7 +158,19 @@ TEST_F(Prune, ASweepMeasuresInsideAndOutsideTheRegionAndWritesNothingUnasked) {
   const CommandResult written = prune(to_folder);
   ASSERT_EQ(written.exit_code, 0) << written.err;
   EXPECT_THAT(written.out, AllOf(HasSubstr("outside the region  ·█·█  1,3 stay"), HasSubstr("anywhere")));
-  EXPECT_EQ(json::parse(read_file(file("sweep/sweep.json"))), sweep);
+  EXPECT_THAT(written.err, AllOf(HasSubstr("outside the region, 2 removed: loss "), HasSubstr("  wrong: ")));
+  json kept = json::parse(read_file(file("sweep/sweep.json")));
+  EXPECT_EQ(kept["curves"][0]["points"][2]["answers"], "eval/outside-the-region-removed-02.jsonl");
+  for (json& curve : kept["curves"]) {
+    for (json& point : curve["points"]) {
+      const auto answers = answers_in(file("sweep/" + point["answers"].get<std::string>()));
+      EXPECT_EQ(answers.size(), 6U);
+      EXPECT_EQ(std::ranges::count(answers, true, [](const json& answer) { return answer.at("exact").get<bool>(); }),
+                point["exact"].get<std::ptrdiff_t>());
+      point.erase("answers");
+    }
+  }
+  EXPECT_EQ(kept, sweep);
   EXPECT_THAT(read_file(file("sweep/report.html")), HasSubstr("<svg"));
 }
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -150,6 +151,19 @@ class Asking {
 };
 
 }  // namespace
+
+std::string held_out_lines(const std::vector<HeldOutAnswer>& answers) {
+  std::string lines;
+  for (const HeldOutAnswer& answer : answers) {
+    const nlohmann::ordered_json line = {{"sample", answer.sample},
+                                         {"question_id", answer.name},
+                                         {"reference", answer.reference},
+                                         {"text", answer.text},
+                                         {"exact", answer.exact}};
+    lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  }
+  return lines;
+}
 
 void RatioError::add(double y, double n) {
   const std::array<double, 6> terms = {1, y, n, y * y, y * n, n * n};

@@ -23,6 +23,9 @@ struct HeldOutAnswer {
   bool exact = false;  // both are the same but for white space around them
 };
 
+// The lines that are kept of answers: "sample", "question_id", "reference", "text" and "exact" as JSON.
+std::string held_out_lines(const std::vector<HeldOutAnswer>& answers);
+
 // The result of one evaluation. Loss is in nats per target.
 struct EvaluationMetrics {
   std::int64_t step = 0;  // of the run, 0 where there is none

@@ -16,6 +16,8 @@
 namespace striate {
 namespace {
 
+constexpr const char* kAnswersFolder = "eval";
+
 void check_sweep_request(const SweepRequest& r) {
   if (r.held_out.data.empty()) {
     throw invalid_input("`sweep` needs held-out samples", "give them with `eval_data` FILE `images` DIR");
@@ -96,22 +98,31 @@ class SweepEvaluation {
   std::map<std::pair<const Lvlm*, std::vector<std::int64_t>>, EvaluationMetrics> known_;
 };
 
+// "eval/outside-the-region-removed-02.jsonl".
+std::string answers_name(const SweepCurve& curve, std::int64_t removed) {
+  std::string name;
+  for (const std::string& word : split(curve.name, ' ')) name += word.substr(0, word.find(',')) + "-";
+  return cat(kAnswersFolder, "/", name, "removed-", removed < 10 ? "0" : "", removed, ".jsonl");
+}
+
 std::vector<SweepCurve> measure_curves(const SweepRequest& request, const std::vector<SweepArm>& arms,
-                                       SweepEvaluation& evaluation, const SweepProgress& progress) {
+                                       SweepEvaluation& evaluation, const SweepObserver& observer) {
   std::int64_t total = 0, done = 0;
   for (const SweepArm& arm : arms) total += std::max<std::int64_t>(0, arm.most - request.from + 1);
   std::vector<SweepCurve> curves;
   for (const SweepArm& arm : arms) {
     SweepCurve curve{arm.name, arm.protected_layers, {}};
     for (std::int64_t n = request.from; n <= arm.most; ++n) {
-      if (progress) progress(done++, total);
+      if (observer.progress) observer.progress(done++, total);
       std::vector<PrunedLayer> layers = arm.chooser.choose(n);
       const LayerSet removed = layers_of(layers, arm.protected_layers.depth());
       curve.points.push_back({n, std::move(layers), evaluation.of(*arm.model, removed)});
+      if (request.out) curve.points.back().answers = answers_name(curve, n);
+      if (observer.evaluated) observer.evaluated(curve, curve.points.back());
     }
     curves.push_back(std::move(curve));
   }
-  if (progress) progress(total, total);
+  if (observer.progress) observer.progress(total, total);
   return curves;
 }
 
@@ -119,6 +130,12 @@ void write_sweep_folder(AtomicFolder& folder, const SweepResult& sweep) {
   write_file(OutputPath::inside(folder.path(), "sweep.json"),
              sweep_json(sweep).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   write_file(OutputPath::inside(folder.path(), "report.html"), sweep_report(sweep));
+  output_folder_inside(folder.path(), kAnswersFolder);
+  for (const SweepCurve& curve : sweep.curves) {
+    for (const SweepPoint& point : curve.points) {
+      write_file(OutputPath::inside(folder.path(), point.answers), held_out_lines(point.held_out.answers));
+    }
+  }
   folder.commit();
 }
 
@@ -129,7 +146,7 @@ double SweepPoint::accuracy() const {
   return static_cast<double>(held_out.exact) / static_cast<double>(held_out.questions);
 }
 
-SweepResult sweep_pruning(const SweepRequest& request, const SweepProgress& progress) {
+SweepResult sweep_pruning(const SweepRequest& request, const SweepObserver& observer) {
   check_sweep_request(request);
   const Checkpoint source = open_checkpoint(request.model);
   check_sweep_depth(request, source.config.decoder.layers);
@@ -143,7 +160,7 @@ SweepResult sweep_pruning(const SweepRequest& request, const SweepProgress& prog
                     .scores = arms.front().chooser.scores,
                     .layers = source.config.decoder.layers,
                     .samples = evaluation.samples(),
-                    .curves = measure_curves(request, arms, evaluation, progress)};
+                    .curves = measure_curves(request, arms, evaluation, observer)};
   if (folder) write_sweep_folder(*folder, sweep);
   return sweep;
 }

@@ -23,7 +23,8 @@ struct SweepRequest {
   // A model to compare with, of which any layer may go, and its score file where `choice` measures none.
   std::optional<ModelPaths> baseline;
   std::optional<std::filesystem::path> baseline_scores;
-  // A folder to make, of sweep.json and report.html; absent: none is written.
+  // A folder to make, of sweep.json, report.html and the answers of every model (eval/anywhere-removed-02.jsonl);
+  // absent: none is written.
   std::optional<std::filesystem::path> out;
 };
 
@@ -31,6 +32,7 @@ struct SweepPoint {
   std::int64_t removed = 0;
   std::vector<PrunedLayer> layers;  // the lowest score first
   EvaluationMetrics held_out;
+  std::string answers{};  // the file of its answers in the folder; empty: none was asked for
 
   // Share of the questions answered exactly; NaN without questions.
   double accuracy() const;
@@ -51,13 +53,18 @@ struct SweepResult {
   std::vector<SweepCurve> curves;
 };
 
-// Called before each evaluation: how many there have been, and how many there will be at most.
-using SweepProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+// What happens meanwhile; each may be empty.
+struct SweepObserver {
+  // Before each evaluation: how many there have been, and how many there will be at most.
+  std::function<void(std::int64_t done, std::int64_t total)> progress;
+  // After each. What another curve had in common is not evaluated, but named all the same.
+  std::function<void(const SweepCurve& curve, const SweepPoint& point)> evaluated;
+};
 
 // Evaluates each curve on the held-out samples with `from` to `to` layers removed, in memory. What two curves have in
 // common (the same layers of the same model) is evaluated once. A curve ends early where no more layers may go. The
 // baseline's answers are asked with the first model's tokenizer, pictures and template.
 // Throws InvalidInput for a request that makes no sense, and what choosing layers and evaluating throw.
-SweepResult sweep_pruning(const SweepRequest& request, const SweepProgress& progress = {});
+SweepResult sweep_pruning(const SweepRequest& request, const SweepObserver& observer = {});
 
 }  // namespace striate

@@ -20,15 +20,17 @@ nlohmann::json point_json(const SweepPoint& point) {
   nlohmann::json layers = nlohmann::json::array();
   for (const PrunedLayer& p : point.layers) layers.push_back({{"layer", p.layer}, {"score", number(p.score)}});
   const EvaluationMetrics& m = point.held_out;
-  return {{"removed", point.removed},
-          {"layers", layers},
-          {"loss", number(m.loss)},
-          {"loss_error", number(m.loss_error)},
-          {"targets", m.targets},
-          {"questions", m.questions},
-          {"exact", m.exact},
-          {"accuracy", number(point.accuracy())},
-          {"accuracy_error", number(m.exact_error)}};
+  nlohmann::json json = {{"removed", point.removed},
+                         {"layers", layers},
+                         {"loss", number(m.loss)},
+                         {"loss_error", number(m.loss_error)},
+                         {"targets", m.targets},
+                         {"questions", m.questions},
+                         {"exact", m.exact},
+                         {"accuracy", number(point.accuracy())},
+                         {"accuracy_error", number(m.exact_error)}};
+  if (!point.answers.empty()) json["answers"] = point.answers;
+  return json;
 }
 
 LineSeries series_of(const SweepCurve& curve) {

@@ -24,19 +24,6 @@ std::string step_file(std::int64_t step, int rank) {
   return rank == 0 ? cat(name.data(), ".jsonl") : cat(name.data(), ".rank-", rank, ".jsonl");
 }
 
-std::string answer_lines(const std::vector<HeldOutAnswer>& answers) {
-  std::string lines;
-  for (const HeldOutAnswer& answer : answers) {
-    const nlohmann::ordered_json line = {{"sample", answer.sample},
-                                         {"question_id", answer.name},
-                                         {"reference", answer.reference},
-                                         {"text", answer.text},
-                                         {"exact", answer.exact}};
-    lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  }
-  return lines;
-}
-
 // The lines of all ranks by the samples' numbers; those of one sample stay in their order.
 std::string in_order_of_samples(const std::string& lines, const std::string& file) {
   std::multimap<std::int64_t, std::string> sorted;
@@ -53,7 +40,7 @@ std::string in_order_of_samples(const std::string& lines, const std::string& fil
 
 void keep_held_out_answers(const fs::path& out, const EvaluationMetrics& metrics, Collective& ranks) {
   const fs::path folder = output_folder_inside(out, kFolder);
-  std::string lines = answer_lines(metrics.answers);
+  std::string lines = held_out_lines(metrics.answers);
   if (ranks.rank() != 0) {
     write_file(OutputPath::inside(folder, step_file(metrics.step, ranks.rank())), lines, Durability::kCache);
   }

@@ -9,8 +9,8 @@
 
 namespace striate {
 
-// Writes the answers of all ranks into one file of `out`, a line each in the order of the samples: "question_id" (the
-// sample), "reference", "text" and "exact". Called by every rank; what an earlier process had written for this step is
+// Writes the answers of all ranks into one file of `out`, a line each (held_out_lines()) in the order of the samples.
+// Called by every rank; what an earlier process had written for this step is
 // replaced. Throws ResourceError.
 void keep_held_out_answers(const std::filesystem::path& out, const EvaluationMetrics& metrics, Collective& ranks);
 
