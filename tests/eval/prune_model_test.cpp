@@ -9,6 +9,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
+#include "tests/support/test_device.h"
 
 namespace striate::test {
 namespace {
@@ -27,7 +28,7 @@ class PruneModel : public testing::Test {
     PruneRequest r;
     r.model.model = path("model");
     r.choice.region = "none";
-    r.choice.placement = {at::kCPU, Compute::kFloat32};
+    r.choice.placement = exact_placement();
     r.output.out = path("out");
     return r;
   }

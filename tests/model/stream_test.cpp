@@ -113,9 +113,9 @@ TEST(Lvlm, TargetLossesEqualAPlainCrossEntropy) {
                                        {{1, 7, 5}, {1, kIgnoreLabel, 5}, {}}};
   const PackedBatch batch = pack(samples);
   const at::Tensor stream = model->forward(batch);
-  const at::Tensor rows = at::log_softmax(model->logits(stream).index_select(0, batch.target_slots), 1);
+  const at::Tensor rows = at::log_softmax(model->logits(stream).cpu().index_select(0, batch.target_slots), 1);
   const at::Tensor want = -rows.gather(1, batch.targets.unsqueeze(1)).squeeze(1);
-  EXPECT_TRUE(at::allclose(model->target_nll(stream, batch), want, 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(model->target_nll(stream, batch).cpu(), want, 1e-5, 1e-6));
 }
 
 }  // namespace

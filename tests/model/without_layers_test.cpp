@@ -8,6 +8,7 @@
 #include "striate/text/conversation.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/weights.h"
 
@@ -45,7 +46,7 @@ std::unique_ptr<Lvlm> written_with(const std::vector<std::int64_t>& kept, const 
   weights.add(open_safetensors(folder.path() / "pruned.safetensors"));
   TinyModelOptions smaller = options;
   smaller.layers = static_cast<std::int64_t>(kept.size());
-  return std::make_unique<Lvlm>(tiny_config(smaller), weights, Placement{at::kCPU, Compute::kFloat32});
+  return std::make_unique<Lvlm>(tiny_config(smaller), weights, exact_placement());
 }
 
 TEST(WithoutLayers, ComputesWhatAModelWrittenWithoutThemComputes) {

@@ -11,6 +11,7 @@
 #include "striate/model/load.h"
 #include "tests/parity/golden.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 #include "tests/support/weights.h"
 
 namespace striate::test {
@@ -18,8 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-const Placement kReference{at::kCPU, Compute::kFloat32};
 
 Checkpoint open_folder(const fs::path& folder, const std::optional<fs::path>& adapter = std::nullopt) {
   ModelPaths paths;
@@ -82,8 +81,8 @@ TEST_P(WrittenPruned, ModelsGiveTheGoldensLogitsAndLoss) {
     FolderOptions exact;
     exact.dtype = at::kFloat;
     write_model_folder(path(prefix), source, change, exact);
-    compare_outcome(golden, *load_model(open_folder(path(prefix)), kReference), prefix);
-    compare_outcome(golden, load_model(source, kReference)->without_layers(removed), prefix);
+    compare_outcome(golden, *load_model(open_folder(path(prefix)), exact_placement()), prefix);
+    compare_outcome(golden, load_model(source, exact_placement())->without_layers(removed), prefix);
   }
 }
 
@@ -96,7 +95,7 @@ TEST_P(WrittenAdapters, MergedAndExportedGiveTheGoldensLogits) {
   write_model_folder(path("merged"), adapted, {}, exact);
   write_adapter_folder(path("peft"), AdapterFile(path("adapter")), adapted.config.family, golden.model_folder());
   for (const Checkpoint& written : {open_folder(path("merged")), open_folder(golden.model_folder(), path("peft"))}) {
-    const auto model = load_model(written, kReference);
+    const auto model = load_model(written, exact_placement());
     const std::vector<Sample> samples = golden.samples(*model);
     golden.compare("lora.logits", model->logits(model->forward(pack(samples))));
   }

@@ -10,6 +10,7 @@
 #include "striate/text/conversation.h"
 #include "tests/parity/golden.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 
 namespace striate::test {
 namespace {
@@ -34,7 +35,7 @@ class ForwardPass {
     stream_ = model.forward(batch_, attention,
                             [&](std::int64_t, const at::Tensor& x) { states_.push_back(x.to(at::kFloat)); });
     mass_ = at::stack(attention.mass());
-    logits_ = model.logits(stream_);
+    logits_ = model.logits(stream_).cpu();
   }
 
   // Rows of a stream tensor [N, ...] as [samples, T, ...], zero where a sample is shorter.
@@ -56,7 +57,7 @@ class ForwardPass {
   at::Tensor mask() const { return unpacked(at::ones({batch_.tokens()}, at::kLong)); }
   at::Tensor token_nll() const {
     at::Tensor nll = at::zeros({batch_.tokens()});
-    nll.index_copy_(0, batch_.target_slots, model_.target_nll(stream_, batch_));
+    nll.index_copy_(0, batch_.target_slots, model_.target_nll(stream_, batch_).cpu());
     return nll.slice(0, 0, batch_.tokens() - 1);
   }
   at::Tensor loss() const { return model_.target_nll(stream_, batch_).mean(); }
@@ -105,8 +106,9 @@ std::unique_ptr<Lvlm> with_adapters(const Golden& golden) {
     const std::string name = rest.substr(dot + 1);
     for (const auto& [known, linear] : std::vector(layer.linears())) {
       if (known != name) continue;
-      layer.replace_linear(name, std::make_shared<LoraLinear>(linear->matrix(), golden.load("lora." + target + ".A"),
-                                                              golden.load("lora." + target + ".B"), scale));
+      const at::Tensor a = golden.load("lora." + target + ".A").to(test_device());
+      const at::Tensor b = golden.load("lora." + target + ".B").to(test_device());
+      layer.replace_linear(name, std::make_shared<LoraLinear>(linear->matrix(), a, b, scale));
     }
   }
   return model;
@@ -117,7 +119,7 @@ std::unique_ptr<Lvlm> with_window(const Golden& golden) {
   paths.model = golden.model_folder();
   Checkpoint checkpoint = open_checkpoint(paths);
   checkpoint.config.decoder.sliding_window = golden.load("sliding.window").item<std::int64_t>();
-  return load_model(checkpoint, Placement{at::kCPU, Compute::kFloat32});
+  return load_model(checkpoint, exact_placement());
 }
 
 class Parity : public testing::TestWithParam<std::filesystem::path> {};

@@ -6,6 +6,7 @@
 #include "striate/model/load.h"
 #include "striate/text/conversation.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 
 namespace striate::test {
 
@@ -48,7 +49,7 @@ void Golden::compare(const std::string& tensor, const at::Tensor& got, const std
   const nlohmann::json& info = info_.at(tensor);
   const at::Tensor want = load(tensor).to(at::kDouble);
   ASSERT_EQ(got.numel(), want.numel()) << tensor << ": got shape " << got.sizes() << ", want " << want.sizes();
-  const at::Tensor have = got.to(at::kDouble).reshape(want.sizes());
+  const at::Tensor have = got.cpu().to(at::kDouble).reshape(want.sizes());
   const bool exact = info.value("exact", false);
   const double atol = exact ? 0.0 : info.at("atol").get<double>();
   const double rtol = exact ? 0.0 : info.at("rtol").get<double>();
@@ -93,7 +94,7 @@ std::vector<Sample> Golden::samples(const Lvlm& model) const {
 std::unique_ptr<Lvlm> load_golden_model(const Golden& golden, Compute compute) {
   ModelPaths paths;
   paths.model = golden.model_folder();
-  return load_model(open_checkpoint(paths), Placement{at::kCPU, compute});
+  return load_model(open_checkpoint(paths), Placement{test_device(), compute});
 }
 
 }  // namespace striate::test

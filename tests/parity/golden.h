@@ -51,7 +51,7 @@ class Golden {
 // Names a parameterised test after its case.
 inline const auto kCaseName = [](const auto& info) { return info.param.filename().string(); };
 
-// The case's model on the CPU.
+// The case's model, on the device that tests run on.
 std::unique_ptr<Lvlm> load_golden_model(const Golden& golden, Compute compute);
 
 }  // namespace striate::test

@@ -13,6 +13,7 @@
 #include "tests/parity/golden.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 #include "tests/support/weights.h"
 
 namespace striate::test {
@@ -73,7 +74,7 @@ void write_vision_tower(const Golden& golden, const fs::path& folder) {
 }
 
 void expect_golden_logits(const Golden& golden, const ModelPaths& paths, const std::string& tensor = "logits") {
-  const auto model = load_model(open_checkpoint(paths), Placement{at::kCPU, Compute::kFloat32});
+  const auto model = load_model(open_checkpoint(paths), exact_placement());
   const std::vector<Sample> samples = golden.samples(*model);
   golden.compare(tensor, model->logits(model->forward(pack(samples))));
 }
@@ -231,7 +232,7 @@ TEST(Adapter, RefusesWhatDoesNotFitTheModel) {
     write_adapter(golden, adapter, peft_name);
     damage();
     try {
-      load_model(checkpoint, Placement{at::kCPU, Compute::kFloat32});
+      load_model(checkpoint, exact_placement());
     } catch (const Error& error) {
       EXPECT_FALSE(error.hint().empty());
       return std::string(error.what());
@@ -276,7 +277,7 @@ TEST(Loading, MissingAndMisshapenTensorsAreNamed) {
     fs::remove_all(folder.path() / "model");
     write_model(folder.path() / "model", config_of(golden), tensors);
     try {
-      load_model(open_checkpoint(whole(folder.path() / "model")), Placement{at::kCPU, Compute::kFloat32});
+      load_model(open_checkpoint(whole(folder.path() / "model")), exact_placement());
     } catch (const Error& error) {
       EXPECT_EQ(error.kind() == ErrorKind::kCorruptData || error.kind() == ErrorKind::kUnsupported, true);
       return std::string(error.what());

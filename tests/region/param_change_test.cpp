@@ -9,6 +9,7 @@
 #include "striate/base/error.h"
 #include "striate/files/weight_file.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/weights.h"
 
@@ -67,7 +68,7 @@ TEST_F(ParamChanges, AWeightThatIsScaledChangesByTheDifference) {
   const std::string name = "model.layers.1.mlp.up_proj.weight";
   const at::Tensor before = base.weights.load(name, {48, 32});
   const Checkpoint tuned = with(base, name, before * 1.25, folder_.path() / "tuned.safetensors");
-  const ParamChange change = param_change(*load_model(tuned, {at::kCPU, Compute::kFloat32}), base);
+  const ParamChange change = param_change(*load_model(tuned, exact_placement()), base);
   EXPECT_NEAR(change.linears.at("mlp.up_proj")[1], 0.25, 1e-6);
   EXPECT_NEAR(change.sum[1], 0.25, 1e-6);
   EXPECT_NEAR(change.mean[1], 0.25 / 7, 1e-6);
@@ -78,7 +79,7 @@ TEST_F(ParamChanges, AWeightThatIsScaledChangesByTheDifference) {
 
 TEST_F(ParamChanges, AnAdapterCountsAsIfMerged) {
   const Checkpoint base = checkpoint();
-  auto model = load_model(base, {at::kCPU, Compute::kFloat32});
+  auto model = load_model(base, exact_placement());
   DecoderLayer& layer = model->decoder().layers()[2];
   const at::Tensor a = at::randn({4, 32});
   const at::Tensor b = at::randn({32, 4});

@@ -1,5 +1,5 @@
-// Ranks on a backend that takes tensors of its own device alone, as NCCL takes CUDA's: a group that hands it a tensor
-// in main memory fails. No GPU is needed.
+// Ranks on a backend that takes tensors of the pretend device alone, as NCCL takes CUDA's: a group that hands it a
+// tensor in main memory fails. No GPU is needed.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,6 @@
 #include "striate/ranks/collective.h"
 
 namespace striate::test {
-
-// A device of its own kind (LibTorch's PrivateUse1): host code that touches its memory ends with a fault. Tensors there
-// can be made, viewed and copied, and nothing more.
-at::Device strict_device();
 
 // Gloo behind a backend that refuses what NCCL refuses: tensors of another device, with gaps, several of two types.
 c10::intrusive_ptr<c10d::Backend> strict_backend(const c10::intrusive_ptr<c10d::Store>& store, const Ranks& ranks);

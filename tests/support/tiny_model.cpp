@@ -10,6 +10,7 @@
 #include "striate/model/tensor_list.h"
 #include "striate/text/conversation.h"
 #include "tests/support/paths.h"
+#include "tests/support/test_device.h"
 #include "tests/support/weights.h"
 
 namespace striate::test {
@@ -53,7 +54,7 @@ std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options, Compute comput
   write_tiny_weights(file, options);
   WeightSource weights;
   weights.add(open_safetensors(file));
-  return std::make_unique<Lvlm>(tiny_config(options), weights, Placement{at::kCPU, compute});
+  return std::make_unique<Lvlm>(tiny_config(options), weights, Placement{test_device(), compute});
 }
 
 at::Tensor tiny_image(std::int64_t index) {

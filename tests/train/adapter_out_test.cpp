@@ -11,6 +11,7 @@
 #include "striate/base/json_file.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
+#include "tests/support/test_device.h"
 
 namespace striate {
 namespace {
@@ -26,13 +27,14 @@ class Outcome : public testing::TestWithParam<test::SmallCheckpoint> {
     paths_.model = home_.path() / "base";
     test::make_checkpoint(*paths_.model, shape);
     base_ = open_checkpoint(paths_);
-    model_ = load_model(*base_, Placement{at::kCPU, Compute::kFloat32});
+    model_ = load_model(*base_, test::exact_placement());
   }
 
   std::unique_ptr<Tunable> tunable(const TuneOptions& options) {
     auto made = std::make_unique<Tunable>(*model_, options);
     const at::Tensor values = made->parameters().values();
-    values.add_(0.05 * at::randn(values.sizes(), at::make_generator<at::CPUGeneratorImpl>(3)));
+    const at::Tensor change = 0.05 * at::randn(values.sizes(), at::make_generator<at::CPUGeneratorImpl>(3));
+    values.add_(change.to(values.device()));
     made->parameters().refresh();
     return made;
   }
@@ -45,7 +47,7 @@ class Outcome : public testing::TestWithParam<test::SmallCheckpoint> {
     return model.logits(model.forward(pack(samples)));
   }
   void expect_same_logits(const ModelPaths& paths) {
-    const auto again = load_model(open_checkpoint(paths), Placement{at::kCPU, Compute::kFloat32});
+    const auto again = load_model(open_checkpoint(paths), test::exact_placement());
     EXPECT_TRUE(at::allclose(logits_of(*again), logits_of(*model_), 1e-5, 1e-5));
   }
   fs::path out() const { return home_.path() / "out"; }

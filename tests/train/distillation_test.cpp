@@ -115,7 +115,7 @@ Reference reference(const Pair& pair, LossScale scale) {
   const auto error = [](const at::Tensor& s, const at::Tensor& t) {
     return ((s - t).square().sum(1) / t.square().sum(1)).sum().item<double>();
   };
-  const auto at_targets = [&](const at::Tensor& x) { return x.index_select(0, batch.target_slots); };
+  const auto at_targets = [&](const at::Tensor& x) { return x.index_select(0, batch.target_slots.to(x.device())); };
   Reference r;
   r.hidden = (scale.per_token * (error(mine[0], theirs[0]) + error(mine[1], theirs[2])) +
               scale.per_target * error(at_targets(mine[2]), at_targets(theirs[4]))) /
@@ -125,7 +125,7 @@ Reference reference(const Pair& pair, LossScale scale) {
   const double T = pair.distillation.options().temperature;
   r.kl = scale.per_target * T * T *
          at::kl_div(at::log_softmax(s / T, 1), at::softmax(t / T, 1), at::Reduction::Sum).item<double>();
-  r.ce = at::cross_entropy_loss(s, batch.targets, {}, at::Reduction::Sum).item<double>();
+  r.ce = at::cross_entropy_loss(s, batch.targets.to(s.device()), {}, at::Reduction::Sum).item<double>();
   return r;
 }
 

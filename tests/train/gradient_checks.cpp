@@ -22,7 +22,7 @@ TuneOptions region(std::vector<std::int64_t> layers, TuneKind kind, std::int64_t
 void scatter(Tunable& tunable) {
   at::Generator generator = at::detail::createCPUGenerator(3);
   at::Tensor values = tunable.parameters().values();
-  values.add_(at::empty_like(values).normal_(0.0, 0.05, generator));
+  values.add_(at::empty(values.sizes(), at::kFloat).normal_(0.0, 0.05, generator).to(values.device()));
   tunable.parameters().refresh();
 }
 

@@ -7,8 +7,9 @@
 #include "striate/train/adapter_out.h"
 #include "striate/train/training_run.h"
 #include "tests/data/small_world.h"
+#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/small_checkpoint.h"
-#include "tests/support/strict_group.h"
+#include "tests/support/test_device.h"
 
 namespace striate::test {
 namespace {
@@ -23,7 +24,7 @@ class StoredWeights : public testing::TestWithParam<at::ScalarType> {
   fs::path model() const { return world_.path("model"); }
   // As on a GPU: another device, and a copy of each weight that is rounded to bf16.
   std::unique_ptr<Lvlm> rounded_model() const {
-    return load_model(open_small(model()), Placement{strict_device(), Compute::kBFloat16});
+    return load_model(open_small(model()), Placement{pretend_device(), Compute::kBFloat16});
   }
   void expect_same_weights(const fs::path& folder) const {
     const auto before = open_weight_directory(model());
@@ -79,7 +80,7 @@ TEST_P(StoredWeights, ARoundedModelHasNotChangedFromItself) {
 TEST_P(StoredWeights, ARunInBf16AtRateZeroLeavesEveryBit) {
   TrainingRequest r;
   r.model.model = model();
-  r.placement.compute = Compute::kBFloat16;
+  r.placement = {test_device(), Compute::kBFloat16};
   r.tokenizer = world_.path("tokenizer");
   r.layers = "0,2,4";
   r.tune.kind = TuneKind::kFull;

@@ -15,8 +15,10 @@
 #include "striate/eval/layer_scoring.h"
 #include "striate/train/training_run.h"
 #include "tests/data/small_world.h"
+#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/strict_group.h"
+#include "tests/support/test_device.h"
 
 namespace striate::test {
 namespace {
@@ -31,13 +33,13 @@ TEST(StrictBackend, RefusesTensorsInMainMemory) {
   const auto backend = strict_backend(store, Ranks{});
   std::vector<at::Tensor> host = {at::full({3}, 1.0, kFloats)};
   EXPECT_THROW(backend->allreduce(host), std::exception);
-  std::vector<at::Tensor> device = {host[0].to(strict_device())};
+  std::vector<at::Tensor> device = {host[0].to(pretend_device())};
   backend->allreduce(device)->wait();
   EXPECT_TRUE(at::equal(device[0].cpu(), host[0]));
 }
 
 TEST(StrictBackend, ItsMemoryCannotBeReadByTheProgram) {
-  const at::Tensor device = at::full({3}, 1.0, kFloats).to(strict_device());
+  const at::Tensor device = at::full({3}, 1.0, kFloats).to(pretend_device());
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   EXPECT_EQ(::write(ends[1], device.data_ptr(), 4), -1);
@@ -67,7 +69,7 @@ TEST_P(StrictRanks, SumNumbersAndTensorsOfEitherDevice) {
     const at::Tensor floats = at::full({2, 5}, 1.0 + group.rank(), kFloats);
     group.sum(floats);
     EXPECT_TRUE(at::equal(floats, at::full({2, 5}, all, kFloats)));
-    const at::Tensor there = at::full({7}, 1.0 + group.rank(), kFloats).to(strict_device());
+    const at::Tensor there = at::full({7}, 1.0 + group.rank(), kFloats).to(pretend_device());
     group.sum(there);
     EXPECT_TRUE(at::equal(there.cpu(), at::full({7}, all, kFloats)));
     const at::Tensor big = at::full({(1 << 24) + 3}, 1.0, kFloats);
@@ -96,6 +98,7 @@ class StrictRuns : public StrictRanks {
   TrainingRequest request(const std::string& out) const {
     TrainingRequest r;
     r.model.model = model();
+    r.placement = exact_placement();
     r.tokenizer = world_.path("tokenizer");
     r.layers = "1,3";
     r.tune.lora.rank = 2;

@@ -8,6 +8,7 @@
 #include "striate/files/weight_file.h"
 #include "tests/data/small_world.h"
 #include "tests/support/small_checkpoint.h"
+#include "tests/support/test_device.h"
 #include "tests/support/weights.h"
 
 namespace striate::test {
@@ -26,6 +27,7 @@ class TrainingRun : public testing::Test {
   TrainingRequest request() const {
     TrainingRequest r;
     r.model.model = model();
+    r.placement = exact_placement();
     r.tokenizer = world_.path("tokenizer");
     r.layers = "1,3";
     r.tune.lora.rank = 2;

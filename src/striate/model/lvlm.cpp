@@ -69,7 +69,7 @@ at::Tensor Lvlm::target_nll(const at::Tensor& stream, const PackedBatch& batch) 
     parts.push_back(
         at::cross_entropy_loss(logits(rows), targets.slice(0, begin, begin + kChunk), {}, at::Reduction::None));
   }
-  return parts.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(parts);
+  return parts.empty() ? at::empty({0}, stream.options().dtype(at::kFloat)) : at::cat(parts);
 }
 
 }  // namespace striate
