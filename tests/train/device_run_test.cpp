@@ -33,6 +33,7 @@ const std::vector<Mode>& modes() {
       {"Align",
        [](TrainingRequest& r) {
          r.tune.stage = Stage::kAlign;
+         r.conversation = TemplateKind::kVicunaV1;  // not every sample has a picture
          r.layers.clear();
        }},
       {"Pretrain",

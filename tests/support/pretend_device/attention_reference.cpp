@@ -53,8 +53,7 @@ AttentionGradients attend_backward(const SampleAttention& sample, const at::Tens
   const auto summed_over_group = [&](const at::Tensor& x) {
     return x.unflatten(0, {sample.k.size(0), group_of(sample)}).sum(1);
   };
-  return {at::matmul(ds, for_every_head(sample.k, sample)),
-          summed_over_group(at::matmul(ds.transpose(1, 2), sample.q)),
+  return {at::matmul(ds, for_every_head(sample.k, sample)), summed_over_group(at::matmul(ds.transpose(1, 2), sample.q)),
           summed_over_group(at::matmul(p.transpose(1, 2), dout))};
 }
 

@@ -32,10 +32,8 @@ at::Tensor on_device(const at::Tensor& x) {
 }
 
 PackedHeads packed_heads(at::ScalarType type = at::kBFloat16) {
-  return {on_device(at::randn({7, 4, 8}).to(type)),
-          on_device(at::randn({12, 2, 8}).to(type)),
-          on_device(at::randn({12, 2, 8}).to(type)),
-          on_device(at::tensor({0, 4, 4, 7}, at::kInt)),
+  return {on_device(at::randn({7, 4, 8}).to(type)), on_device(at::randn({12, 2, 8}).to(type)),
+          on_device(at::randn({12, 2, 8}).to(type)), on_device(at::tensor({0, 4, 4, 7}, at::kInt)),
           on_device(at::tensor({0, 5, 8, 12}, at::kInt))};
 }
 

@@ -101,8 +101,8 @@ std::int64_t size_of(const at::Tensor& shape, const at::Tensor& type) {
   return shape.numel() * static_cast<std::int64_t>(type.element_size());
 }
 
-// As LibTorch's Copy.cu goes about it: a copy that is waited for changes the type on the host, others on the device, and
-// what has gaps on the device is made dense there by a kernel.
+// As LibTorch's Copy.cu goes about it: a copy that is waited for changes the type on the host, others on the device,
+// and what has gaps on the device is made dense there by a kernel.
 void count_upload(const at::Tensor& from, const at::Tensor& to, bool wait) {
   const bool changes_type = from.scalar_type() != to.scalar_type();
   const bool from_where_it_lies = from.is_contiguous() && from.sizes() == to.sizes() && !(changes_type && wait);

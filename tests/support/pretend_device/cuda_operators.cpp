@@ -46,10 +46,10 @@ bool indexes(const std::string& name) {
 }
 
 bool is_product(const std::string& name) {
-  static const Names names = {"aten::mm",      "aten::mm.out",      "aten::bmm",      "aten::bmm.out",
-                              "aten::addmm",   "aten::addmm.out",   "aten::baddbmm",  "aten::baddbmm.out",
-                              "aten::addmm_",  "aten::baddbmm_",    "aten::addmv",    "aten::addmv.out",
-                              "aten::addmv_",  "aten::dot",         "aten::_addmm_activation"};
+  static const Names names = {
+      "aten::mm",        "aten::mm.out",    "aten::bmm",         "aten::bmm.out", "aten::addmm",
+      "aten::addmm.out", "aten::baddbmm",   "aten::baddbmm.out", "aten::addmm_",  "aten::baddbmm_",
+      "aten::addmv",     "aten::addmv.out", "aten::addmv_",      "aten::dot",     "aten::_addmm_activation"};
   return names.contains(name);
 }
 
@@ -77,8 +77,12 @@ bool adds_in_any_order(const std::string& name) {
 }
 
 bool sizes_its_result(const std::string& name) {
-  static const Names names = {"aten::nonzero",  "aten::nonzero.out",        "aten::masked_select",
-                              "aten::_unique2", "aten::repeat_interleave.Tensor", "aten::masked_select.out"};
+  static const Names names = {"aten::nonzero",
+                              "aten::nonzero.out",
+                              "aten::masked_select",
+                              "aten::_unique2",
+                              "aten::repeat_interleave.Tensor",
+                              "aten::masked_select.out"};
   return names.contains(name);
 }
 

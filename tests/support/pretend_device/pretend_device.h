@@ -7,8 +7,8 @@
 // Arithmetic: every operator runs its CPU kernel on the same bytes, those of our own library (namespace striate), too.
 // Calls that only CUDA has (variable-length flash attention) are references with CUDA's refusals.
 //
-// It does not show: speed; what an operator's kernel looks like (each counts as one launch); CUDA's own workspaces; sums
-// in TF32; the order of atomic additions; several streams or devices.
+// It does not show: speed; what an operator's kernel looks like (each counts as one launch); CUDA's own workspaces;
+// sums in TF32; the order of atomic additions; several streams or devices.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <torch/library.h>
 
 #include <functional>
@@ -117,14 +116,16 @@ TEST(PretendDevice, RefusesTensorsOfTwoDevices) {
   EXPECT_THAT(refusal([&] { device.index_select(0, at::zeros({1}, at::kLong)); }), HasSubstr("two devices"));
   EXPECT_THAT(refusal([&] { at::cat({device, host}); }), HasSubstr("two devices"));
   // CUDA takes numbers without dimensions beside its tensors, and copies indices.
-  EXPECT_EQ(refusal([&] { device * at::scalar_tensor(2.0); }), "");
+  EXPECT_EQ(refusal([&] { device* at::scalar_tensor(2.0); }), "");
   EXPECT_EQ(refusal([&] { device.index({at::zeros({1}, at::kLong)}); }), "");
 }
 
 TEST(PretendDevice, RefusesWhatCudaHasNoKernelFor) {
   const at::Tensor whole = at::ones({4, 4}, there(at::kLong));
   EXPECT_THAT(refusal([&] { at::mm(whole, whole); }), HasSubstr("not implemented for 'Long'"));
-  EXPECT_THAT(refusal([&] { at::mkldnn_linear(at::ones({4, 4}, there()), at::ones({4, 4}, there())); }),
+  EXPECT_THAT(refusal([&] {
+                at::mkldnn_linear(at::ones({4, 4}, there()), at::ones({4, 4}, there()));
+              }),
               HasSubstr("no CUDA kernel"));
   at::Generator generator = at::detail::createCPUGenerator(1);
   EXPECT_THAT(refusal([&] { at::empty({4}, there()).normal_(0.0, 1.0, generator); }), HasSubstr("generator"));
@@ -141,9 +142,8 @@ TEST(PretendDevice, CountsLaunchesAndNotViews) {
 
 TEST(PretendDevice, AnOperatorOfOurOwnIsOneLaunch) {
   at::Tensor x = at::ones({4}, there());
-  const auto op = c10::Dispatcher::singleton()
-                      .findSchemaOrThrow("striate::test_double_", "")
-                      .typed<at::Tensor&(at::Tensor&)>();
+  const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("striate::test_double_", "").typed<at::Tensor&(at::Tensor&)>();
   EXPECT_EQ(counts_while([&] { op.call(x); }).launches, 1);
   EXPECT_TRUE(at::equal(x.cpu(), at::full({4}, 2.0)));
 }
