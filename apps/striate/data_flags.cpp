@@ -2,6 +2,8 @@
 
 #include "apps/striate/flag_ranges.h"
 #include "apps/striate/model_flags.h"
+#include "striate/answers/benchmark.h"
+#include "striate/base/error.h"
 
 namespace striate::app {
 namespace {
@@ -32,21 +34,51 @@ std::optional<std::filesystem::path> TextFlags::tokenizer_asked() const {
 }
 
 void HeldOutFlags::add_to(CLI::App& command, const FlagGroup& group) {
-  put_under(command.add_option("--eval-data", data, "Held-out samples to measure loss and exact answers on")
-                ->type_name("FILE"),
+  put_under(
+      command
+          .add_option(
+              "--eval-data", data,
+              "Held-out samples to measure loss and exact answers on; with --eval-benchmark: the folder of its files")
+          ->type_name("FILE"),
+      group);
+  put_under(command
+                .add_option("--eval-benchmark", benchmark,
+                            "Benchmark to ask instead of held-out samples: a name of striate eval list")
+                ->type_name("NAME"),
             group);
-  put_under(command.add_option("--eval-images", images, "Folder of the held-out samples' pictures; default: --images")
+  put_under(command
+                .add_option("--eval-protocol", protocol,
+                            "By whose rules the benchmark is asked and scored; default: the first of eval list")
+                ->type_name("NAME"),
+            group);
+  put_under(command
+                .add_option("--eval-images", images,
+                            "Folder of the held-out samples' pictures; default: --images; of a benchmark's: looked for "
+                            "in --eval-data")
                 ->type_name("DIR"),
             group);
-  put_under(
-      command.add_option("--eval-samples", samples, "Number of held-out samples to use, from the first on; 0: all")
-          ->check(whole_number(0, kMostSamples))
-          ->capture_default_str(),
-      group);
+  put_under(command
+                .add_option("--eval-samples", samples,
+                            "Number of held-out samples or questions to use, from the first on; 0: all")
+                ->check(whole_number(0, kMostSamples))
+                ->capture_default_str(),
+            group);
   put_under(command.add_option("--eval-max-tokens", max_tokens, "Maximum length of a held-out answer, in tokens")
                 ->check(whole_number(1, kMostTokens))
                 ->capture_default_str(),
             group);
+}
+
+void HeldOutFlags::check() const {
+  if (benchmark.empty()) {
+    if (protocol.empty()) return;
+    throw invalid_input("--eval-protocol needs a benchmark", "give its name with --eval-benchmark");
+  }
+  const Benchmark& asked = find_benchmark(benchmark);
+  if (!protocol.empty()) find_protocol(asked, protocol);
+  if (data.empty()) {
+    throw invalid_input("--eval-benchmark needs the benchmark's files", "give their folder with --eval-data");
+  }
 }
 
 std::filesystem::path HeldOutFlags::data_path() const {
@@ -54,7 +86,8 @@ std::filesystem::path HeldOutFlags::data_path() const {
 }
 
 std::filesystem::path HeldOutFlags::images_path(const std::string& images_of_data) const {
-  return images.empty() ? existing_path("--images", images_of_data) : existing_path("--eval-images", images);
+  if (!images.empty()) return existing_path("--eval-images", images);
+  return benchmark.empty() ? existing_path("--images", images_of_data) : std::filesystem::path();
 }
 
 void add_images(CLI::App& command, std::string& images, const FlagGroup& group) {

@@ -25,13 +25,16 @@ struct TextFlags {
   std::optional<std::filesystem::path> tokenizer_asked() const;
 };
 
-// --eval-data, --eval-images, --eval-samples, --eval-max-tokens.
+// --eval-data, --eval-images, --eval-samples, --eval-max-tokens, --eval-benchmark, --eval-protocol.
 struct HeldOutFlags {
-  std::string data, images;
+  std::string data, images, benchmark, protocol;
   std::int64_t samples = 0, max_tokens = 32;
 
   void add_to(CLI::App& command, const FlagGroup& group);
-  // --eval-images, or --images where it was not given. Throw InvalidInput for a path that does not exist.
+  // Throws InvalidInput for a benchmark without data or that there is not, and for a protocol without a benchmark.
+  void check() const;
+  // --eval-images, or --images where it was not given and samples are held out. Throw InvalidInput for a path that does
+  // not exist.
   std::filesystem::path data_path() const;
   std::filesystem::path images_path(const std::string& images_of_data) const;
 };

@@ -148,8 +148,18 @@ SweepRequest PruneFlags::sweep_request() const {
   request.to = sweep_bound(sweep, sweep.substr(dots + 2));
   request.model = model.paths();
   request.choice = choice();
-  request.held_out.data = held_out.data_path();
-  request.held_out.images = held_out.images_path(images);
+  held_out.check();
+  if (held_out.benchmark.empty()) {
+    request.held_out.data = held_out.data_path();
+    request.held_out.images = held_out.images_path(images);
+  } else {
+    request.benchmark.emplace();
+    request.benchmark->name = held_out.benchmark;
+    request.benchmark->protocol = held_out.protocol;
+    request.benchmark->data = held_out.data_path();
+    request.benchmark->images = held_out.images_path(images);
+    request.benchmark->limit = held_out.samples;
+  }
   request.held_out.max_tokens = max_tokens;
   request.held_out.most_items = held_out.samples;
   request.answer_tokens = held_out.max_tokens;

@@ -19,9 +19,14 @@ namespace {
 
 std::string point_text(const SweepPoint& point, std::int64_t depth) {
   std::ostringstream out;
-  out << std::fixed << std::setprecision(4) << point.held_out.loss;
-  if (point.held_out.questions > 0)
-    out << "  " << std::setprecision(1) << std::setw(5) << 100 * point.accuracy() << '%';
+  out << std::fixed << std::setprecision(4);
+  if (point.held_out.benchmark) {
+    out << score_text(*point.held_out.benchmark);
+  } else {
+    out << point.held_out.loss;
+    if (point.held_out.questions > 0)
+      out << "  " << std::setprecision(1) << std::setw(5) << 100 * point.accuracy() << '%';
+  }
   const std::string layers = point.layers.empty() ? std::string("-") : layers_of(point.layers, depth).list();
   out << "  " << layers;
   return out.str();
@@ -29,8 +34,13 @@ std::string point_text(const SweepPoint& point, std::int64_t depth) {
 
 void print_table(const SweepResult& sweep) {
   std::cout << printable(sweep.model) << ": " << sweep.layers << " layers; " << sweep.metric << ", lowest first, from "
-            << printable(sweep.scores) << "\nheld-out loss, exact answers and the removed layers; " << sweep.samples
-            << " samples\n";
+            << printable(sweep.scores) << '\n';
+  if (const BenchmarkScore* asked = sweep.asked()) {
+    std::cout << asked->benchmark << " by " << asked->protocol << ", " << asked->headline.name
+              << " with its 95% interval, and the removed layers; " << sweep.samples << " questions\n";
+  } else {
+    std::cout << "held-out loss, exact answers and the removed layers; " << sweep.samples << " samples\n";
+  }
   for (const SweepCurve& curve : sweep.curves) {
     std::cout << '\n' << curve.name;
     if (!curve.protected_layers.empty()) {

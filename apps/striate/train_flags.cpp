@@ -348,6 +348,9 @@ TrainingRequest TrainFlags::training_request(const CLI::App& command, const Rank
                                                                     {"mlp", ActivationCheckpointing::kMlp},
                                                                     {"layer", ActivationCheckpointing::kLayer}});
   if (!memory_budget.empty()) r.memory_budget = parse_bytes(memory_budget, "--memory-budget");
+  held_out.check();
+  r.held_out.benchmark = held_out.benchmark;
+  r.held_out.protocol = held_out.protocol;
   r.held_out.data = held_out.data_path();
   r.held_out.images = held_out.images_path(images);
   r.held_out.samples = held_out.samples;

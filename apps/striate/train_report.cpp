@@ -90,9 +90,16 @@ void print_json(const TrainFlags& flags, const TrainingResult& result) {
                         {"seconds", outcome.seconds}};
   if (outcome.stop_reason != 0) out["signal"] = outcome.stop_reason;
   if (outcome.evaluation) {
-    out["eval_loss"] = outcome.evaluation->loss;
-    out["eval_questions"] = outcome.evaluation->questions;
-    out["eval_exact"] = outcome.evaluation->exact;
+    const EvaluationMetrics& m = *outcome.evaluation;
+    if (m.benchmark) {
+      out["eval_benchmark"] = m.benchmark->benchmark;
+      out["eval_protocol"] = m.benchmark->protocol;
+      out["eval_score"] = m.benchmark->headline.value;
+    } else {
+      out["eval_loss"] = m.loss;
+      out["eval_exact"] = m.exact;
+    }
+    out["eval_questions"] = m.questions;
   }
   std::cout << out.dump(2) << std::endl;
 }

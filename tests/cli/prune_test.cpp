@@ -174,6 +174,45 @@ TEST_F(Prune, ASweepMeasuresInsideAndOutsideTheRegionAndWritesNothingUnasked) {
   EXPECT_THAT(read_file(file("sweep/report.html")), HasSubstr("<svg"));
 }
 
+TEST_F(Prune, ASweepAsksABenchmark) {
+  const std::vector<std::string> flags = {"--adapter",
+                                          file("tuned"),
+                                          "--sweep",
+                                          "0..1",
+                                          "--scores",
+                                          file("scores.json"),
+                                          "--eval-benchmark",
+                                          "llava-json",
+                                          "--eval-protocol",
+                                          "vqa",
+                                          "--eval-data",
+                                          data(),
+                                          "--eval-images",
+                                          file("images"),
+                                          "--eval-samples",
+                                          "5",
+                                          "--precision",
+                                          "fp32",
+                                          "--out",
+                                          file("asked")};
+  const CommandResult result = prune(flags);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              HasSubstr("llava-json by vqa, vqa with its 95% interval, and the removed layers; 5 questions"));
+  EXPECT_THAT(result.err, HasSubstr("anywhere, 1 removed: llava-json by vqa"));
+  const json sweep = json::parse(read_file(file("asked/sweep.json")));
+  EXPECT_EQ(sweep["benchmark"]["name"], "llava-json");
+  const json point = sweep["curves"][0]["points"][1];
+  EXPECT_FALSE(point.contains("loss"));
+  EXPECT_EQ(answers_in(file("asked/" + point["answers"].get<std::string>())).size(), 5U);
+  const CommandResult scored =
+      run_command({STRIATE_PROGRAM, "eval", "score", "--answers", file("asked/" + point["answers"].get<std::string>()),
+                   "--benchmark", "llava-json", "--data", data(), "--protocol", "vqa", "--json"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  EXPECT_EQ(json::parse(scored.out)["scores"][0]["headline"]["value"], point["score"]);
+  EXPECT_THAT(read_file(file("asked/report.html")), AllOf(HasSubstr("llava-json, vqa"), HasSubstr("<svg")));
+}
+
 TEST_F(Prune, ASweepComparesWithABaseline) {
   const CommandResult result = prune(
       {"--adapter",         file("tuned"), "--sweep",    "0..1",        "--data",      data(),           "--images",

@@ -58,6 +58,26 @@ TEST_F(TrainRanks, LossesDoNotDependOnTheNumberOfRanks) {
   }
 }
 
+TEST_F(TrainRanks, TheScoreOfABenchmarkIsThatOfAllRanksAnswers) {
+  const std::vector<std::string> asking = {"--steps",
+                                           "1",
+                                           "--eval-first",
+                                           "--eval-benchmark",
+                                           "llava-json",
+                                           "--eval-data",
+                                           data(),
+                                           "--eval-images",
+                                           file("images"),
+                                           "--eval-samples",
+                                           "9"};
+  run(1, "asks1", asking);
+  run(2, "asks2", asking);
+  const std::string alone = read_file(fs::path(file("asks1")) / "eval" / "step-000000.jsonl");
+  EXPECT_EQ(std::count(alone.begin(), alone.end(), '\n'), 9);
+  EXPECT_EQ(read_file(fs::path(file("asks2")) / "eval" / "step-000000.jsonl"), alone);
+  EXPECT_EQ(without_timings(metrics_of(file("asks1"))[0]), without_timings(metrics_of(file("asks2"))[0]));
+}
+
 // A teacher's terms are means over the whole step as well.
 TEST_F(TrainRanks, HealingDoesNotDependOnTheNumberOfRanks) {
   const CommandResult pruned = run_command({STRIATE_PROGRAM, "prune", "--model", model(), "--region", "none",

@@ -154,6 +154,82 @@ TEST_F(Train, HeldOutLossIsMeasuredBeforeMeanwhileAndAfter) {
   EXPECT_THAT(result.err, testing::ContainsRegex("\n  (right|wrong): "));
 }
 
+TEST_F(Train, ABenchmarkIsAskedMeanwhileAndItsAnswersAreThoseOfAnEvaluation) {
+  write_file(file("asks.toml"), cat("eval-benchmark = \"llava-json\"\neval-protocol = \"anls\"\neval-data = \"", data(),
+                                    "\"\neval-images = \"", file("images"), "\"\neval-samples = 6\neval-every = 2\n"));
+  const CommandResult result = train("asking", {"--steps", "4", "--config", file("asks.toml")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("held out after step 2: llava-json by anls, anls "));
+  EXPECT_THAT(result.err, HasSubstr("6 of 6 questions"));
+  EXPECT_THAT(result.err, testing::ContainsRegex("\n  (right|wrong): "));
+  std::vector<nlohmann::json> evaluations;
+  for (const nlohmann::json& line : metrics_of(file("asking"))) {
+    if (line.contains("eval_score")) evaluations.push_back(line);
+  }
+  ASSERT_EQ(evaluations.size(), 2U);
+  EXPECT_EQ(evaluations[0]["step"], 2);
+  EXPECT_EQ(evaluations[1]["eval_benchmark"], "llava-json");
+  EXPECT_EQ(evaluations[1]["eval_answered"], 6);
+  EXPECT_FALSE(evaluations[1].contains("eval_loss"));
+  // The kept answers are scored alike by another command, and are those that the result gives.
+  const std::string answers = file("asking/eval/step-000004.jsonl");
+  const CommandResult scored = run_command({STRIATE_PROGRAM, "eval", "score", "--answers", answers, "--benchmark",
+                                            "llava-json", "--data", data(), "--protocol", "anls", "--json"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  const nlohmann::json score = nlohmann::json::parse(scored.out)["scores"][0];
+  EXPECT_EQ(score["answered"], 6);
+  EXPECT_EQ(score["headline"]["value"], evaluations[1]["eval_score"]);
+  const nlohmann::json record = nlohmann::json::parse(read_file(fs::path(file("asking")) / "run.json"));
+  EXPECT_EQ(record["result"]["evaluation"]["score"], evaluations[1]["eval_score"]);
+  const CommandResult asked = run_command({STRIATE_PROGRAM,
+                                           "eval",
+                                           "run",
+                                           "--model",
+                                           model(),
+                                           "--adapter",
+                                           file("asking"),
+                                           "--benchmark",
+                                           "llava-json",
+                                           "--protocol",
+                                           "anls",
+                                           "--data",
+                                           data(),
+                                           "--images",
+                                           file("images"),
+                                           "--limit",
+                                           "6",
+                                           "--precision",
+                                           "fp32",
+                                           "--threads",
+                                           "1",
+                                           "--out",
+                                           file("asked_after")});
+  ASSERT_EQ(asked.exit_code, 0) << asked.err;
+  const auto texts = [](const std::string& path) {
+    std::map<std::string, std::string> all;
+    for (const std::string& line : split(read_file(path), '\n')) {
+      if (line.empty()) continue;
+      const nlohmann::json answer = nlohmann::json::parse(line);
+      all[answer["question_id"]] = answer["text"];
+    }
+    return all;
+  };
+  EXPECT_EQ(texts(answers), texts(file("asked_after/llava-json/answers.jsonl")));
+}
+
+TEST_F(Train, ABenchmarkThatCannotBeAskedEndsTheRunBeforeItsFirstStep) {
+  expect_refusal(train("no", {"--eval-benchmark", "llava-jsn", "--eval-data", data()}), "llava-jsn");
+  expect_refusal(train("no", {"--eval-benchmark", "llava-json"}), "--eval-benchmark needs the benchmark's files");
+  expect_refusal(train("no", {"--eval-protocol", "anls", "--eval-data", data()}), "--eval-protocol needs a benchmark");
+  expect_refusal(train("no", {"--eval-benchmark", "llava-json", "--eval-protocol", "anl", "--eval-data", data()}),
+                 "anl");
+  EXPECT_FALSE(fs::exists(file("no")));
+  fs::create_directories(file("nothing"));
+  expect_refusal(
+      train("no", {"--eval-benchmark", "llava-json", "--eval-data", data(), "--eval-images", file("nothing")}),
+      "20 of 20 pictures cannot be read");
+}
+
 TEST_F(Train, AccumulatingOverStreamsDoesNotChangeTheRun) {
   ASSERT_EQ(train("one_stream", {"--steps", "6", "--batch", "8"}).exit_code, 0);
   ASSERT_EQ(train("streams", {"--steps", "6", "--batch", "8", "--tokens-per-stream", "200"}).exit_code, 0);

@@ -80,5 +80,23 @@ TEST(SweepReport, ReportShowsBothCurves) {
   EXPECT_TRUE(std::isnan(unasked.curves[0].points[0].accuracy()));
 }
 
+TEST(SweepReport, ABenchmarkHasOneChartOfItsScore) {
+  SweepResult sweep = small_sweep();
+  double score = 80;
+  for (SweepCurve& curve : sweep.curves) {
+    for (SweepPoint& point : curve.points) {
+      point.held_out.benchmark = {"pope", "strict", {"F1 over all", score -= 10}, {score - 5, score + 5}, 4, 4, 0, 1,
+                                  0,      0};
+    }
+  }
+  const nlohmann::json json = sweep_json(sweep);
+  EXPECT_EQ(json["benchmark"]["protocol"], "strict");
+  EXPECT_EQ(json["curves"][0]["points"][1]["score"], 60);
+  EXPECT_EQ(json["curves"][0]["points"][1]["score_low"], 55);
+  EXPECT_FALSE(json["curves"][0]["points"][1].contains("loss"));
+  EXPECT_THAT(sweep_report(sweep), AllOf(HasSubstr("pope, F1 over all"), HasSubstr("questions of pope"),
+                                         testing::Not(HasSubstr("Held-out loss"))));
+}
+
 }  // namespace
 }  // namespace striate

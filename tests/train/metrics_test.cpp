@@ -50,6 +50,20 @@ TEST(Metrics, WhatIsNotFiniteIsSaidInWords) {
   EXPECT_EQ(line.at("grad_norm"), "inf");
 }
 
+TEST(Metrics, ABenchmarkHasAScoreAndNoLoss) {
+  EvaluationMetrics m;
+  m.step = 7;
+  m.benchmark = {"pope", "llava", {"mean F1 of the splits", 66.5}, {60, 72}, 20, 19, 1, 2, 3, 1};
+  const nlohmann::json line = nlohmann::json::parse(to_json_line(m));
+  EXPECT_EQ(line.at("eval_benchmark"), "pope");
+  EXPECT_EQ(line.at("eval_metric"), "mean F1 of the splits");
+  EXPECT_EQ(line.at("eval_score").get<double>(), 66.5);
+  EXPECT_EQ(line.at("eval_score_high").get<double>(), 72);
+  EXPECT_EQ(line.at("eval_answered"), 19);
+  EXPECT_EQ(line.at("eval_bad"), 1);
+  EXPECT_FALSE(line.contains("eval_loss"));
+}
+
 TEST(MetricsFile, AResumedRunCutsTheLinesAfterItsCheckpoint) {
   const test::TemporaryFolder home;
   const std::filesystem::path path = home.path() / "metrics.jsonl";

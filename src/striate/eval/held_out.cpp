@@ -155,6 +155,10 @@ class Asking {
 std::string held_out_lines(const std::vector<HeldOutAnswer>& answers) {
   std::string lines;
   for (const HeldOutAnswer& answer : answers) {
+    if (!answer.record.empty()) {
+      lines += answer.record;
+      continue;
+    }
     const nlohmann::ordered_json line = {{"sample", answer.sample},
                                          {"question_id", answer.name},
                                          {"reference", answer.reference},

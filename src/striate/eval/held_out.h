@@ -6,10 +6,13 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "striate/answers/benchmark.h"
+#include "striate/answers/bootstrap.h"
 #include "striate/eval/evaluation_set.h"
 #include "striate/ranks/collective.h"
 
@@ -20,16 +23,28 @@ struct HeldOutAnswer {
   std::int64_t sample = 0;  // its number in the set
   std::string name;         // the sample's id and place in the file, for people
   std::string reference, text;
-  bool exact = false;  // both are the same but for white space around them
+  bool exact = false;    // both are the same but for white space around them; of a benchmark: its score is full
+  std::string record{};  // the line that is kept of it, its end included; empty: what is above
 };
 
-// The lines that are kept of answers: "sample", "question_id", "reference", "text" and "exact" as JSON.
+// What the protocol of a benchmark says of the answers.
+struct BenchmarkScore {
+  std::string benchmark, protocol;
+  Metric headline;
+  Interval interval;  // of the headline
+  std::int64_t questions = 0, answered = 0;
+  std::int64_t empty = 0, unparsed = 0, cut = 0;  // of the answered; as in ProtocolScore
+  std::int64_t bad = 0;                           // questions that could not be asked
+};
+
+// The lines that are kept of answers: those of a benchmark as in answers.jsonl of a run (answers/answer.h), others
+// "sample", "question_id", "reference", "text" and "exact" as JSON.
 std::string held_out_lines(const std::vector<HeldOutAnswer>& answers);
 
-// The result of one evaluation. Loss is in nats per target.
+// The result of one evaluation, of held-out samples or of a benchmark. Loss is in nats per target.
 struct EvaluationMetrics {
   std::int64_t step = 0;  // of the run, 0 where there is none
-  double loss = 0;        // mean over all targets
+  double loss = 0;        // mean over all targets; NaN for a benchmark
   std::int64_t targets = 0;
   std::int64_t questions = 0;  // asked for an answer
   std::int64_t exact = 0;      // answered exactly
@@ -38,7 +53,8 @@ struct EvaluationMetrics {
   // sample are one draw. NaN below two samples, or without targets or questions.
   double loss_error = std::numeric_limits<double>::quiet_NaN();
   double exact_error = std::numeric_limits<double>::quiet_NaN();
-  std::vector<HeldOutAnswer> answers{};  // of this rank, in the order of the samples
+  std::vector<HeldOutAnswer> answers{};       // of this rank, in the order of the samples; a benchmark's: of all ranks
+  std::optional<BenchmarkScore> benchmark{};  // what was asked; absent: samples
 };
 
 // The standard error of a ratio of sums over samples, sum(y) / sum(n): of a mean over targets, for one.

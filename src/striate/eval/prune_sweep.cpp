@@ -12,6 +12,7 @@
 #include "striate/base/strings.h"
 #include "striate/eval/measured_model.h"
 #include "striate/eval/sweep_report.h"
+#include "striate/model/picture_settings.h"
 
 namespace striate {
 namespace {
@@ -19,8 +20,11 @@ namespace {
 constexpr const char* kAnswersFolder = "eval";
 
 void check_sweep_request(const SweepRequest& r) {
-  if (r.held_out.data.empty()) {
-    throw invalid_input("`sweep` needs held-out samples", "give them with `eval_data` FILE `images` DIR");
+  if (r.held_out.data.empty() && !r.benchmark) {
+    throw invalid_input(
+        "`sweep` needs held-out samples",
+        "give them with `eval_data` FILE `images` DIR, or a benchmark with `eval_benchmark` NAME `eval_data` "
+        "DIR");
   }
   if (r.baseline_scores && !r.baseline) {
     throw invalid_input("`baseline_scores` needs a baseline", "give `baseline` DIR or `baseline_adapter` DIR");
@@ -70,31 +74,57 @@ std::vector<SweepArm> make_arms(const SweepRequest& request, const Checkpoint& s
   return arms;
 }
 
-// Evaluates models with layers removed, each combination once.
-class SweepEvaluation {
+// What held-out samples, or a benchmark's questions, say of a model.
+class SweepJudge {
  public:
-  SweepEvaluation(const SweepRequest& request, const Checkpoint& source, const Lvlm& model)
-      : tokenizer_(load_tokenizer(source.folder)), set_(model, *tokenizer_, data_for_model(request.held_out, source)) {
-    answers_.conversation = default_template(source.config.family);
+  SweepJudge(const SweepRequest& request, const Checkpoint& source, const Lvlm& model)
+      : tokenizer_(load_tokenizer(source.folder)) {
+    const TemplateKind conversation = default_template(source.config.family);
+    if (request.benchmark) {
+      benchmark_ = open_held_out(*request.benchmark, source.config);
+      asking_.conversation = conversation;
+      if (source.config.vision) asking_.pixels = preprocess_config(source.config, source.folder);
+      asking_.feature_cache_folder = request.held_out.feature_cache_folder;
+      return;
+    }
+    set_.emplace(model, *tokenizer_, data_for_model(request.held_out, source));
+    answers_.conversation = conversation;
     answers_.max_tokens = request.answer_tokens;
     answers_.context = request.held_out.max_tokens + request.answer_tokens;
     answers_.tokens_per_stream = request.choice.tokens_per_stream;
   }
 
+  EvaluationMetrics of(const Lvlm& model) {
+    if (benchmark_) return evaluate_benchmark(model, tokenizer_, *benchmark_, nullptr, asking_);
+    const std::unique_ptr<Collective> alone = join_ranks({}, model.placement().device);
+    return evaluate_held_out(model, tokenizer_, *set_, *alone, answers_);
+  }
+  std::int64_t samples() const {
+    return benchmark_ ? static_cast<std::int64_t>(benchmark_->questions.size()) : set_->size();
+  }
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::optional<OpenedBenchmark> benchmark_;
+  BenchmarkAsking asking_;
+  std::optional<EvaluationSet> set_;
+  AnswerOptions answers_;
+};
+
+// Evaluates models with layers removed, each combination once.
+class SweepEvaluation {
+ public:
+  explicit SweepEvaluation(SweepJudge& judge) : judge_(judge) {}
+
   const EvaluationMetrics& of(const Lvlm& model, const LayerSet& removed) {
     const auto key = std::pair(&model, removed.numbers());
     const auto found = known_.find(key);
     if (found != known_.end()) return found->second;
-    const std::unique_ptr<Collective> alone = join_ranks({}, model.placement().device);
-    const Lvlm pruned = model.without_layers(removed);
-    return known_.emplace(key, evaluate_held_out(pruned, tokenizer_, set_, *alone, answers_)).first->second;
+    return known_.emplace(key, judge_.of(model.without_layers(removed))).first->second;
   }
-  std::int64_t samples() const { return set_.size(); }
 
  private:
-  std::shared_ptr<const Tokenizer> tokenizer_;
-  EvaluationSet set_;
-  AnswerOptions answers_;
+  SweepJudge& judge_;
   std::map<std::pair<const Lvlm*, std::vector<std::int64_t>>, EvaluationMetrics> known_;
 };
 
@@ -146,6 +176,15 @@ double SweepPoint::accuracy() const {
   return static_cast<double>(held_out.exact) / static_cast<double>(held_out.questions);
 }
 
+const BenchmarkScore* SweepResult::asked() const {
+  for (const SweepCurve& curve : curves) {
+    for (const SweepPoint& point : curve.points) {
+      if (point.held_out.benchmark) return &*point.held_out.benchmark;
+    }
+  }
+  return nullptr;
+}
+
 SweepResult sweep_pruning(const SweepRequest& request, const SweepObserver& observer) {
   check_sweep_request(request);
   const Checkpoint source = open_checkpoint(request.model);
@@ -154,12 +193,13 @@ SweepResult sweep_pruning(const SweepRequest& request, const SweepObserver& obse
   if (request.out) folder.emplace(free_destination(*request.out));
   const std::shared_ptr<const Lvlm> model = load_model(source, request.choice.placement);
   const std::vector<SweepArm> arms = make_arms(request, source, model);
-  SweepEvaluation evaluation(request, source, *model);
+  SweepJudge judge(request, source, *model);
+  SweepEvaluation evaluation(judge);
   SweepResult sweep{.model = measured_name(source),
                     .metric = request.choice.metric,
                     .scores = arms.front().chooser.scores,
                     .layers = source.config.decoder.layers,
-                    .samples = evaluation.samples(),
+                    .samples = judge.samples(),
                     .curves = measure_curves(request, arms, evaluation, observer)};
   if (folder) write_sweep_folder(*folder, sweep);
   return sweep;

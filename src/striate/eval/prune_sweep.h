@@ -10,16 +10,18 @@
 #include <vector>
 
 #include "striate/eval/held_out.h"
+#include "striate/eval/held_out_benchmark.h"
 #include "striate/eval/layer_choice.h"
 
 namespace striate {
 
 struct SweepRequest {
   ModelPaths model;
-  LayerChoice choice;               // its region gives the first curve; without one there is only "anywhere"
-  std::int64_t from = 0, to = 0;    // numbers of removed layers
-  EvaluationData held_out;          // samples to evaluate on
-  std::int64_t answer_tokens = 32;  // of an answer, at most
+  LayerChoice choice;                         // its region gives the first curve; without one there is only "anywhere"
+  std::int64_t from = 0, to = 0;              // numbers of removed layers
+  EvaluationData held_out;                    // samples to evaluate on
+  std::optional<HeldOutBenchmark> benchmark;  // whose questions are asked instead
+  std::int64_t answer_tokens = 32;            // of an answer, at most
   // A model to compare with, of which any layer may go, and its score file where `choice` measures none.
   std::optional<ModelPaths> baseline;
   std::optional<std::filesystem::path> baseline_scores;
@@ -49,8 +51,11 @@ struct SweepResult {
   std::string metric;
   std::string scores;  // where they come from
   std::int64_t layers = 0;
-  std::int64_t samples = 0;  // held out
+  std::int64_t samples = 0;  // held out, or questions of the benchmark
   std::vector<SweepCurve> curves;
+
+  // What the first model made of the benchmark that was asked; nullptr: samples were held out.
+  const BenchmarkScore* asked() const;
 };
 
 // What happens meanwhile; each may be empty.

@@ -1,11 +1,7 @@
 #include "striate/eval/question_answerer.h"
 
-#include <algorithm>
-
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/data/worker_pool.h"
-#include "striate/eval/rolling.h"
 #include "striate/model/picture_settings.h"
 
 namespace striate {
@@ -55,10 +51,15 @@ PreprocessConfig QuestionAnswerer::pixels() const {
   return preprocess_config(checkpoint_.config, checkpoint_.folder);
 }
 
-QuestionPrompts QuestionAnswerer::prompts(const QuestionBatch& batch, PromptSettings settings) const {
+// With the template and the context of this answerer.
+PromptSettings QuestionAnswerer::completed(PromptSettings settings) const {
   settings.conversation = conversation_;
   settings.context = context_;
-  return QuestionPrompts(*batch.protocol, *batch.set, checkpoint_.config, *tokenizer_, settings);
+  return settings;
+}
+
+QuestionPrompts QuestionAnswerer::prompts(const QuestionBatch& batch, PromptSettings settings) const {
+  return QuestionPrompts(*batch.protocol, *batch.set, checkpoint_.config, *tokenizer_, completed(settings));
 }
 
 const Lvlm& QuestionAnswerer::model() {
@@ -72,51 +73,15 @@ const Lvlm& QuestionAnswerer::model() {
 
 AnsweringFigures QuestionAnswerer::ask(QuestionBatch batch, const PromptSettings& settings, QuestionSink sink,
                                        const StopFlag* stop) {
-  AnsweringFigures figures;
   const Lvlm& loaded = model();
-  if (batch.protocol->kind == AnswerKind::kRolling) {
-    measure_texts(batch, sink, stop);
-    return figures;
-  }
-  const QuestionPrompts made = prompts(batch, settings);
-  WorkerPool pool(settings_.data_threads);
-  std::optional<QuestionPictures> pictures;
-  const bool shown = std::ranges::any_of(batch.questions, [](const Question* one) { return !one->pictures.empty(); });
-  if (shown && !settings.without_pictures && checkpoint_.config.vision) {
-    pictures.emplace(loaded, PictureFolder(batch.images, pixels(), batch.set->pictures),
-                     FeatureCaches{0, settings_.feature_cache_folder, notes_}, pool);
-  }
-  QuestionSource source(batch.benchmark, *batch.protocol, std::move(batch.questions), made,
-                        pictures ? &*pictures : nullptr, context_, std::move(sink), stop);
-  generator_->run([&] { return source.next(); },
-                  [&](std::size_t job, const GenerationResult& result) {
-                    figures.prompt_tokens += result.prompt_tokens;
-                    figures.reused_tokens += result.reused_tokens;
-                    source.done(job, result);
-                  });
-  figures.cut_prompts = source.cut_prompts();
-  // The next batch has other pictures and other words.
-  generator_->reset();
-  return figures;
-}
-
-// No answers, but the log-probability of every text.
-void QuestionAnswerer::measure_texts(const QuestionBatch& batch, const QuestionSink& sink, const StopFlag* stop) {
-  const std::optional<std::int64_t> begin = tokenizer_->bos_id() ? tokenizer_->bos_id() : tokenizer_->eos_id();
-  if (!begin) throw unsupported("the tokenizer has no token that begins a text", "name another tokenizer");
-  for (const Question* question : batch.questions) {
-    if (stop != nullptr && stop->reason() != 0) return;
-    const std::vector<std::int64_t> ids =
-        tokenizer_->encode(question->text, {.add_bos = tokenizer_->adds_bos(), .parse_special = true});
-    Answer answer;
-    answer.question = question->id;
-    answer.benchmark = batch.benchmark;
-    answer.asking = batch.protocol->asking;
-    answer.tokens = static_cast<std::int64_t>(ids.size());
-    answer.stop = AnswerEnding::kEnd;
-    answer.choices = {rolling_log_probability(*model_, ids, *begin, context_)};
-    sink.answered(answer);
-  }
+  const AskedModel asked{loaded,
+                         *generator_,
+                         *tokenizer_,
+                         completed(settings),
+                         checkpoint_.config.vision ? std::optional(pixels()) : std::nullopt,
+                         {0, settings_.feature_cache_folder, notes_},
+                         settings_.data_threads};
+  return ask_questions(asked, std::move(batch), std::move(sink), stop);
 }
 
 }  // namespace striate

@@ -9,6 +9,7 @@
 
 #include "striate/base/notes.h"
 #include "striate/base/stop_flag.h"
+#include "striate/eval/question_asking.h"
 #include "striate/eval/question_prompt.h"
 #include "striate/eval/question_source.h"
 #include "striate/infer/generate.h"
@@ -28,20 +29,6 @@ struct AnswererSettings {
   std::optional<std::int64_t> context;             // tokens of prompt and answer together; default: the model's
   std::filesystem::path feature_cache_folder;      // empty: none
   int data_threads = 2;                            // that read and decode pictures
-};
-
-// Questions of one set, asked by one protocol.
-struct QuestionBatch {
-  std::string benchmark;  // its name
-  const Protocol* protocol = nullptr;
-  const QuestionSet* set = nullptr;
-  std::vector<const Question*> questions;  // of the set
-  std::filesystem::path images;            // the folder of their pictures
-};
-
-struct AnsweringFigures {
-  std::int64_t cut_prompts = 0;  // lost their beginning to fit the context
-  std::int64_t prompt_tokens = 0, reused_tokens = 0;
 };
 
 // Opens the model's files at once, and reads the weights when the first question is asked.
@@ -66,7 +53,7 @@ class QuestionAnswerer {
 
  private:
   const Lvlm& model();
-  void measure_texts(const QuestionBatch& batch, const QuestionSink& sink, const StopFlag* stop);
+  PromptSettings completed(PromptSettings settings) const;
 
   const AnswererSettings& settings_;
   Notes notes_;

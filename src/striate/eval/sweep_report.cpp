@@ -20,16 +20,21 @@ nlohmann::json point_json(const SweepPoint& point) {
   nlohmann::json layers = nlohmann::json::array();
   for (const PrunedLayer& p : point.layers) layers.push_back({{"layer", p.layer}, {"score", number(p.score)}});
   const EvaluationMetrics& m = point.held_out;
-  nlohmann::json json = {{"removed", point.removed},
-                         {"layers", layers},
-                         {"loss", number(m.loss)},
-                         {"loss_error", number(m.loss_error)},
-                         {"targets", m.targets},
-                         {"questions", m.questions},
-                         {"exact", m.exact},
-                         {"accuracy", number(point.accuracy())},
-                         {"accuracy_error", number(m.exact_error)}};
+  nlohmann::json json = {{"removed", point.removed}, {"layers", layers}, {"questions", m.questions}};
   if (!point.answers.empty()) json["answers"] = point.answers;
+  if (m.benchmark) {
+    json["score"] = number(m.benchmark->headline.value);
+    json["score_low"] = number(m.benchmark->interval.low);
+    json["score_high"] = number(m.benchmark->interval.high);
+    json["unparsed"] = m.benchmark->unparsed;
+    return json;
+  }
+  json["loss"] = number(m.loss);
+  json["loss_error"] = number(m.loss_error);
+  json["targets"] = m.targets;
+  json["exact"] = m.exact;
+  json["accuracy"] = number(point.accuracy());
+  json["accuracy_error"] = number(m.exact_error);
   return json;
 }
 
@@ -56,6 +61,17 @@ LineSeries loss_series(const SweepCurve& curve) {
   return series;
 }
 
+LineSeries score_series(const SweepCurve& curve) {
+  LineSeries series = series_of(curve);
+  for (const SweepPoint& point : curve.points) {
+    const BenchmarkScore& score = *point.held_out.benchmark;
+    series.y.push_back(score.headline.value);
+    series.low.push_back(score.interval.low);
+    series.high.push_back(score.interval.high);
+  }
+  return series;
+}
+
 LineSeries exact_series(const SweepCurve& curve) {
   LineSeries series = series_of(curve);
   for (const SweepPoint& point : curve.points) {
@@ -67,6 +83,40 @@ LineSeries exact_series(const SweepCurve& curve) {
   return series;
 }
 
+void add_sample_charts(const SweepResult& sweep, ReportPage& page) {
+  LineChart loss{.title = "Held-out loss",
+                 .note =
+                     "Mean negative log-likelihood of the reference answers' tokens, in nats; lower is better. Bars "
+                     "are two standard errors over the held-out samples to either side.",
+                 .x_name = "layers removed",
+                 .y_name = "loss, nats per token"};
+  LineChart exact{.title = "Exact answers",
+                  .note =
+                      "Share of the held-out questions whose greedy answer is the reference's; higher is better. "
+                      "Bars are 95% intervals (Wilson); the questions of one sample count as one draw.",
+                  .x_name = "layers removed",
+                  .y_name = "exactly right, %"};
+  bool asked = false;
+  for (const SweepCurve& curve : sweep.curves) {
+    loss.series.push_back(loss_series(curve));
+    exact.series.push_back(exact_series(curve));
+    for (const SweepPoint& point : curve.points) asked = asked || point.held_out.questions > 0;
+  }
+  page.sections.push_back(line_chart_html(loss));
+  if (asked) page.sections.push_back(line_chart_html(exact));
+}
+
+void add_benchmark_chart(const SweepResult& sweep, const BenchmarkScore& asked, ReportPage& page) {
+  const std::string unit = asked.headline.unit.empty() ? "" : ", " + asked.headline.unit;
+  LineChart chart{.title = cat(asked.benchmark, ", ", asked.headline.name),
+                  .note = cat("By the protocol ", asked.protocol,
+                              ". Bars are 95% intervals: the questions are drawn again a thousand times."),
+                  .x_name = "layers removed",
+                  .y_name = asked.headline.name + unit};
+  for (const SweepCurve& curve : sweep.curves) chart.series.push_back(score_series(curve));
+  page.sections.push_back(line_chart_html(chart));
+}
+
 }  // namespace
 
 nlohmann::json sweep_json(const SweepResult& sweep) {
@@ -76,9 +126,16 @@ nlohmann::json sweep_json(const SweepResult& sweep) {
     for (const SweepPoint& point : curve.points) points.push_back(point_json(point));
     curves.push_back({{"name", curve.name}, {"region", curve.protected_layers.numbers()}, {"points", points}});
   }
-  return {{"format", "striate-prune-sweep"}, {"version", 1},           {"model", sweep.model},
-          {"layers", sweep.layers},          {"metric", sweep.metric}, {"scores", sweep.scores},
-          {"samples", sweep.samples},        {"curves", curves}};
+  nlohmann::json json = {{"format", "striate-prune-sweep"}, {"version", 1},           {"model", sweep.model},
+                         {"layers", sweep.layers},          {"metric", sweep.metric}, {"scores", sweep.scores},
+                         {"samples", sweep.samples},        {"curves", curves}};
+  if (const BenchmarkScore* asked = sweep.asked()) {
+    json["benchmark"] = {{"name", asked->benchmark},
+                         {"protocol", asked->protocol},
+                         {"score", asked->headline.name},
+                         {"unit", asked->headline.unit}};
+  }
+  return json;
 }
 
 ShareInterval exact_interval(const EvaluationMetrics& metrics) {
@@ -97,37 +154,26 @@ ShareInterval exact_interval(const EvaluationMetrics& metrics) {
 }
 
 std::string sweep_report(const SweepResult& sweep) {
-  LineChart loss{.title = "Held-out loss",
-                 .note =
-                     "Mean negative log-likelihood of the reference answers' tokens, in nats; lower is better. Bars "
-                     "are two standard errors over the held-out samples to either side.",
-                 .x_name = "layers removed",
-                 .y_name = "loss, nats per token"};
-  LineChart exact{.title = "Exact answers",
-                  .note =
-                      "Share of the held-out questions whose greedy answer is the reference's; higher is better. "
-                      "Bars are 95% intervals (Wilson); the questions of one sample count as one draw.",
-                  .x_name = "layers removed",
-                  .y_name = "exactly right, %"};
-  bool asked = false;
+  const BenchmarkScore* asked = sweep.asked();
   ReportPage page{.title = "Pruning " + sweep.model,
                   .subtitle =
                       "What each removed decoder layer costs, before any healing. The curves answer the same "
                       "questions, so a difference between two of them is more certain than their bars show."};
-  page.facts = {{"layers", std::to_string(sweep.layers)},
-                {"metric", sweep.metric + ", lowest first"},
-                {"scores", sweep.scores},
-                {"held-out samples", std::to_string(sweep.samples)}};
+  page.facts = {
+      {"layers", std::to_string(sweep.layers)},
+      {"metric", sweep.metric + ", lowest first"},
+      {"scores", sweep.scores},
+      {asked != nullptr ? cat("questions of ", asked->benchmark) : "held-out samples", std::to_string(sweep.samples)}};
   for (const SweepCurve& curve : sweep.curves) {
-    loss.series.push_back(loss_series(curve));
-    exact.series.push_back(exact_series(curve));
-    for (const SweepPoint& point : curve.points) asked = asked || point.held_out.questions > 0;
     const std::string stay = curve.protected_layers.empty() ? std::string("any layer may be removed")
                                                             : cat("layers ", curve.protected_layers.list(), " stay");
     page.sections.push_back(depth_strip_html({curve.name, stay, sweep.layers, curve.protected_layers.numbers()}));
   }
-  page.sections.push_back(line_chart_html(loss));
-  if (asked) page.sections.push_back(line_chart_html(exact));
+  if (asked != nullptr) {
+    add_benchmark_chart(sweep, *asked, page);
+  } else {
+    add_sample_charts(sweep, page);
+  }
   return report_page(page);
 }
 

@@ -41,6 +41,10 @@ std::string in_order_of_samples(const std::string& lines, const std::string& fil
 void keep_held_out_answers(const fs::path& out, const EvaluationMetrics& metrics, Collective& ranks) {
   const fs::path folder = output_folder_inside(out, kFolder);
   std::string lines = held_out_lines(metrics.answers);
+  if (metrics.benchmark) {  // every rank has all of them
+    if (ranks.rank() == 0) write_file(OutputPath::inside(folder, step_file(metrics.step, 0)), lines);
+    return;
+  }
   if (ranks.rank() != 0) {
     write_file(OutputPath::inside(folder, step_file(metrics.step, ranks.rank())), lines, Durability::kCache);
   }

@@ -78,6 +78,23 @@ std::string to_json_line(const StepMetrics& m) {
 std::string to_json_line(const EvaluationMetrics& m) {
   Json line;
   line["step"] = m.step;
+  if (m.benchmark) {
+    const BenchmarkScore& score = *m.benchmark;
+    line["eval_benchmark"] = score.benchmark;
+    line["eval_protocol"] = score.protocol;
+    line["eval_metric"] = score.headline.name;
+    line["eval_score"] = number(score.headline.value);
+    line["eval_score_low"] = number(score.interval.low);
+    line["eval_score_high"] = number(score.interval.high);
+    line["eval_questions"] = score.questions;
+    line["eval_answered"] = score.answered;
+    line["eval_empty"] = score.empty;
+    line["eval_unparsed"] = score.unparsed;
+    line["eval_cut"] = score.cut;
+    line["eval_bad"] = score.bad;
+    line["seconds"] = m.seconds;
+    return line.dump();
+  }
   line["eval_loss"] = number(m.loss);
   line["eval_targets"] = m.targets;
   line["eval_questions"] = m.questions;

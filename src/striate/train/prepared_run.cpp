@@ -103,6 +103,25 @@ EvaluationOptions held_out_options(const HeldOut& held, const StepSourceOptions&
   return options;
 }
 
+PreparedBenchmark prepare_benchmark(const HeldOut& held, const ModelConfig& config, const StepSourceOptions& data,
+                                    Collective& ranks) {
+  HeldOutBenchmark request;
+  request.name = held.benchmark;
+  request.data = held.data;
+  request.images = held.images;
+  request.protocol = held.protocol;
+  request.limit = held.samples;
+  request.on_bad_sample = data.on_bad_sample;
+  PreparedBenchmark prepared{open_held_out(request, config), {}, ranks.open_exchange("benchmark")};
+  for (const std::string& note : prepared.opened.set.notes) data.notes.warn(cat(held.benchmark, ": ", note));
+  prepared.asking.conversation = data.conversation;
+  prepared.asking.pixels = data.preprocess;
+  if (!data.pixels) prepared.asking.feature_cache_folder = data.feature_cache_folder;
+  prepared.asking.threads = data.threads;
+  prepared.asking.notes = data.notes;
+  return prepared;
+}
+
 AnswerOptions answer_options(const HeldOut& held, const StepSourceOptions& data) {
   AnswerOptions answers;
   answers.conversation = data.conversation;
@@ -250,7 +269,9 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
       std::make_unique<PlannedSteps>(config, *run.tokenizer, data_options(request, run.checkpoint, ranks, observers),
                                      run.found ? run.found->state.data : DataPosition{});
   const StepSourceOptions& data = run.steps->options();
-  if (!request.held_out.data.empty()) {
+  if (!request.held_out.benchmark.empty()) {
+    run.benchmark = prepare_benchmark(request.held_out, config, data, ranks);
+  } else if (!request.held_out.data.empty()) {
     run.held_out.emplace(config, *run.tokenizer, held_out_options(request.held_out, data, ranks));
   }
   run.answers = answer_options(request.held_out, data);

@@ -13,6 +13,7 @@
 #include "striate/data/planned_steps.h"
 #include "striate/eval/evaluation_set.h"
 #include "striate/eval/held_out.h"
+#include "striate/eval/held_out_benchmark.h"
 #include "striate/model/load.h"
 #include "striate/ranks/collective.h"
 #include "striate/text/tokenizer.h"
@@ -42,6 +43,13 @@ struct PreparedTeacher {
   DistillationOptions options;
 };
 
+// A benchmark that is asked during the run.
+struct PreparedBenchmark {
+  OpenedBenchmark opened;
+  BenchmarkAsking asking;
+  std::shared_ptr<RankExchange> exchange;  // nullptr: this process is alone
+};
+
 // Everything about a run except its weights.
 struct PreparedRun {
   Checkpoint checkpoint;
@@ -51,6 +59,7 @@ struct PreparedRun {
   std::optional<FoundCheckpoint> found;  // where a resumed run goes on
   std::unique_ptr<PlannedSteps> steps;
   std::optional<CheckedSamples> held_out;
+  std::optional<PreparedBenchmark> benchmark;  // instead of held_out
   AnswerOptions answers;
   Schedule schedule;
   nlohmann::json settings;  // settings_of()

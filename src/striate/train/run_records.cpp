@@ -4,6 +4,7 @@
 
 #include "striate/base/output_file.h"
 #include "striate/base/paths.h"
+#include "striate/base/strings.h"
 #include "striate/model/adapter_base.h"
 #include "striate/model/picture_settings.h"
 #include "striate/tensor/machine.h"
@@ -62,7 +63,13 @@ nlohmann::json result_json(const TrainerOutcome& outcome) {
                          {"ended", now_text()}};
   if (outcome.evaluation) {
     const EvaluationMetrics& e = *outcome.evaluation;
-    json["evaluation"] = {{"loss", e.loss}, {"questions", e.questions}, {"exact", e.exact}};
+    if (e.benchmark) {
+      json["evaluation"] = {{"benchmark", e.benchmark->benchmark},  {"protocol", e.benchmark->protocol},
+                            {"metric", e.benchmark->headline.name}, {"score", e.benchmark->headline.value},
+                            {"questions", e.benchmark->questions},  {"answered", e.benchmark->answered}};
+    } else {
+      json["evaluation"] = {{"loss", e.loss}, {"questions", e.questions}, {"exact", e.exact}};
+    }
   }
   return json;
 }
@@ -98,6 +105,10 @@ void RunRecords::add(const StepMetrics& m) {
 void RunRecords::add(const EvaluationMetrics& m) {
   metrics_.append(to_json_line(m));
   if (!events_) return;
+  if (m.benchmark) {
+    events_->add_scalars(m.step, {{cat("eval/", m.benchmark->benchmark), m.benchmark->headline.value}});
+    return;
+  }
   std::vector<std::pair<std::string, double>> scalars = {{"eval/loss", m.loss}};
   if (m.questions > 0) {
     scalars.emplace_back("eval/accuracy", static_cast<double>(m.exact) / static_cast<double>(m.questions));

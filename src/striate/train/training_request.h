@@ -19,12 +19,14 @@
 namespace striate {
 
 struct HeldOut {
-  std::filesystem::path data;    // empty: none
-  std::filesystem::path images;  // empty: as for training
+  std::filesystem::path data;    // samples, or the folder of a benchmark's files; empty: none
+  std::filesystem::path images;  // empty: as for training; of a benchmark: looked for in `data`
+  std::string benchmark;         // whose questions are asked; empty: `data` has samples
+  std::string protocol;          // empty: the benchmark's first
   std::int64_t every = 0;        // steps; 0: at the end alone
   bool first = false;            // before the first step as well
-  std::int64_t samples = 0;      // the first so many; 0: all
-  std::int64_t max_tokens = 32;  // of an answer
+  std::int64_t samples = 0;      // or questions, the first so many; 0: all
+  std::int64_t max_tokens = 32;  // of an answer to a sample; a benchmark's protocol has its own
 };
 
 // A teacher beside the run: docs/healing.md.

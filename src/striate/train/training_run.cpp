@@ -33,7 +33,7 @@ TrainerHooks trainer_hooks(const TrainingRequest& request, TrainingSession& sess
   TrainerHooks hooks;
   hooks.notes = observer.notes;
   hooks.stop_reason = [&stop] { return stop.reason(); };
-  if (session.held_out) {
+  if (session.evaluates()) {
     hooks.evaluate = [&request, &session, &group,
                       progress = records != nullptr ? observer.on_evaluating : nullptr](std::int64_t step) {
       EvaluationMetrics metrics = session.evaluate(group, progress);

@@ -7,6 +7,10 @@
 namespace striate {
 
 EvaluationMetrics TrainingSession::evaluate(Collective& ranks, const EvaluationProgress& progress) {
+  if (benchmark) {
+    return evaluate_benchmark(*model, tokenizer, benchmark->opened, benchmark->exchange.get(), benchmark->asking,
+                              progress);
+  }
   if (!held_out) throw internal_error("an evaluation without held-out samples");
   if (tunable->options().tune_vision_tower) held_out->forget_features();
   return evaluate_held_out(*model, tokenizer, *held_out, ranks, answers, progress);
@@ -27,6 +31,7 @@ TrainingSession open_session(const TrainingRequest& request, PreparedRun prepare
         std::make_unique<Distillation>(*session.teacher, session.model->config(), prepared.teacher->options);
   }
   session.source = open_step_source(*session.model, std::move(prepared.steps));
+  session.benchmark = std::move(prepared.benchmark);
   if (prepared.held_out) {
     session.held_out = std::make_unique<EvaluationSet>(*session.model, std::move(*prepared.held_out));
   }

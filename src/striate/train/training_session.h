@@ -27,11 +27,14 @@ struct TrainingSession {
   std::unique_ptr<Lvlm> teacher;
   std::unique_ptr<Distillation> distillation;
   std::unique_ptr<StepSource> source;
-  std::unique_ptr<EvaluationSet> held_out;  // none: nothing is held out
+  std::unique_ptr<EvaluationSet> held_out;     // none: no samples are held out
+  std::optional<PreparedBenchmark> benchmark;  // none: no benchmark is asked
   AnswerOptions answers;
   RunState start;  // where the run stands: parameters, optimiser and source are there
 
-  // Loss and answers on the held-out samples, which the ranks share. Throws Internal without any.
+  // Loss and answers on the held-out samples, or a benchmark's score, which the ranks share. Throws Internal without
+  // either.
+  bool evaluates() const { return held_out || benchmark; }
   EvaluationMetrics evaluate(Collective& ranks, const EvaluationProgress& progress);
 };
 
