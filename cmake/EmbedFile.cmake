@@ -1,11 +1,15 @@
 # Writes OUTPUT, a C++ source that defines a function returning the bytes of INPUT:
-#   cmake -DINPUT=FILE -DOUTPUT=FILE -DHEADER=apps/striate/x.h -DFUNCTION=name -P EmbedFile.cmake
+#   cmake -DINPUT=FILE -DOUTPUT=FILE -DHEADER=apps/striate/x.h -DFUNCTION=name [-DNAMESPACE=striate::app] -P EmbedFile.cmake
+
+if(NOT NAMESPACE)
+  set(NAMESPACE striate::app)
+endif()
 
 file(READ "${INPUT}" bytes HEX)
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
 file(WRITE "${OUTPUT}" "#include \"${HEADER}\"
 
-namespace striate::app {
+namespace ${NAMESPACE} {
 namespace {
 
 constexpr unsigned char kBytes[] = {
@@ -17,5 +21,5 @@ std::string_view ${FUNCTION}() {
   return {reinterpret_cast<const char*>(kBytes), sizeof kBytes};
 }
 
-}  // namespace striate::app
+}  // namespace ${NAMESPACE}
 ")

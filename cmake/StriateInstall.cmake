@@ -7,6 +7,8 @@ install(
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   FILES_MATCHING
   PATTERN "*.h"
+  PATTERN "striate/cuda" EXCLUDE
+  PATTERN "tensor/cuda_operators.h" EXCLUDE
   PATTERN "tensor/kernels" EXCLUDE
   PATTERN "tensor/pch" EXCLUDE
   PATTERN "data/record_reader.h" EXCLUDE

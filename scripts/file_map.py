@@ -30,7 +30,7 @@ def first_sentence(path):
 
 def table(folder):
     """One row for every header, and for every source without one."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".h", ".cpp"))
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".h", ".cpp", ".cu", ".cuh"))
     stems = {p.with_suffix("") for p in files if p.suffix == ".h"}
     rows = ["| file | what it is |", "|---|---|"]
     for path in files:

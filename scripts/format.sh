@@ -2,7 +2,7 @@
 # clang-format over our sources: rewrites them, or with --check only says which differ (and fails).
 . "$(dirname "$0")/lib.sh"
 command -v clang-format >/dev/null || fail "clang-format is not installed" "apt-get install clang-format (Debian 12 has 14)"
-mapfile -d '' files < <(sources_matching '*.h' '*.cpp')
+mapfile -d '' files < <(sources_matching '*.h' '*.cpp' '*.cu' '*.cuh')
 if [ "${1:-}" != --check ]; then
   clang-format -i "${files[@]}"
   exit

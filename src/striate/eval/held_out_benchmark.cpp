@@ -24,8 +24,8 @@ RankAnswers ask_share(const Lvlm& model, const std::shared_ptr<const Tokenizer>&
                       const OpenedBenchmark& benchmark, RankExchange* ranks, const BenchmarkAsking& asking,
                       const EvaluationProgress& progress) {
   const std::string& name = benchmark.benchmark->name;
-  std::vector<const Question*> own = share_of(benchmark.questions, {}, ranks != nullptr ? ranks->rank() : 0,
-                                              ranks != nullptr ? ranks->size() : 1);
+  std::vector<const Question*> own =
+      share_of(benchmark.questions, {}, ranks != nullptr ? ranks->rank() : 0, ranks != nullptr ? ranks->size() : 1);
   const auto total = static_cast<std::int64_t>(own.size());
   RankAnswers out;
   const auto advance = [&] {
@@ -45,12 +45,9 @@ RankAnswers ask_share(const Lvlm& model, const std::shared_ptr<const Tokenizer>&
   if (own.empty()) return out;
   const std::int64_t context = model.config().decoder.max_positions;
   Generator generator(model, tokenizer, {.context = context, .sequences = asking.answers_at_once});
-  const AskedModel asked{model,
-                         generator,
-                         *tokenizer,
-                         {.conversation = asking.conversation, .context = context},
-                         asking.pixels,
-                         {0, asking.feature_cache_folder, asking.notes},
+  const AskedModel asked{model,         generator,
+                         *tokenizer,    {.conversation = asking.conversation, .context = context},
+                         asking.pixels, {0, asking.feature_cache_folder, asking.notes},
                          asking.threads};
   ask_questions(asked, {name, benchmark.protocol, &benchmark.set, std::move(own), benchmark.request.images},
                 std::move(sink), nullptr);
@@ -114,9 +111,16 @@ EvaluationMetrics evaluate_benchmark(const Lvlm& model, const std::shared_ptr<co
   EvaluationMetrics metrics;
   metrics.loss = std::numeric_limits<double>::quiet_NaN();
   metrics.questions = score.answered;
-  metrics.benchmark = {benchmark.benchmark->name, benchmark.protocol->name, score.headline, score.interval,
-                       score.questions,           score.answered,           score.empty,    score.unparsed,
-                       score.cut,                 all.bad};
+  metrics.benchmark = {benchmark.benchmark->name,
+                       benchmark.protocol->name,
+                       score.headline,
+                       score.interval,
+                       score.questions,
+                       score.answered,
+                       score.empty,
+                       score.unparsed,
+                       score.cut,
+                       all.bad};
   for (const Scored& item : score.items) {
     if (item.answer == nullptr) continue;
     metrics.answers.push_back(held_out_answer(item, item.question - benchmark.set.questions.data()));

@@ -4,7 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
-#include "striate/tensor/composed_ops.h"
+#include "striate/tensor/cuda_operators.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/optimizer_ops.h"
 #include "striate/tensor/train_ops.h"
@@ -61,40 +61,25 @@ void cpu_adamw_in_place(const at::Tensor& values, const at::Tensor& first, const
                           settings_of(rates, decays, {beta1, beta2}, eps));
 }
 
-// On CUDA.
+// An operator of ours, found once. Nothing of it has a gradient of LibTorch's.
+template <typename Result, typename... Args>
+class Operator {
+ public:
+  explicit Operator(const char* name)
+      : handle_(c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Result(Args...)>()) {}
+  Result operator()(Args... arguments) const {
+    const at::AutoDispatchBelowADInplaceOrView no_autograd;
+    return handle_.call(arguments...);
+  }
 
-std::tuple<at::Tensor, at::Tensor> cuda_add_rms_norm(const at::Tensor& x, const at::Tensor& delta,
-                                                     const at::Tensor& weight, double eps) {
-  SumAndNorm result = composed::add_rms_norm(x, delta, weight, eps);
-  return {std::move(result.sum), std::move(result.normed)};
-}
+ private:
+  c10::TypedOperatorHandle<Result(Args...)> handle_;
+};
 
-at::Tensor cuda_dropout(const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key, double probability) {
-  return composed::dropout(x, mask_of(row_keys, key, probability));
-}
-
-void cuda_add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key,
-                      double probability) {
-  composed::add_dropout(y, x, mask_of(row_keys, key, probability));
-}
-
-void cuda_judge_gradients(const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses, double max_norm,
-                          double beta1, double beta2) {
-  composed::judge_gradients(step, sums, losses, max_norm, {beta1, beta2});
-}
-
-void cuda_adamw_in_place(const at::Tensor& values, const at::Tensor& first, const at::Tensor& second,
-                         const at::Tensor& rounded, const at::Tensor& gradients, const at::Tensor& step,
-                         at::IntArrayRef ends, at::IntArrayRef kinds, at::ArrayRef<double> rates,
-                         at::ArrayRef<double> decays, double beta1, double beta2, double eps) {
-  composed::adamw_in_place(state_of(values, first, second, rounded, gradients, ends, kinds), step,
-                           settings_of(rates, decays, {beta1, beta2}, eps));
-}
-
-// The operator of that name with a signature of ours. Nothing here has a gradient of LibTorch's.
-template <typename Signature>
-c10::TypedOperatorHandle<Signature> handle_of(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+// With the types of `function`, which is the operator's function in this file's namespace.
+template <typename Result, typename... Args>
+Operator<Result, Args...> operator_like(Result (*)(Args...), const char* name) {
+  return Operator<Result, Args...>(name);
 }
 
 }  // namespace
@@ -137,126 +122,97 @@ TORCH_LIBRARY_IMPL(striate, CPU, m) {
 }
 
 TORCH_LIBRARY_IMPL(striate, CUDA, m) {
-  m.impl("rms_norm", &composed::rms_norm);
-  m.impl("add_rms_norm", &cuda_add_rms_norm);
-  m.impl("add_rms_norm_gradient", &composed::add_rms_norm_gradient);
-  m.impl("rms_norm_weight_gradient", &composed::rms_norm_weight_gradient);
-  m.impl("rotate_heads", &composed::rotate_heads);
-  m.impl("silu_multiply", &composed::silu_multiply);
-  m.impl("silu_multiply_backward", &composed::silu_multiply_backward);
-  m.impl("quick_gelu", &composed::quick_gelu);
-  m.impl("cross_entropy_in_place", &composed::cross_entropy_in_place);
-  m.impl("dropout", &cuda_dropout);
-  m.impl("add_dropout", &cuda_add_dropout);
-  m.impl("square_sums", &composed::square_sums);
-  m.impl("judge_gradients", &cuda_judge_gradients);
-  m.impl("adamw_in_place", &cuda_adamw_in_place);
+  m.impl("rms_norm", &on_cuda::rms_norm);
+  m.impl("add_rms_norm", &on_cuda::add_rms_norm);
+  m.impl("add_rms_norm_gradient", &on_cuda::add_rms_norm_gradient);
+  m.impl("rms_norm_weight_gradient", &on_cuda::rms_norm_weight_gradient);
+  m.impl("rotate_heads", &on_cuda::rotate_heads);
+  m.impl("silu_multiply", &on_cuda::silu_multiply);
+  m.impl("silu_multiply_backward", &on_cuda::silu_multiply_backward);
+  m.impl("quick_gelu", &on_cuda::quick_gelu);
+  m.impl("cross_entropy_in_place", &on_cuda::cross_entropy_in_place);
+  m.impl("dropout", &on_cuda::dropout);
+  m.impl("add_dropout", &on_cuda::add_dropout);
+  m.impl("square_sums", &on_cuda::square_sums);
+  m.impl("judge_gradients", &on_cuda::judge_gradients);
+  m.impl("adamw_in_place", &on_cuda::adamw_in_place);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  static const auto op = handle_of<at::Tensor(const at::Tensor&, const at::Tensor&, double)>("striate::rms_norm");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(x, weight, eps);
+  static const auto op = operator_like(&operators::rms_norm, "striate::rms_norm");
+  return op(x, weight, eps);
 }
 
 std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                                                 double eps) {
-  static const auto op =
-      handle_of<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>(
-          "striate::add_rms_norm");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(x, delta, weight, eps);
+  static const auto op = operator_like(&operators::add_rms_norm, "striate::add_rms_norm");
+  return op(x, delta, weight, eps);
 }
 
 void add_rms_norm_gradient(const at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                            double eps) {
-  static const auto op =
-      handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>(
-          "striate::add_rms_norm_gradient");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(dx, dy, x, weight, eps);
+  static const auto op = operator_like(&operators::add_rms_norm_gradient, "striate::add_rms_norm_gradient");
+  return op(dx, dy, x, weight, eps);
 }
 
 at::Tensor rms_norm_weight_gradient(const at::Tensor& dy, const at::Tensor& x, double eps) {
-  static const auto op =
-      handle_of<at::Tensor(const at::Tensor&, const at::Tensor&, double)>("striate::rms_norm_weight_gradient");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(dy, x, eps);
+  static const auto op = operator_like(&operators::rms_norm_weight_gradient, "striate::rms_norm_weight_gradient");
+  return op(dy, x, eps);
 }
 
 void rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double sign) {
-  static const auto op =
-      handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>("striate::rotate_heads");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(x, cos, sin, sign);
+  static const auto op = operator_like(&operators::rotate_heads, "striate::rotate_heads");
+  return op(x, cos, sin, sign);
 }
 
 at::Tensor silu_multiply(const at::Tensor& gate, const at::Tensor& up) {
-  static const auto op = handle_of<at::Tensor(const at::Tensor&, const at::Tensor&)>("striate::silu_multiply");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(gate, up);
+  static const auto op = operator_like(&operators::silu_multiply, "striate::silu_multiply");
+  return op(gate, up);
 }
 
 void silu_multiply_backward(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy) {
-  static const auto op =
-      handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&)>("striate::silu_multiply_backward");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(gate, up, dy);
+  static const auto op = operator_like(&operators::silu_multiply_backward, "striate::silu_multiply_backward");
+  return op(gate, up, dy);
 }
 
 at::Tensor quick_gelu(const at::Tensor& x) {
-  static const auto op = handle_of<at::Tensor(const at::Tensor&)>("striate::quick_gelu");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(x);
+  static const auto op = operator_like(&operators::quick_gelu, "striate::quick_gelu");
+  return op(x);
 }
 
 at::Tensor cross_entropy_in_place(const at::Tensor& logits, const at::Tensor& targets, double scale) {
-  static const auto op =
-      handle_of<at::Tensor(const at::Tensor&, const at::Tensor&, double)>("striate::cross_entropy_in_place");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(logits, targets, scale);
+  static const auto op = operator_like(&operators::cross_entropy_in_place, "striate::cross_entropy_in_place");
+  return op(logits, targets, scale);
 }
 
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key, double probability) {
-  static const auto op =
-      handle_of<at::Tensor(const at::Tensor&, const at::Tensor&, std::int64_t, double)>("striate::dropout");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(x, row_keys, key, probability);
+  static const auto op = operator_like(&operators::dropout, "striate::dropout");
+  return op(x, row_keys, key, probability);
 }
 
 void add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key,
                  double probability) {
-  static const auto op = handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, std::int64_t, double)>(
-      "striate::add_dropout");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(y, x, row_keys, key, probability);
+  static const auto op = operator_like(&operators::add_dropout, "striate::add_dropout");
+  return op(y, x, row_keys, key, probability);
 }
 
 at::Tensor square_sums(const at::Tensor& values) {
-  static const auto op = handle_of<at::Tensor(const at::Tensor&)>("striate::square_sums");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(values);
+  static const auto op = operator_like(&operators::square_sums, "striate::square_sums");
+  return op(values);
 }
 
 void judge_gradients(const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses, double max_norm,
                      double beta1, double beta2) {
-  static const auto op =
-      handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, double, double, double)>(
-          "striate::judge_gradients");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(step, sums, losses, max_norm, beta1, beta2);
+  static const auto op = operator_like(&operators::judge_gradients, "striate::judge_gradients");
+  return op(step, sums, losses, max_norm, beta1, beta2);
 }
 
 void adamw_in_place(const at::Tensor& values, const at::Tensor& first, const at::Tensor& second,
                     const at::Tensor& rounded, const at::Tensor& gradients, const at::Tensor& step,
                     at::IntArrayRef ends, at::IntArrayRef kinds, at::ArrayRef<double> rates,
                     at::ArrayRef<double> decays, double beta1, double beta2, double eps) {
-  static const auto op =
-      handle_of<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                     const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::ArrayRef<double>, at::ArrayRef<double>,
-                     double, double, double)>("striate::adamw_in_place");
-  const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  return op.call(values, first, second, rounded, gradients, step, ends, kinds, rates, decays, beta1, beta2, eps);
+  static const auto op = operator_like(&operators::adamw_in_place, "striate::adamw_in_place");
+  return op(values, first, second, rounded, gradients, step, ends, kinds, rates, decays, beta1, beta2, eps);
 }
 
 }  // namespace striate::operators

@@ -13,6 +13,7 @@
 #include "striate/model/picture_settings.h"
 #include "striate/ranks/same_plan.h"
 #include "striate/region/layer_grammar.h"
+#include "striate/tensor/machine.h"
 #include "striate/train/healing.h"
 #include "striate/train/plan.h"
 #include "striate/train/planned_stream.h"
@@ -259,6 +260,7 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
   const Notes notes = ranks.rank() == 0 ? observers : Notes{};
   PreparedRun run;
   run.checkpoint = open_model(request);
+  if (const auto why = without_gpu_kernels(request.placement.device)) notes.tell(*why);
   const ModelConfig& config = run.checkpoint.config;
   run.tune = tune_options(request, config.decoder);
   check_tune_options(config, run.tune);
