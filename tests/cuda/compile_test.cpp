@@ -48,6 +48,15 @@ TEST(Kernels, TheLibraryHoldsTheSourcesThatTheEmulatorRuns) {
   EXPECT_ERROR(cuda::kernel_source("softmax"), "no kernel source softmax");
 }
 
+TEST(Kernels, TheTableOfTheDocumentationHasEach) {
+  const std::string page = read_file(test::sources() / "docs/gpu.md");
+  for (const std::string& name : emulated::emulated_kernel_names()) {
+    const std::size_t slash = name.find('/');
+    const std::string row = cat("| ", name.substr(0, slash), " | `", name.substr(slash + 1), "` |");
+    EXPECT_NE(page.find(row), page.npos) << name << ": run scripts/kernel-table.sh";
+  }
+}
+
 TEST(Kernels, NvrtcCompilesEachForEveryArchitectureWithoutSpills) {
   const auto nvrtc = test::nvrtc_here();
   if (!nvrtc) GTEST_SKIP() << "no NVRTC here: scripts/install-nvrtc.sh puts one in .deps/nvrtc";

@@ -19,10 +19,21 @@ constexpr int kComputeCapabilityMajor = 75;
 constexpr int kComputeCapabilityMinor = 76;
 constexpr int kFirstWithBf16 = 80;
 
+// A LibTorch that does not tell the handles of its streams has one that is known: the default stream's is null.
+template <typename Stream>
+void* handle_of(const Stream& stream) {
+  if constexpr (requires { stream.native_handle(); }) {
+    return stream.native_handle();
+  } else {
+    if (stream.id() != 0) throw unsupported("this LibTorch does not tell which stream it uses");
+    return nullptr;
+  }
+}
+
 // The stream as LibTorch's own guard for the device's kind knows it: no header of CUDA is needed.
 void* current_stream(at::Device device) {
   const c10::impl::VirtualGuardImpl guard(device.type());
-  return guard.getStream(device).native_handle();
+  return handle_of(guard.getStream(device));
 }
 
 // The calling thread is in the context while the object lives: it may have none yet, or be in another device's.

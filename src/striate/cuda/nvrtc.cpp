@@ -36,6 +36,7 @@ class Program {
 
   int compile(const std::vector<std::string>& options) const {
     std::vector<const char*> texts;
+    texts.reserve(options.size());
     for (const std::string& option : options) texts.push_back(option.c_str());
     const auto run = library_.function<int(ProgramHandle, int, const char* const*)>("nvrtcCompileProgram");
     return run(handle_, static_cast<int>(texts.size()), texts.data());

@@ -84,7 +84,7 @@ at::Tensor quick_gelu(const at::Tensor& x) {
 at::Tensor cross_entropy_in_place(const at::Tensor& logits, const at::Tensor& targets, double scale) {
   const at::Tensor log_probabilities = at::log_softmax(logits.to(at::kFloat), -1);
   const at::Tensor picked = targets.unsqueeze(1);
-  const at::Tensor nll = log_probabilities.gather(1, picked).squeeze(1).neg();
+  at::Tensor nll = log_probabilities.gather(1, picked).squeeze(1).neg();
   if (scale != 0.0) {
     at::Tensor gradient = log_probabilities.exp();
     gradient.scatter_add_(1, picked, at::empty_like(picked, gradient.options()).fill_(-1.0));

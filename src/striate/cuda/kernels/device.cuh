@@ -133,17 +133,17 @@ struct Width {
   static constexpr int kCount = kLanes;
 };
 
-// body(width, i) over 0 <= i < columns by the threads of the block, each call for the width's kCount columns from i on:
-// 16 bytes of T where `wide`, which says that every row read or written begins at a multiple of 16 bytes and that
-// columns are a multiple of that width; else one.
-template <typename T, typename Body>
+// body(width, i) over 0 <= i < columns by kCrew neighbouring threads, the block or a warp, each call for the width's
+// kCount columns from i on: 16 bytes of T where `wide`, which says that every row read or written begins at a multiple
+// of 16 bytes, and where the columns are a multiple of that width; else one.
+template <typename T, int kCrew = kThreads, typename Body>
 __device__ inline void over_columns(int columns, bool wide, Body body) {
   constexpr int kWide = Lanes<T>::kCount;
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = static_cast<int>(kCrew == kThreads ? threadIdx.x : threadIdx.x % kCrew);
   if (wide && columns % kWide == 0) {
-    for (int i = thread * kWide; i < columns; i += kThreads * kWide) body(Width<kWide>(), i);
+    for (int i = thread * kWide; i < columns; i += kCrew * kWide) body(Width<kWide>(), i);
   } else {
-    for (int i = thread; i < columns; i += kThreads) body(Width<1>(), i);
+    for (int i = thread; i < columns; i += kCrew) body(Width<1>(), i);
   }
 }
 

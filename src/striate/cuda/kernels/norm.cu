@@ -136,10 +136,10 @@ __device__ inline void rms_norm_weight_sums(const T* dy, const T* x, float* sums
   for (int r = static_cast<int>(threadIdx.x / 32); r < count; r += kWarps) {
     const T* row = x + (first + r) * columns;
     float squares = 0.0F;
-    for (int i = static_cast<int>(threadIdx.x % 32); i < columns; i += 32) {
-      const float value = widen(row[i]);
-      squares = fmaf(value, value, squares);
-    }
+    over_columns<T, 32>(columns, is_wide(row), [&](auto width, int i) {
+      const auto in = load<decltype(width)::kCount>(row + i);
+      for (const float value : in.v) squares = fmaf(value, value, squares);
+    });
     squares = over_warp(squares, [](float a, float b) { return a + b; });
     if (threadIdx.x % 32 == 0) scales[r] = 1.0F / sqrtf(squares / static_cast<float>(columns) + eps);
   }
