@@ -10,6 +10,7 @@
 
 #include "striate/tensor/composed_ops.h"
 #include "striate/tensor/fused_ops.h"
+#include "striate/tensor/machine.h"
 #include "striate/tensor/optimizer_ops.h"
 #include "striate/tensor/train_ops.h"
 
@@ -69,6 +70,19 @@ TEST(Operators, WhatChangesInPlaceChangesTheCallersTensors) {
   const at::Tensor nll = cross_entropy_in_place(expected, targets, 0.5);
   EXPECT_TRUE(at::equal(call("cross_entropy_in_place", {logits, targets, 0.5})[0].toTensor(), nll));
   EXPECT_TRUE(at::equal(logits, expected));
+}
+
+TEST(Machine, SaysWhatComputesOnAGpu) {
+  EXPECT_FALSE(without_gpu_kernels(at::kCPU));
+  EXPECT_FALSE(hardware_description("cpu", "fp32", 1).contains("kernels"));
+  const auto why = without_gpu_kernels(at::Device(at::kCUDA, 0));
+  const std::string said = hardware_description("cuda:0", "bf16", 1).at("kernels");
+  if (why) {
+    EXPECT_EQ(said, *why);
+    EXPECT_TRUE(said.starts_with("LibTorch's operators in place of own kernels: ")) << said;
+  } else {
+    EXPECT_TRUE(said.starts_with("kernels compiled by NVRTC ")) << said;
+  }
 }
 
 // The composed forms judge as the CPU's function does: they run on a GPU that has no kernels of ours.

@@ -66,7 +66,7 @@ adamw(float* values, float* first, float* second, BFloat16* rounded, const float
   const int here = static_cast<int>(count - from < chunk ? count - from : chunk);
   int range = 0;
   const bool wide = is_wide(values + from) && is_wide(first + from) && is_wide(second + from) &&
-                    is_wide(gradients + from) && is_wide(rounded + from);
+                    is_wide(gradients + from) && (rounded == nullptr || is_wide(rounded + from));
   over_columns<float>(here, wide, [&](auto width, int i) {
     constexpr int kCount = decltype(width)::kCount;
     const int64 at = from + i;
