@@ -49,12 +49,16 @@ void write_tiny_weights(const std::filesystem::path& path, const TinyModelOption
 }
 
 std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options, Compute compute) {
+  return tiny_model_on({test_device(), compute}, options);
+}
+
+std::unique_ptr<Lvlm> tiny_model_on(const Placement& placement, const TinyModelOptions& options) {
   const TemporaryFolder folder;
   const std::filesystem::path file = folder.path() / "model.safetensors";
   write_tiny_weights(file, options);
   WeightSource weights;
   weights.add(open_safetensors(file));
-  return std::make_unique<Lvlm>(tiny_config(options), weights, Placement{test_device(), compute});
+  return std::make_unique<Lvlm>(tiny_config(options), weights, placement);
 }
 
 at::Tensor tiny_image(std::int64_t index) {

@@ -21,7 +21,9 @@ struct TinyModelOptions {
 ModelConfig tiny_config(const TinyModelOptions& options = {});
 // Writes its weights (original naming) as one safetensors file at `path`.
 void write_tiny_weights(const std::filesystem::path& path, const TinyModelOptions& options = {});
+// On the device that tests run on, or as `placement` says.
 std::unique_ptr<Lvlm> tiny_model(const TinyModelOptions& options = {}, Compute compute = Compute::kFloat32);
+std::unique_ptr<Lvlm> tiny_model_on(const Placement& placement, const TinyModelOptions& options = {});
 
 // Features of image `index`: random, the same every time. [4, 16].
 at::Tensor tiny_image(std::int64_t index);

@@ -11,6 +11,7 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/infer/sequence_pass.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -22,6 +23,10 @@ constexpr std::int64_t kWorthWaiting = 16;
 
 bool holds(const std::vector<std::int64_t>& ids, std::int64_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+bool takes_likeliest(const SamplingOptions& sampling) {
+  return sampling.temperature == 0.0 && sampling.repetition_penalty == 1.0;
 }
 
 // The tokens that a pass computes, end to end.
@@ -80,8 +85,8 @@ bool GenerationRun::advance(const Generator::NextJob& next, const Generator::Job
   admit(next);
   if (active_.empty()) return false;
   const auto begin = Clock::now();
-  const at::Tensor logits = last_logits();
-  take(logits, seconds_since(begin));
+  const LastPositions last = run_pass();
+  take(last, seconds_since(begin));
   hand_over(done);
   return true;
 }
@@ -169,8 +174,8 @@ void GenerationRun::start(std::int64_t capacity, std::shared_ptr<CachedSequence>
   active_.push_back(std::move(waiting_));
 }
 
-// One pass over the new tokens of every answer under way: [answers, vocab] fp32 on the CPU, of their last positions.
-at::Tensor GenerationRun::last_logits() {
+// One pass over the new tokens of every answer under way: the stream's rows of their last positions, [answers, hidden].
+at::Tensor GenerationRun::last_rows() {
   const auto order = [](const std::unique_ptr<Running>& answer) {
     if (answer->prompted) return 0;
     if (answer->sequence->cache.length() == 0) return 3;
@@ -178,7 +183,7 @@ at::Tensor GenerationRun::last_logits() {
   };
   std::stable_sort(active_.begin(), active_.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
   StreamTokens tokens;
-  std::vector<std::int64_t> last_rows;
+  std::vector<std::int64_t> places;
   for (const auto& answer : active_) {
     if (answer->prompted) {
       tokens.add_token(answer->seen.back(), answer->sequence->cache.length());
@@ -186,7 +191,7 @@ at::Tensor GenerationRun::last_logits() {
     } else {
       tokens.add_prompt(*answer->sequence, answer->prompt, answer->sequence->cache.length());
     }
-    last_rows.push_back(static_cast<std::int64_t>(tokens.ids.size()) - 1);
+    places.push_back(static_cast<std::int64_t>(tokens.ids.size()) - 1);
   }
   const bool every_row = tokens.ids.size() == active_.size();
   const at::Tensor stream = tokens.run(model_);
@@ -197,13 +202,25 @@ at::Tensor GenerationRun::last_logits() {
       answer->sequence->tokens = answer->prompt;
     }
   }
-  if (every_row) return model_.logits(stream).cpu();
-  return model_.logits(stream.index_select(0, at::tensor(last_rows, at::kLong).to(stream.device()))).cpu();
+  if (every_row) return stream;
+  return stream.index_select(0, uploaded(at::tensor(places, at::kLong), stream.device()));
 }
 
-void GenerationRun::take(const at::Tensor& logits, double pass_seconds) {
-  const at::Tensor likeliest = at::argmax(logits, 1).contiguous();
-  const auto* greedy = likeliest.const_data_ptr<std::int64_t>();
+// A row of logits is 128 KB for 32,000 tokens, and comes from a device only where it is read.
+GenerationRun::LastPositions GenerationRun::run_pass() {
+  const at::Tensor logits = model_.logits(last_rows());
+  LastPositions last;
+  const bool reads_logits = std::any_of(active_.begin(), active_.end(), [](const auto& answer) {
+    const GenerationJob& job = answer->job;
+    return !job.continuations.empty() || job.callbacks.on_logits || !takes_likeliest(job.options.sampling);
+  });
+  last.likeliest = at::argmax(logits, 1).cpu().contiguous();
+  if (reads_logits) last.logits = logits.cpu();
+  return last;
+}
+
+void GenerationRun::take(const LastPositions& last, double pass_seconds) {
+  const auto* greedy = last.likeliest.const_data_ptr<std::int64_t>();
   for (std::size_t i = 0; i < active_.size(); ++i) {
     Running& answer = *active_[i];
     if (answer.prompted) {
@@ -213,7 +230,8 @@ void GenerationRun::take(const at::Tensor& logits, double pass_seconds) {
       answer.result.prompt_seconds = pass_seconds;
       answer.answering = Clock::now();
     }
-    const at::Tensor row = logits.select(0, static_cast<std::int64_t>(i));
+    const at::Tensor row =
+        last.logits.defined() ? last.logits.select(0, static_cast<std::int64_t>(i)) : last.logits;
     if (answer.job.continuations.empty()) {
       choose(answer, row, greedy[i]);
     } else {
@@ -228,8 +246,7 @@ void GenerationRun::choose(Running& answer, const at::Tensor& logits, std::int64
   const auto made = static_cast<std::int64_t>(result.ids.size());
   if (made >= options.max_tokens) return end(answer);
   if (answer.job.callbacks.on_logits) answer.job.callbacks.on_logits(logits);
-  const bool plain = options.sampling.temperature == 0.0 && options.sampling.repetition_penalty == 1.0;
-  const std::int64_t id = plain ? greedy : answer.sampler.choose(logits, answer.seen, made);
+  const std::int64_t id = takes_likeliest(options.sampling) ? greedy : answer.sampler.choose(logits, answer.seen, made);
   result.ids.push_back(id);
   answer.seen.push_back(id);
   if (holds(options.eos_ids, id)) {

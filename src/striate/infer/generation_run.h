@@ -44,13 +44,20 @@ class GenerationRun {
     std::int64_t new_tokens() const { return prompted ? 1 : total() - sequence->cache.length(); }
   };
 
+  // What a pass gives for the last position of every answer under way, in main memory.
+  struct LastPositions {
+    at::Tensor likeliest;  // [answers] int64
+    at::Tensor logits;     // [answers, vocab] fp32; undefined where no answer reads more than the likeliest token
+  };
+
   std::unique_ptr<Running> prepared(GenerationJob job);
   void admit(const Generator::NextJob& next);
   bool waits_for_neighbour(std::int64_t shared) const;
   bool make_room(std::uint64_t bytes);
   void start(std::int64_t capacity, std::shared_ptr<CachedSequence> source, std::int64_t shared);
-  at::Tensor last_logits();
-  void take(const at::Tensor& logits, double pass_seconds);
+  at::Tensor last_rows();
+  LastPositions run_pass();
+  void take(const LastPositions& last, double pass_seconds);
   void choose(Running& answer, const at::Tensor& logits, std::int64_t greedy);
   void score(Running& answer, const at::Tensor& logits);
   void score_rest(Running& answer);

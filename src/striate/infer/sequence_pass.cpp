@@ -20,11 +20,16 @@ SequencePass::SequencePass(std::vector<NewTokens> parts, std::optional<std::int6
     groups_.back().last = i + 1;
     groups_.back().row_end = row;
   }
+  for (const Group& group : groups_) sights_.push_back(sight_of(group));
+}
+
+bool SequencePass::has_flash(const NewTokens& part) {
+  return flash_takes(part.cache->keys(0));
 }
 
 SequencePass::Group::Kind SequencePass::kind_of(const NewTokens& part) {
   if (part.cache->length() == 0) return Group::Kind::kFresh;
-  return part.count == 1 ? Group::Kind::kDecoding : Group::Kind::kContinuing;
+  return part.count == 1 && !has_flash(part) ? Group::Kind::kDecoding : Group::Kind::kContinuing;
 }
 
 at::Tensor SequencePass::decode(const Group& group, std::int64_t layer, const at::Tensor& q) const {
@@ -38,23 +43,37 @@ at::Tensor SequencePass::decode(const Group& group, std::int64_t layer, const at
   return decode_attention(q, sequences, 1.0 / std::sqrt(static_cast<double>(q.size(2))));
 }
 
-at::Tensor SequencePass::continue_prompt(const NewTokens& part, std::int64_t layer, const at::Tensor& q) const {
-  const std::int64_t past = part.cache->length();
-  const std::int64_t total = past + part.count;
-  StreamQueries queries;
-  queries.places.resize(static_cast<std::size_t>(part.count));
-  std::iota(queries.places.begin(), queries.places.end(), static_cast<std::int32_t>(past));
-  queries.bounds = {0, part.count};
-  const auto tokens_first = [&](const at::Tensor& cache) { return cache.slice(1, 0, total).transpose(0, 1); };
-  return stream_attention(q, tokens_first(part.cache->keys(layer)), tokens_first(part.cache->values(layer)),
-                          {{0, total}, window_}, &queries)
-      .out;
+SequencePass::Sight SequencePass::sight_of(const Group& group) const {
+  Sight sight;
+  const NewTokens& part = parts_[group.first];
+  sight.shape = {{0}, window_};
+  StreamQueries& queries = sight.queries;
+  if (group.kind == Group::Kind::kFresh) {
+    std::vector<std::int64_t>& bounds = sight.shape.bounds;
+    for (std::size_t i = group.first; i < group.last; ++i) bounds.push_back(bounds.back() + parts_[i].count);
+  } else if (group.kind == Group::Kind::kContinuing) {
+    const std::int64_t past = part.cache->length();
+    sight.shape.bounds.push_back(past + part.count);
+    queries.places.resize(static_cast<std::size_t>(part.count));
+    std::iota(queries.places.begin(), queries.places.end(), static_cast<std::int32_t>(past));
+    queries.bounds = {0, part.count};
+  }
+  if (!has_flash(part)) return sight;
+  const at::Device device = part.cache->keys(0).device();
+  sight.shape.on_device = device_bounds(sight.shape.bounds, device);
+  if (!queries.bounds.empty()) queries.on_device = device_bounds(queries.bounds, device);
+  return sight;
 }
 
-StreamShape SequencePass::fresh_shape(const Group& group) const {
-  StreamShape shape{{0}, window_};
-  for (std::size_t i = group.first; i < group.last; ++i) shape.bounds.push_back(shape.bounds.back() + parts_[i].count);
-  return shape;
+at::Tensor SequencePass::continue_prompt(std::size_t group, std::int64_t layer, const at::Tensor& q) const {
+  const KvCache& cache = *parts_[groups_[group].first].cache;
+  const Sight& sight = sights_[group];
+  const auto tokens_first = [&](const at::Tensor& cached) {
+    return cached.slice(1, 0, sight.shape.bounds.back()).transpose(0, 1);
+  };
+  return stream_attention(q, tokens_first(cache.keys(layer)), tokens_first(cache.values(layer)), sight.shape,
+                          &sight.queries)
+      .out;
 }
 
 at::Tensor SequencePass::attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -64,17 +83,18 @@ at::Tensor SequencePass::attend(std::int64_t layer, const at::Tensor& q, const a
     row += part.count;
   }
   std::vector<at::Tensor> outs;
-  for (const Group& group : groups_) {
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    const Group& group = groups_[i];
     const auto rows = [&](const at::Tensor& x) { return x.slice(0, group.row_begin, group.row_end); };
     switch (group.kind) {
       case Group::Kind::kDecoding:
         outs.push_back(decode(group, layer, rows(q)));
         break;
       case Group::Kind::kContinuing:
-        outs.push_back(continue_prompt(parts_[group.first], layer, rows(q)));
+        outs.push_back(continue_prompt(i, layer, rows(q)));
         break;
       case Group::Kind::kFresh:
-        outs.push_back(stream_attention(rows(q), rows(k), rows(v), fresh_shape(group)).out);
+        outs.push_back(stream_attention(rows(q), rows(k), rows(v), sights_[i].shape).out);
         break;
     }
   }

@@ -21,7 +21,8 @@ struct NewTokens {
 
 // The stream of a pass holds the new tokens of every part, in order. Each layer appends its keys and values to the
 // caches; queries see everything in their own cache and nothing else. The caches' lengths stay as they are until
-// finish(). Parts with one token beside a filled cache are computed together; so are those whose cache is empty.
+// finish(). Parts with one token beside a filled cache are computed together, but where flash attention takes them;
+// so are those whose cache is empty.
 class SequencePass final : public Attention {
  public:
   // Caches must differ from each other, have room, and outlive the pass.
@@ -39,12 +40,19 @@ class SequencePass final : public Attention {
     enum class Kind { kDecoding, kContinuing, kFresh } kind = Kind::kFresh;
   };
   static Group::Kind kind_of(const NewTokens& part);
+  // How the tokens of a group that a cache is not decoded with see keys: made once, for all layers.
+  struct Sight {
+    StreamShape shape;
+    StreamQueries queries;  // of a prompt that is continued
+  };
+  static bool has_flash(const NewTokens& part);
+  Sight sight_of(const Group& group) const;
   at::Tensor decode(const Group& group, std::int64_t layer, const at::Tensor& q) const;
-  at::Tensor continue_prompt(const NewTokens& part, std::int64_t layer, const at::Tensor& q) const;
-  StreamShape fresh_shape(const Group& group) const;
+  at::Tensor continue_prompt(std::size_t group, std::int64_t layer, const at::Tensor& q) const;
 
   std::vector<NewTokens> parts_;
   std::vector<Group> groups_;
+  std::vector<Sight> sights_;  // of groups_
   std::optional<std::int64_t> window_;
 };
 

@@ -48,20 +48,25 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return out.squeeze(0).transpose(0, 1);
 }
 
-StreamAttention::StreamAttention(const at::Tensor& cu_seqlens, std::optional<std::int64_t> window) : window_(window) {
+StreamAttention::StreamAttention(const at::Tensor& cu_seqlens, std::optional<std::int64_t> window) {
   const at::Tensor bounds = cu_seqlens.to(at::kLong).contiguous();
-  bounds_.assign(bounds.const_data_ptr<std::int64_t>(), bounds.const_data_ptr<std::int64_t>() + bounds.numel());
+  shape_.window = window;
+  shape_.bounds.assign(bounds.const_data_ptr<std::int64_t>(), bounds.const_data_ptr<std::int64_t>() + bounds.numel());
 }
 
 at::Tensor StreamAttention::attend(std::int64_t /*layer*/, const at::Tensor& q, const at::Tensor& k,
                                    const at::Tensor& v) {
-  if (bounds_.size() == 2) return causal_attention(q, k, v, window_);
+  if (flash_takes(q)) {
+    if (!shape_.on_device.bounds.defined()) shape_.on_device = device_bounds(bounds(), q.device());
+    return stream_attention(q, k, v, shape_).out;
+  }
+  if (bounds().size() == 2) return causal_attention(q, k, v, window());
   std::vector<at::Tensor> parts;
-  for (std::size_t s = 0; s + 1 < bounds_.size(); ++s) {
-    const std::int64_t begin = bounds_[s];
-    const std::int64_t end = bounds_[s + 1];
+  for (std::size_t s = 0; s + 1 < bounds().size(); ++s) {
+    const std::int64_t begin = bounds()[s];
+    const std::int64_t end = bounds()[s + 1];
     if (begin == end) continue;
-    parts.push_back(causal_attention(q.slice(0, begin, end), k.slice(0, begin, end), v.slice(0, begin, end), window_));
+    parts.push_back(causal_attention(q.slice(0, begin, end), k.slice(0, begin, end), v.slice(0, begin, end), window()));
   }
   if (parts.empty()) return at::empty_like(q);
   return at::cat(parts);

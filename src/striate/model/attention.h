@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "striate/tensor/stream_attention.h"
+
 namespace striate {
 
 // Called once per layer, in order, with the layer's rotated queries and keys.
@@ -31,12 +33,11 @@ class StreamAttention : public Attention {
   at::Tensor attend(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) override;
 
  protected:
-  const std::vector<std::int64_t>& bounds() const { return bounds_; }
-  std::optional<std::int64_t> window() const { return window_; }
+  const std::vector<std::int64_t>& bounds() const { return shape_.bounds; }
+  std::optional<std::int64_t> window() const { return shape_.window; }
 
  private:
-  std::vector<std::int64_t> bounds_;
-  std::optional<std::int64_t> window_;
+  StreamShape shape_;
 };
 
 // StreamAttention that also records how much attention each query puts on image positions: the probabilities of all

@@ -7,6 +7,7 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/tensor/fused_ops.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 
@@ -27,9 +28,10 @@ at::Tensor Decoder::embed(const at::Tensor& token_ids) const {
                             config_.vocab_size),
                         "the tokenizer belongs to another model");
   }
-  const at::Tensor is_text = token_ids.ge(0).to(placement_.device);
-  const at::Tensor rows = embedding_.value().index_select(0, token_ids.clamp_min(0).to(placement_.device));
-  return placement_.activation(rows).mul_(is_text.unsqueeze(1));
+  const at::Tensor is_text = token_ids.ge(0);
+  const at::Tensor rows = embedding_.value().index_select(0, uploaded(token_ids.clamp_min(0), placement_.device));
+  if (is_text.all().item<bool>()) return placement_.activation(rows);
+  return placement_.activation(rows).mul_(uploaded(is_text, placement_.device).unsqueeze(1));
 }
 
 at::Tensor Decoder::forward(at::Tensor x, const at::Tensor& positions, Attention& attention,

@@ -179,7 +179,10 @@ at::Tensor DecoderLayer::projections_backward(const std::vector<at::Tensor>& gra
     }
     const at::Tensor read = normed.defined() ? chosen_rows(normed, tape) : normed;
     const at::Tensor part = linear_backward(slot, gradients[slot], read, tape, tape.choice->dropout, input);
-    if (part.defined()) dnormed.index_add_(0, tape.choice->rows, part);
+    // Rows that are chosen once: no sum in any order.
+    if (part.defined()) {
+      dnormed.index_copy_(0, tape.choice->rows, dnormed.index_select(0, tape.choice->rows).add_(part));
+    }
   }
   return dnormed;
 }

@@ -1,5 +1,7 @@
 #include "striate/model/linear.h"
 
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 
@@ -18,13 +20,19 @@ std::shared_ptr<Parameter> held(at::Tensor value) {
   return parameter;
 }
 
-// gradient += left^T right. Products of bf16 rows sum in fp32 and are rounded once.
-void add_outer_products(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right) {
+// gradient += scale left^T right. Products of bf16 rows sum in fp32 and are rounded once.
+void add_outer_products(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right,
+                        double scale = 1.0) {
   if (left.scalar_type() == at::kFloat) {
-    gradient.addmm_(left.t(), right);
+    gradient.addmm_(left.t(), right, /*beta=*/1, /*alpha=*/scale);
   } else {
-    gradient.add_(at::mm(left.t(), right));
+    gradient.add_(at::mm(left.t(), right), scale);
   }
+}
+
+// scale left right, in one product.
+at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
+  return at::addmm(at::empty({1}, left.options()), left, right, /*beta=*/0, /*alpha=*/scale);
 }
 
 // The rows of a gradient that reach the input's.
@@ -91,9 +99,9 @@ LinearForward LoraLinear::train_forward(const at::Tensor& x, Compute compute, co
 
 at::Tensor LoraLinear::backward(LinearBackward in) const {
   const DropoutMask mask = this->mask(*in.keys);
-  const at::Tensor dlow = at::mm(in.dy, operand(*b_, in.dy)).mul_(scale_);
+  const at::Tensor dlow = scaled_product(in.dy, operand(*b_, in.dy), scale_);
   if (trained_) {
-    add_outer_products(b_->gradient, in.dy, in.tape->low * scale_);
+    add_outer_products(b_->gradient, in.dy, in.tape->low, scale_);
     add_outer_products(a_->gradient, dlow, dropout(in.x, mask));
   }
   if (!in.input_gradient) return {};

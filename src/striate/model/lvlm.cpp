@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include "striate/base/error.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 
@@ -38,7 +39,7 @@ at::Tensor Lvlm::embed(const PackedBatch& batch) const {
   const at::NoGradGuard no_grad;
   at::Tensor x = decoder_.embed(batch.token_ids);
   if (batch.image_features.defined()) {
-    x.index_copy_(0, batch.image_slots.to(x.device()), project(batch.image_features));
+    x.index_copy_(0, uploaded(batch.image_slots, x.device()), project(batch.image_features));
   }
   return x;
 }
@@ -61,8 +62,8 @@ at::Tensor Lvlm::logits(const at::Tensor& rows) const {
 at::Tensor Lvlm::target_nll(const at::Tensor& stream, const PackedBatch& batch) const {
   const at::NoGradGuard no_grad;
   constexpr std::int64_t kChunk = 512;  // rows of logits alive at once
-  const at::Tensor slots = batch.target_slots.to(stream.device());
-  const at::Tensor targets = batch.targets.to(stream.device());
+  const at::Tensor slots = uploaded(batch.target_slots, stream.device());
+  const at::Tensor targets = uploaded(batch.targets, stream.device());
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < slots.size(0); begin += kChunk) {
     const at::Tensor rows = stream.index_select(0, slots.slice(0, begin, begin + kChunk));

@@ -1,5 +1,7 @@
 #include "striate/model/placement.h"
 
+#include "striate/tensor/upload.h"
+
 namespace striate {
 
 at::Tensor Placement::weight(const at::Tensor& stored) const {
@@ -11,7 +13,7 @@ at::Tensor Placement::vector(const at::Tensor& stored) const {
 }
 
 at::Tensor Placement::activation(const at::Tensor& x) const {
-  return x.to(device, compute_dtype(compute));
+  return uploaded(x, device).to(compute_dtype(compute));
 }
 
 }  // namespace striate

@@ -1,7 +1,10 @@
 #include "striate/tensor/stream_attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/logsumexp.h>
@@ -16,10 +19,12 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/deterministic_sums.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/parallel.h"
 #include "striate/tensor/row_loops.h"
 #include "striate/tensor/storage.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -145,15 +150,16 @@ at::Tensor heads_first(const at::Tensor& x, std::int64_t begin, std::int64_t end
 SampleHeads sample_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const StreamShape& shape,
                          const StreamQueries* queries, const Span& span) {
   const std::int64_t group = q.size(1) / k.size(1);
-  const at::Tensor place = at::arange(span.end - span.begin, at::TensorOptions(at::kLong));
+  const at::Tensor place = at::arange(span.end - span.begin, at::TensorOptions(at::kLong).device(q.device()));
   at::Tensor asking = place;
   if (queries != nullptr) {
     const std::int64_t count = span.last_query - span.first_query;
-    asking = at::empty({count}, place.options());
-    std::copy_n(queries->places.begin() + span.first_query, count, asking.mutable_data_ptr<std::int64_t>());
+    const at::Tensor host = at::empty({count}, at::TensorOptions(at::kLong));
+    std::copy_n(queries->places.begin() + span.first_query, count, host.mutable_data_ptr<std::int64_t>());
+    asking = uploaded(host, q.device());
   }
-  const at::Tensor query = asking.to(q.device()).unsqueeze(1);
-  const at::Tensor key = place.to(q.device()).unsqueeze(0);
+  const at::Tensor query = asking.unsqueeze(1);
+  const at::Tensor key = place.unsqueeze(0);
   at::Tensor hidden = key.gt(query);
   if (shape.window) hidden = hidden.logical_or(key.lt(query - *shape.window));
   return {heads_first(q, span.first_query, span.last_query, 1), heads_first(k, span.begin, span.end, group),
@@ -211,6 +217,52 @@ StreamAttentionGradients composed_backward(const at::Tensor& dout, const at::Ten
   return result;
 }
 
+bool suits_flash(const at::Tensor& q, const StreamShape& shape, const StreamQueries* queries) {
+  const bool bounds = shape.on_device.bounds.defined() && (queries == nullptr || queries->on_device.bounds.defined());
+  return bounds && flash_takes(q);
+}
+
+// What both of its passes are told.
+struct FlashCall {
+  const DeviceBounds& queries;
+  const DeviceBounds& keys;
+  std::int64_t most_queries;
+  std::optional<c10::SymInt> left, right;
+};
+
+FlashCall flash_call(const at::Tensor& q, const StreamShape& shape, const StreamQueries* queries) {
+  const DeviceBounds& asked = queries == nullptr ? shape.on_device : queries->on_device;
+  // With one query a sample at most it expects one of every sample.
+  const bool one_each = q.size(0) + 1 == asked.bounds.size(0);
+  FlashCall call{asked, shape.on_device, asked.longest == 1 && !one_each ? 2 : asked.longest, {}, {}};
+  if (shape.window) {
+    call.left = *shape.window;
+    call.right = 0;
+  }
+  return call;
+}
+
+StreamAttentionResult flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                    const StreamShape& shape, const StreamQueries* queries) {
+  const FlashCall call = flash_call(q, shape, queries);
+  auto [out, log_sums, state, unused, debug] = at::_flash_attention_forward_symint(
+      q, k, v, call.queries.bounds, call.keys.bounds, call.most_queries, call.keys.longest, /*dropout_p=*/0.0,
+      /*is_causal=*/true, /*return_debug_mask=*/false, attention_scale(q), call.left, call.right);
+  return {std::move(out), std::move(log_sums), {std::move(state), std::move(unused)}};
+}
+
+StreamAttentionGradients flash_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
+                                        const at::Tensor& v, const StreamAttentionResult& forward,
+                                        const StreamShape& shape, const StreamQueries* queries) {
+  const FlashCall call = flash_call(q, shape, queries);
+  const DeterministicSums deterministic;
+  auto [dq, dk, dv] = at::_flash_attention_backward_symint(
+      dout, q, k, v, forward.out, forward.log_sums, call.queries.bounds, call.keys.bounds, call.most_queries,
+      call.keys.longest, /*dropout_p=*/0.0, /*is_causal=*/true, forward.random[0], forward.random[1],
+      attention_scale(q), call.left, call.right);
+  return {std::move(dq), std::move(dk), std::move(dv)};
+}
+
 void check_queries(const at::Tensor& q, const at::Tensor& k, const StreamShape& shape, const StreamQueries* queries) {
   const bool fits = queries == nullptr ? q.size(0) == k.size(0)
                                        : queries->bounds.size() == shape.bounds.size() &&
@@ -219,6 +271,25 @@ void check_queries(const at::Tensor& q, const at::Tensor& k, const StreamShape& 
 }
 
 }  // namespace
+
+bool flash_takes(const at::Tensor& heads) {
+  const bool narrow = heads.scalar_type() == at::kBFloat16 || heads.scalar_type() == at::kHalf;
+  return !heads.is_cpu() && narrow && heads.size(2) % 8 == 0 && heads.size(2) <= 256;
+}
+
+DeviceBounds device_bounds(const std::vector<std::int64_t>& bounds, at::Device device) {
+  if (device.is_cpu()) return {};
+  DeviceBounds result;
+  const auto count = static_cast<std::int64_t>(bounds.size());
+  const at::Tensor host = at::empty({count}, at::TensorOptions(at::kInt));
+  auto* bound = host.mutable_data_ptr<std::int32_t>();
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    bound[i] = static_cast<std::int32_t>(bounds[i]);
+    if (i > 0) result.longest = std::max(result.longest, bounds[i] - bounds[i - 1]);
+  }
+  result.bounds = uploaded(host, device);
+  return result;
+}
 
 StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape) {
   StreamQueries queries;
@@ -238,9 +309,22 @@ StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape) {
   return queries;
 }
 
+at::Tensor with_rest_of_samples(const at::Tensor& rows, const StreamShape& shape) {
+  const StreamQueries queries = stream_queries(rows, shape);
+  std::vector<at::Tensor> parts = {at::empty({0}, rows.options())};
+  for (std::size_t s = 0; s + 1 < shape.bounds.size(); ++s) {
+    const std::int64_t first = queries.bounds[s];
+    if (first == queries.bounds[s + 1]) continue;
+    const std::int64_t place = queries.places[static_cast<std::size_t>(first)];
+    parts.push_back(at::arange(shape.bounds[s] + place, shape.bounds[s + 1], rows.options()));
+  }
+  return at::cat(parts);
+}
+
 StreamAttentionResult stream_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                        const StreamShape& shape, const StreamQueries* queries) {
   check_queries(q, k, shape, queries);
+  if (suits_flash(q, shape, queries)) return flash_forward(q, k, v, shape, queries);
   if (!has_cpu_loop(q)) return composed_forward(q, k, v, shape, queries);
   const at::Tensor asking = dense_rows(q);
   const at::Tensor keys = dense_rows(k);
@@ -259,6 +343,7 @@ StreamAttentionGradients stream_attention_gradients(const at::Tensor& dout, cons
                                                     const at::Tensor& v, const StreamAttentionResult& forward,
                                                     const StreamShape& shape, const StreamQueries* queries) {
   check_queries(q, k, shape, queries);
+  if (suits_flash(q, shape, queries)) return flash_backward(dout, q, k, v, forward, shape, queries);
   if (!has_cpu_loop(q)) return composed_backward(dout, q, k, v, forward, shape, queries);
   const at::Tensor asking = dense_rows(q);
   const at::Tensor keys = dense_rows(k);

@@ -13,6 +13,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/upload.h"
 #include "striate/tensor/matrix.h"
 
 namespace striate {
@@ -135,12 +136,12 @@ std::int64_t Distillation::teacher_layer(std::int64_t student_layer) const {
 TeacherStates Distillation::observe(const PackedBatch& given, std::int64_t tokens, std::int64_t lowest) const {
   PackedBatch batch = given;
   if (batch.pixels.defined()) {  // the student's tower is being trained, the teacher's is not
-    batch.image_features = teacher_->vision_features(batch.pixels.to(teacher_->placement().device)).flatten(0, 1);
+    batch.image_features = teacher_->vision_features(uploaded(batch.pixels, teacher_->placement().device)).flatten(0, 1);
     batch.pixels.reset();
   }
   const LayerSet wanted = compared(lowest);
   const auto last = static_cast<std::int64_t>(options_.original.size()) - 1;
-  const at::Tensor slots = batch.target_slots.to(teacher_->placement().device);
+  const at::Tensor slots = uploaded(batch.target_slots, teacher_->placement().device);
   TeacherStates states;
   states.outputs.resize(options_.original.size());
   const at::Tensor stream = teacher_->forward(batch, [&](std::int64_t i, const at::Tensor& x) {

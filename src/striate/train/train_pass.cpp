@@ -5,6 +5,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -15,8 +17,10 @@
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
 #include "striate/model/spare_tokens.h"
+#include "striate/tensor/deterministic_sums.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/train_ops.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -44,13 +48,14 @@ StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std
   context.shape.bounds.assign(bounds.const_data_ptr<std::int64_t>(),
                               bounds.const_data_ptr<std::int64_t>() + bounds.numel());
   context.shape.window = model.config().decoder.sliding_window;
+  context.shape.on_device = device_bounds(context.shape.bounds, model.placement().device);
   context.angles = model.decoder().angles(batch.positions);
   const bool drops = tunable.options().stage == Stage::kTune && tunable.options().kind == TuneKind::kLora &&
                      tunable.options().lora.dropout > 0.0;
   if (drops) {
     if (batch.sample_keys.empty()) throw internal_error("dropout needs sample keys");
     context.dropout.step_key = RandomStream(tunable.options().seed, "dropout").bits(static_cast<std::uint64_t>(step));
-    context.dropout.row_keys = token_keys(batch).to(model.placement().device);
+    context.dropout.row_keys = uploaded(token_keys(batch), model.placement().device);
   }
   return context;
 }
@@ -88,7 +93,7 @@ class TowerPass {
       parameters_.push_back(parameter.get());
     }
     const at::AutoGradMode with_autograd(true);
-    features_ = model.tower()->train_forward(leaves_, pixels.to(model.placement().device)).flatten(0, 1);
+    features_ = model.tower()->train_forward(leaves_, uploaded(pixels, model.placement().device)).flatten(0, 1);
   }
   // [M, vision_hidden].
   at::Tensor features() const { return features_.detach(); }
@@ -124,27 +129,52 @@ Embedded embed(const Tunable& tunable, const PackedBatch& batch) {
     features = result.tower->features();
   }
   result.x = model.decoder().embed(batch.token_ids);
-  ProjectorForward projected = model.projector()->train_forward(features.to(model.placement().device));
-  result.x.index_copy_(0, batch.image_slots.to(result.x.device()), projected.y);
+  ProjectorForward projected = model.projector()->train_forward(uploaded(features, model.placement().device));
+  result.x.index_copy_(0, batch.image_slots, projected.y);
   if (model.projector()->linear(0).trains() || result.tower) result.projector = std::move(projected.tape);
   return result;
 }
 
-// The tokens that predict a target, and spare ones after them: all that is read of the last layer's output.
-RowChoice target_rows(const Lvlm& model, const PackedBatch& batch, std::int64_t tokens, const StreamContext& context) {
+// The rows that the last layer computes: those that predict a target, and others that come cheaper with them than
+// without.
+struct ChosenRows {
+  RowChoice choice;
+  at::Tensor places;  // [K] int64, where the targets' rows are among them; undefined: they come first
+
+  // Of the last layer's output, what the head and a teacher read.
+  at::Tensor read(const at::Tensor& output) const { return places.defined() ? output.index_select(0, places) : output; }
+  // The gradient of read().
+  at::Tensor spread(const at::Tensor& gradient, const at::Tensor& output) const {
+    if (!places.defined()) return gradient;
+    return at::zeros(output.sizes(), gradient.options()).index_copy_(0, places, gradient);
+  }
+};
+
+// On the CPU spare ones at the end; on a GPU the rest of every sample, as its attention wants it.
+at::Tensor rows_to_choose(const PackedBatch& batch, std::int64_t tokens, const StreamShape& shape, bool on_gpu) {
+  if (on_gpu) return with_rest_of_samples(batch.target_slots, shape);
   const std::int64_t targets = batch.target_slots.size(0);
   const std::int64_t spare = std::min(rounded_up(targets, kSpareRowStep) - targets, batch.tokens() - tokens);
-  const at::Tensor rows =
-      at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())});
-  RowChoice choice;
+  return at::cat({batch.target_slots, at::arange(tokens, tokens + spare, batch.target_slots.options())});
+}
+
+ChosenRows target_rows(const Lvlm& model, const PackedBatch& batch, std::int64_t tokens, const StreamContext& context) {
+  const at::Device device = model.placement().device;
+  const at::Tensor rows = rows_to_choose(batch, tokens, context.shape, !device.is_cpu());
+  ChosenRows chosen;
+  RowChoice& choice = chosen.choice;
   choice.queries = stream_queries(rows, context.shape);
-  choice.angles = model.decoder().angles(batch.positions.index_select(0, rows));
-  choice.rows = rows.to(model.placement().device);
+  choice.rows = uploaded(rows, device);
+  if (!device.is_cpu()) {
+    choice.queries.on_device = device_bounds(choice.queries.bounds, device);
+    chosen.places = uploaded(at::searchsorted(rows, batch.target_slots), device);
+  }
+  choice.angles = {context.angles.cos.index_select(0, choice.rows), context.angles.sin.index_select(0, choice.rows)};
   choice.dropout.step_key = context.dropout.step_key;
   if (context.dropout.row_keys.defined()) {
     choice.dropout.row_keys = context.dropout.row_keys.index_select(0, choice.rows);
   }
-  return choice;
+  return chosen;
 }
 
 // The distillation terms of one stream. Gradients are taken on the way forward, where a layer's output is at hand
@@ -211,7 +241,6 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
   const Linear& head = decoder.head_linear();
   const Compute compute = model.placement().compute;
   const double eps = decoder.config().rms_eps;
-  const at::Tensor targets = batch.targets.to(stream.device());
   HeadPass result;
   result.rows_gradient = at::zeros_like(stream);
   const std::int64_t row_bytes = head.out_features() * stream.element_size();
@@ -225,13 +254,13 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
     const at::Tensor rows = stream.slice(0, first, first + chunk);
     const at::Tensor normed = rms_norm(rows, decoder.norm().value(), eps);
     const at::Tensor logits = head.forward(normed, compute);
-    const at::Tensor wanted = targets.slice(0, std::min(first, targets.size(0)), first + chunk);
+    const at::Tensor wanted = batch.targets.slice(0, std::min(first, batch.targets.size(0)), first + chunk);
     const at::Tensor of_targets = logits.slice(0, 0, wanted.size(0));
     at::Tensor extra;
     if (softened && wanted.size(0) > 0) extra = teacher->compare_logits(first, of_targets);
     nll.push_back(cross_entropy_in_place(of_targets, wanted, scale));
     if (extra.defined()) of_targets.add_(extra);
-    logits.slice(0, wanted.size(0)).zero_();  // spare rows have no target
+    if (wanted.size(0) < logits.size(0)) logits.slice(0, wanted.size(0)).zero_();  // spare rows have no target
     const at::Tensor dnormed = head.backward({logits, normed, &none, &no_dropout, compute, true});
     if (decoder.norm().parameter()) {
       decoder.norm().parameter()->gradient.add_(rms_norm_weight_gradient(dnormed, rows, eps));
@@ -239,7 +268,7 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
     add_rms_norm_gradient(result.rows_gradient.slice(0, first, first + chunk), dnormed, rows, decoder.norm().value(),
                           eps);
   }
-  result.nll = nll.empty() ? at::empty({0}, at::TensorOptions(at::kFloat)) : at::cat(nll).cpu();
+  result.nll = at::cat(nll);
   return result;
 }
 
@@ -247,15 +276,16 @@ void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, co
   const auto& parameter = decoder.embedding().parameter();
   if (!parameter) return;
   const at::Tensor text = batch.token_ids.ge(0).nonzero().squeeze(1);
-  const at::Tensor rows = dx.index_select(0, text.to(dx.device())).to(at::kFloat);
-  parameter->gradient.index_add_(0, batch.token_ids.index_select(0, text).to(dx.device()), rows);
+  const at::Tensor rows = dx.index_select(0, uploaded(text, dx.device())).to(at::kFloat);
+  const DeterministicSums deterministic;
+  parameter->gradient.index_add_(0, uploaded(batch.token_ids.index_select(0, text), dx.device()), rows);
 }
 
 // What is read of the gradient of the stream's first layer: the pictures' rows alone where no embedding is trained.
 InputGradient gradient_below(const Lvlm& model, const PackedBatch& batch, const Embedded& embedded) {
   if (model.decoder().embedding().parameter()) return {};
   if (!embedded.projector) return {.wanted = false, .rows = {}};
-  return {.wanted = true, .rows = batch.image_slots.to(model.placement().device)};
+  return {.wanted = true, .rows = batch.image_slots};
 }
 
 // dx is the gradient of the stream's first layer, of the pictures' rows alone where `images_only`.
@@ -263,7 +293,7 @@ void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded&
                     const at::Tensor& dx) {
   add_embedding_gradient(model.decoder(), batch, dx);
   if (!embedded.projector) return;
-  const at::Tensor rows = images_only ? dx : dx.index_select(0, batch.image_slots.to(dx.device()));
+  const at::Tensor rows = images_only ? dx : dx.index_select(0, batch.image_slots);
   const at::Tensor dfeatures =
       model.projector()->backward(rows, *embedded.projector, /*input_gradient=*/embedded.tower.has_value());
   if (embedded.tower) embedded.tower->backward(dfeatures);
@@ -277,18 +307,22 @@ TrainPass::TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, co
 PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step) {
   const at::NoGradGuard no_autograd;
   const bool spare = wants_spare_tokens(tunable_->model().placement()) && given.targets.numel() > 0;
-  const PackedBatch batch = spare ? with_spare_tokens(given, kSpareRowStep - 1) : given;
+  PackedBatch batch = spare ? with_spare_tokens(given, kSpareRowStep - 1) : given;
   if (tunable_->options().tune_vision_tower && batch.image_features.defined()) {
     throw internal_error("features of a tower that is being trained are stale: give pixels");
   }
-  if (batch.targets.numel() == 0) return {at::empty({0}, at::TensorOptions(at::kFloat))};
+  if (batch.targets.numel() == 0) {
+    return {at::empty({0}, at::TensorOptions(at::kFloat).device(tunable_->model().placement().device))};
+  }
   const Lvlm& model = tunable_->model();
+  batch.targets = uploaded(batch.targets, model.placement().device);
+  batch.image_slots = uploaded(batch.image_slots, model.placement().device);
   const std::vector<DecoderLayer>& layers = model.decoder().layers();
   const StreamContext context = make_context(*tunable_, batch, step);
   const std::int64_t lowest_backward = tunable_->lowest_backward_layer();
   const auto lowest = static_cast<std::size_t>(lowest_backward);
 
-  const RowChoice wanted = target_rows(model, batch, given.tokens(), context);
+  const ChosenRows wanted = target_rows(model, batch, given.tokens(), context);
 
   std::optional<TeacherPass> teacher;
   if (distillation_ != nullptr) teacher.emplace(*distillation_, batch, given.tokens(), lowest_backward, scale);
@@ -297,18 +331,24 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   LayerForward last;
   last.middle = std::move(embedded.x);
   std::vector<LayerTape> tapes(layers.size());
+  at::Tensor read;  // of the last layer's output
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    last = layers[i].train_forward(last.middle, last.delta, context, i + 1 == layers.size() ? &wanted : nullptr);
+    const bool is_last = i + 1 == layers.size();
+    last = layers[i].train_forward(last.middle, last.delta, context, is_last ? &wanted.choice : nullptr);
     if (i >= lowest) tapes[i] = reduced(std::move(last.tape), checkpointing_);
     last.tape = {};
-    if (teacher && teacher->compares(i)) teacher->compare(i, last.middle + last.delta);
+    if (is_last) read = wanted.read(last.middle + last.delta);
+    if (teacher && teacher->compares(i)) teacher->compare(i, is_last ? read : last.middle + last.delta);
   }
-  HeadPass head = head_pass(model, batch, last.middle + last.delta, scale.per_target, teacher ? &*teacher : nullptr);
+  HeadPass head = head_pass(model, batch, read, scale.per_target, teacher ? &*teacher : nullptr);
+  if (teacher) teacher->add_gradient(layers.size() - 1, head.rows_gradient);
+  at::Tensor dx = wanted.spread(head.rows_gradient, last.middle);
   last = {};
+  read.reset();
+  head.rows_gradient.reset();
   const InputGradient below = gradient_below(model, batch, embedded);
-  at::Tensor dx = std::move(head.rows_gradient);
   for (std::size_t i = layers.size(); i-- > lowest;) {
-    if (teacher) teacher->add_gradient(i, dx);
+    if (teacher && i + 1 < layers.size()) teacher->add_gradient(i, dx);
     LayerTape tape = completed(layers[i], std::move(tapes[i]), checkpointing_, context);
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest ? InputGradient{} : below);
   }

@@ -23,7 +23,7 @@ inline constexpr std::int64_t kLogitBytes = 32 << 20;
 
 // What one stream gave.
 struct PassResult {
-  at::Tensor nll;  // [K] fp32 on the CPU: negative log-likelihood of each target, in the order of the batch
+  at::Tensor nll;  // [K] fp32 on the model's device: negative log-likelihood of each target, in the order of the batch
   // This stream's share of the step's distillation terms, not weighted: summed over the streams of a step on all ranks
   // they are the terms themselves.
   double hidden = 0;

@@ -1,8 +1,13 @@
 #include "striate/train/trainer.h"
 
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -14,6 +19,7 @@
 #include "striate/base/elapsed.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -64,13 +70,31 @@ std::uint64_t peak_memory(at::Device device) {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-// What a step's streams gave, summed over all ranks.
-struct Trainer::Sums {
-  double nll = 0;
-  double hidden = 0;  // the distillation terms
-  double kl = 0;
-  int stop_reason = 0;           // of whichever rank was asked to stop
-  std::vector<std::string> bad;  // this rank's samples whose loss is not finite
+// A step that the device may still be working on.
+struct Trainer::Launched {
+  TrainingStep step;
+  StepMetrics metrics;          // what is known of it before it is done
+  std::vector<at::Tensor> nll;  // of each stream's targets, on the device
+  at::Tensor numbers;           // Numbers, fp64 in main memory once `arrived`
+  std::optional<c10::Event> arrived;
+  Clock::time_point begin = Clock::now();
+};
+
+// What becomes known of a step when it is done: sums over all ranks, then what the optimiser says.
+struct Trainer::Numbers {
+  static constexpr std::int64_t kNll = 0, kHidden = 1, kKl = 2, kLosses = 3;
+
+  explicit Numbers(const at::Tensor& numbers) : values_(numbers.const_data_ptr<double>()) {}
+  double nll() const { return values_[kNll]; }
+  double hidden() const { return values_[kHidden]; }
+  double kl() const { return values_[kKl]; }
+  double norm() const { return values_[kLosses + kStepNorm]; }
+  std::int64_t updates() const { return std::llround(values_[kLosses + kStepUpdates]); }
+  bool applied() const { return values_[kLosses + kStepApplied] != 0; }
+  bool bad_loss() const { return !std::isfinite(nll() + hidden() + kl()); }
+
+ private:
+  const double* values_;
 };
 
 Trainer::Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& optimizer, Collective& ranks,
@@ -84,88 +108,132 @@ Trainer::Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& o
       hooks_(std::move(hooks)),
       state_(std::move(start)) {}
 
-Trainer::Sums Trainer::take(const TrainingStep& step) {
+Trainer::~Trainer() = default;
+
+// Every stream forward and back. Returns the losses of this rank, [kLosses] fp64 on the device.
+at::Tensor Trainer::run_streams(Launched& launched) {
+  const TrainingStep& step = launched.step;
   if (step.targets <= 0) throw internal_error("a step without targets");
   tunable_.parameters().zero_gradients();
   const LossScale scale{1.0 / static_cast<double>(step.targets), 1.0 / static_cast<double>(step.tokens)};
-  Sums sums;
-  for (std::size_t i = 0; i < step.streams.size(); ++i) {
-    const PassResult result = pass_.run(step.streams[i], scale, state_.step);
-    const double nll = result.nll.sum(at::kDouble).item<double>();
-    sums.nll += nll;
-    sums.hidden += result.hidden;
-    sums.kl += result.kl;
-    if (std::isfinite(nll) || i >= step.sample_names.size()) continue;
-    const std::vector<std::string> bad = bad_samples(step.streams[i], result.nll, step.sample_names[i]);
-    sums.bad.insert(sums.bad.end(), bad.begin(), bad.end());
+  const at::Device device = tunable_.parameters().values().device();
+  const at::TensorOptions numbers(at::kDouble);
+  at::Tensor nll = at::zeros({1}, numbers.device(device));
+  std::vector<double> terms = {0.0, 0.0};
+  for (const PackedBatch& stream : step.streams) {
+    const PassResult result = pass_.run(stream, scale, steps_launched_);
+    nll.add_(result.nll.sum(at::kDouble));
+    terms[0] += result.hidden;
+    terms[1] += result.kl;
+    launched.nll.push_back(result.nll);
   }
-  const double reason = hooks_.stop_reason ? hooks_.stop_reason() : 0;
-  // One sum for what is small: the loss, and of the reason how many ranks have one and which in all.
-  std::array<double, 5> small = {sums.nll, reason > 0 ? 1.0 : 0.0, reason, sums.hidden, sums.kl};
-  ranks_.sum(small);
-  ranks_.sum(tunable_.parameters().gradients());
-  sums.nll = small[0];
-  sums.hidden = small[3];
-  sums.kl = small[4];
-  const double asked = small[1];
-  if (asked > 0) sums.stop_reason = static_cast<int>(std::lround(small[2] / asked));
-  return sums;
+  return at::cat({nll, uploaded(at::tensor(terms, numbers), device)});
 }
 
-// Whether the step must not be applied. Throws when no more of them may be skipped.
-bool Trainer::is_bad(const TrainingStep& step, const Sums& sums, double norm) {
-  const bool bad_loss = !std::isfinite(sums.nll + sums.hidden + sums.kl);
-  if (!bad_loss && std::isfinite(norm)) return false;
-  const std::vector<std::string> names = sums.bad.empty() ? all_samples(step) : sums.bad;
-  const std::string what = cat("step ", state_.step + 1, ": the ", bad_loss ? "loss" : "gradient", " is not finite; ",
-                               names.empty() ? "another rank has its samples" : "samples: " + some_of(names));
+// The losses of all ranks; their gradients are summed as well, and it becomes known whether one of them is to stop.
+at::Tensor Trainer::sum_over_ranks(const at::Tensor& losses) {
+  const double reason = hooks_.stop_reason ? hooks_.stop_reason() : 0;
+  if (ranks_.size() == 1) {
+    stop_reason_ = static_cast<int>(reason);
+    return losses;
+  }
+  // One sum for what is small: the losses, and of the reason how many ranks have one and which in all.
+  const at::Tensor host = losses.cpu();
+  const auto* loss = host.const_data_ptr<double>();
+  std::array<double, Numbers::kLosses + 2> small{};
+  std::copy_n(loss, Numbers::kLosses, small.begin());
+  small[Numbers::kLosses] = reason > 0 ? 1.0 : 0.0;
+  small[Numbers::kLosses + 1] = reason;
+  ranks_.sum(small);
+  ranks_.sum(tunable_.parameters().gradients());
+  const double asked = small[Numbers::kLosses];
+  stop_reason_ = asked > 0 ? static_cast<int>(std::lround(small[Numbers::kLosses + 1] / asked)) : 0;
+  const std::vector<double> sums(small.begin(), small.begin() + Numbers::kLosses);
+  return uploaded(at::tensor(sums, at::TensorOptions(at::kDouble)), losses.device());
+}
+
+// Gives the next step to the device. The one before is finished on the way, while this one is worked on and before it
+// changes anything.
+void Trainer::launch() {
+  auto launched = std::make_unique<Launched>();
+  launched->step = source_.next();
+  StepMetrics& metrics = launched->metrics;
+  metrics.wait_seconds = seconds_since(launched->begin);
+  const at::Tensor own_losses = run_streams(*launched);
+  if (launched_) finish();
+  const at::Tensor losses = sum_over_ranks(own_losses);
+  const GroupRates rates = options_.rates.scaled(options_.schedule.factor(steps_launched_));
+  const at::Tensor& judged = optimizer_.step_if_finite(rates, options_.max_gradient_norm, losses);
+  const at::Device device = losses.device();
+  launched->numbers = at::cat({losses, judged}).to(at::kCPU, at::kDouble, /*non_blocking=*/true);
+  if (!device.is_cpu()) {
+    launched->arrived.emplace(device.type());
+    launched->arrived->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
+  metrics.step = ++steps_launched_;
+  std::set<ParameterGroup> groups;
+  for (const auto& parameter : tunable_.parameters().all()) groups.insert(parameter->group);
+  for (const ParameterGroup group : groups) metrics.rates.emplace_back(group_name(group), rates.of(group));
+  launched_ = std::move(launched);
+}
+
+void Trainer::count(const TrainingStep& step, const Numbers& numbers) {
+  if (!numbers.applied()) ++state_.skipped_steps;
+  ++state_.step;
+  state_.updates = numbers.updates();
+  state_.samples += step.samples;
+  state_.tokens += step.tokens;
+  state_.targets += step.targets;
+  state_.data = step.after;
+}
+
+// Of a step that changed nothing. Throws when no more of them may be skipped.
+void Trainer::report_bad(const Launched& launched, const Numbers& numbers) {
+  const TrainingStep& step = launched.step;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < step.streams.size() && i < step.sample_names.size(); ++i) {
+    const auto bad = bad_samples(step.streams[i], launched.nll[i].cpu(), step.sample_names[i]);
+    names.insert(names.end(), bad.begin(), bad.end());
+  }
+  if (names.empty()) names = all_samples(step);
+  const std::string what =
+      cat("step ", launched.metrics.step, ": the ", numbers.bad_loss() ? "loss" : "gradient", " is not finite; ",
+          names.empty() ? "another rank has its samples" : "samples: " + some_of(names));
   if (state_.skipped_steps >= options_.skip_bad_steps) {
     throw resource_error(what,
                          "nothing was updated, and the last checkpoint is intact; check the samples, lower "
                          "`lr`, or allow such steps with `skip_bad_steps` N, and continue with `resume`");
   }
   hooks_.notes.warn(what + "; the step is skipped");
-  return true;
 }
 
-StepMetrics Trainer::step_once() {
-  const Clock::time_point begin = Clock::now();
-  const TrainingStep step = source_.next();
-  StepMetrics metrics;
-  metrics.wait_seconds = seconds_since(begin);
-  const Sums sums = take(step);
-  metrics.gradient_norm = gradient_norm(tunable_.parameters());
-  metrics.loss = sums.nll / static_cast<double>(step.targets);
+// Waits for the numbers of the launched step, judges and tells them.
+void Trainer::finish() {
+  const std::unique_ptr<Launched> launched = std::move(launched_);
+  if (launched->arrived) launched->arrived->synchronize();
+  const Numbers numbers(launched->numbers);
+  const TrainingStep& step = launched->step;
+  StepMetrics& metrics = launched->metrics;
+  metrics.gradient_norm = numbers.norm();
+  metrics.loss = numbers.nll() / static_cast<double>(step.targets);
   if (const Distillation* distillation = pass_.distillation()) {
-    metrics.terms = LossTerms{metrics.loss, sums.hidden, sums.kl};
+    metrics.terms = LossTerms{metrics.loss, numbers.hidden(), numbers.kl()};
     const DistillationOptions& o = distillation->options();
-    metrics.loss += o.hidden_weight * sums.hidden + o.kl_weight * sums.kl;
+    metrics.loss += o.hidden_weight * numbers.hidden() + o.kl_weight * numbers.kl();
   }
-  metrics.skipped = is_bad(step, sums, metrics.gradient_norm);
-  const GroupRates rates = options_.rates.scaled(options_.schedule.factor(state_.step));
-  if (!metrics.skipped) {
-    optimizer_.step(rates, clip_factor(metrics.gradient_norm, options_.max_gradient_norm));
-  } else {
-    ++state_.skipped_steps;
-  }
-  stop_reason_ = sums.stop_reason;
-  ++state_.step;
-  state_.updates = optimizer_.updates();
-  state_.samples += step.samples;
-  state_.tokens += step.tokens;
-  state_.targets += step.targets;
-  state_.data = step.after;
-  metrics.step = state_.step;
+  metrics.skipped = !numbers.applied();
+  if (metrics.skipped) report_bad(*launched, numbers);
+  count(step, numbers);
   metrics.epoch = static_cast<double>(state_.samples) / static_cast<double>(source_.samples_per_epoch());
-  std::set<ParameterGroup> groups;
-  for (const auto& parameter : tunable_.parameters().all()) groups.insert(parameter->group);
-  for (const ParameterGroup group : groups) metrics.rates.emplace_back(group_name(group), rates.of(group));
   metrics.tokens = step.tokens;
   metrics.targets = step.targets;
   metrics.samples = step.samples;
   metrics.memory_bytes = peak_memory(tunable_.parameters().values().device());
-  metrics.seconds = seconds_since(begin);
-  return metrics;
+  // Where it was launched beside the step before, its own time begins when that was done.
+  metrics.seconds = seconds_since(std::max(launched->begin, finished_at_));
+  finished_at_ = Clock::now();
+  loss_ = metrics.loss;
+  if (ranks_.rank() == 0 && hooks_.on_step) hooks_.on_step(metrics);
 }
 
 void Trainer::evaluate() {
@@ -182,17 +250,21 @@ void Trainer::save() {
 
 TrainerOutcome Trainer::run() {
   const Clock::time_point begin = Clock::now();
-  const auto due = [this](std::int64_t every) { return every > 0 && state_.step % every == 0; };
+  const bool waits_late = !tunable_.parameters().values().is_cpu() && ranks_.size() == 1;
+  const auto due = [this](std::int64_t every) { return every > 0 && steps_launched_ % every == 0; };
+  steps_launched_ = state_.step;
   TrainerOutcome outcome;
   if (options_.evaluate_first && state_.step == 0) evaluate();
-  while (state_.step < options_.steps && stop_reason_ == 0) {
-    const StepMetrics metrics = step_once();
-    outcome.loss = metrics.loss;
-    if (ranks_.rank() == 0 && hooks_.on_step) hooks_.on_step(metrics);
-    const bool last = state_.step >= options_.steps;
-    if (last || (due(options_.evaluate_every) && stop_reason_ == 0)) evaluate();
-    if (last || due(options_.save_every) || stop_reason_ != 0) save();
+  while (steps_launched_ < options_.steps && stop_reason_ == 0) {
+    launch();
+    const bool last = steps_launched_ >= options_.steps;
+    const bool evaluates = last || (due(options_.evaluate_every) && stop_reason_ == 0);
+    const bool saves = last || due(options_.save_every) || stop_reason_ != 0;
+    if (!waits_late || evaluates || saves) finish();
+    if (evaluates) evaluate();
+    if (saves) save();
   }
+  outcome.loss = loss_;
   // A reason that came in the very last step has nothing left to stop.
   outcome.stop_reason = state_.step < options_.steps ? stop_reason_ : 0;
   outcome.state = state_;

@@ -7,6 +7,7 @@
 // nor accumulation over streams nor the number of ranks changes an update.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -60,16 +61,27 @@ class Trainer {
   Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& optimizer, Collective& ranks,
           const TrainerOptions& options, TrainerHooks hooks, RunState start);
 
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
   // Trains until the last step, or until any rank has a reason to stop, and saves. Throws ResourceError when a loss or
-  // gradient is not finite and no more such steps may be skipped, before anything was updated, naming samples; what the
-  // source throws.
+  // gradient is not finite and no more such steps may be skipped, with the parameters as they were before that step,
+  // naming samples; what the source throws.
+  //
+  // On a GPU a process alone waits for it once a step, for the numbers of the step before, which are there by then:
+  // on_step comes one step late, but before anything is evaluated or saved.
   TrainerOutcome run();
 
  private:
-  struct Sums;
-  Sums take(const TrainingStep& step);
-  bool is_bad(const TrainingStep& step, const Sums& sums, double norm);
-  StepMetrics step_once();
+  struct Launched;
+  struct Numbers;
+  at::Tensor run_streams(Launched& launched);
+  at::Tensor sum_over_ranks(const at::Tensor& losses);
+  void launch();
+  void finish();
+  void count(const TrainingStep& step, const Numbers& numbers);
+  void report_bad(const Launched& launched, const Numbers& numbers);
   void evaluate();
   void save();
 
@@ -84,6 +96,10 @@ class Trainer {
   std::optional<EvaluationMetrics> evaluation_;
   std::int64_t saved_step_ = -1;
   int stop_reason_ = 0;
+  std::unique_ptr<Launched> launched_;  // the last step, until its numbers are known
+  std::int64_t steps_launched_ = 0;
+  std::chrono::steady_clock::time_point finished_at_;  // when the numbers of the last step came
+  double loss_ = 0;                                    // of that step
 };
 
 // The largest resident memory of this process so far; with a CUDA device the most that LibTorch had in use there.

@@ -1,6 +1,7 @@
 #include "tests/support/pretend_device/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 
 #include <cmath>
@@ -169,6 +170,8 @@ void flash_backward(const c10::OperatorHandle& op, Stack* stack) {
     dk.slice(0, stream.keys[s], stream.keys[s + 1]).copy_(made.dk.transpose(0, 1));
     dv.slice(0, stream.keys[s], stream.keys[s + 1]).copy_(made.dv.transpose(0, 1));
   }
+  const at::Context& context = at::globalContext();
+  if (!context.deterministicAlgorithms() || context.deterministicAlgorithmsWarnOnly()) count_atomic();
   count_launch("_flash_attention_backward",
                tensors.bytes() + distinct_bytes(dq) + distinct_bytes(dk) + distinct_bytes(dv));
   torch::jit::drop(*stack, count);

@@ -1,0 +1,19 @@
+// Sums that a GPU makes in the same order every time.
+#pragma once
+
+namespace striate {
+
+// While it lives, LibTorch's operators on a GPU take the kernels that give the same bits every time, which some of them
+// have beside a faster one (the backward pass of attention, sums by index). Runs resume bit for bit because of it.
+class DeterministicSums {
+ public:
+  DeterministicSums();
+  ~DeterministicSums();
+  DeterministicSums(const DeterministicSums&) = delete;
+  DeterministicSums& operator=(const DeterministicSums&) = delete;
+
+ private:
+  bool algorithms_, warns_only_, fills_memory_;  // as they were
+};
+
+}  // namespace striate
