@@ -230,8 +230,7 @@ void GenerationRun::take(const LastPositions& last, double pass_seconds) {
       answer.result.prompt_seconds = pass_seconds;
       answer.answering = Clock::now();
     }
-    const at::Tensor row =
-        last.logits.defined() ? last.logits.select(0, static_cast<std::int64_t>(i)) : last.logits;
+    const at::Tensor row = last.logits.defined() ? last.logits.select(0, static_cast<std::int64_t>(i)) : last.logits;
     if (answer.job.continuations.empty()) {
       choose(answer, row, greedy[i]);
     } else {

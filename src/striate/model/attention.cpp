@@ -12,6 +12,8 @@
 #include <cmath>
 #include <limits>
 
+#include "striate/tensor/upload.h"
+
 namespace striate {
 namespace {
 
@@ -83,11 +85,12 @@ at::Tensor ImageAttentionMass::attend(std::int64_t layer, const at::Tensor& q, c
   const std::int64_t group = heads / k.size(1);
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
   at::Tensor mass = at::zeros({heads, q.size(0)}, q.options().dtype(at::kFloat));
+  const at::Tensor on_image = uploaded(is_image_, q.device()).to(at::kFloat);
   for (std::size_t s = 0; s + 1 < bounds().size(); ++s) {
     const std::int64_t begin = bounds()[s];
     const std::int64_t end = bounds()[s + 1];
     if (!is_image_.slice(0, begin, end).any().item<bool>()) continue;  // nothing to look at: zero
-    const at::Tensor image = is_image_.slice(0, begin, end).to(q.device(), at::kFloat);
+    const at::Tensor image = on_image.slice(0, begin, end);
     const at::Tensor keys =
         k.slice(0, begin, end).to(at::kFloat).repeat_interleave(group, 1).permute({1, 2, 0});  // [heads, d, keys]
     for (std::int64_t first = begin; first < end; first += kQueryBlock) {

@@ -39,7 +39,8 @@ RotaryTable::RotaryTable(const DecoderConfig& config, at::Device device) {
 }
 
 RotaryAngles RotaryTable::at(const at::Tensor& positions) const {
-  const at::Tensor angles = uploaded(positions, frequencies_.device()).to(at::kFloat).unsqueeze(1) * frequencies_.unsqueeze(0);
+  const at::Tensor angles =
+      uploaded(positions, frequencies_.device()).to(at::kFloat).unsqueeze(1) * frequencies_.unsqueeze(0);
   return {angles.cos(), angles.sin()};
 }
 

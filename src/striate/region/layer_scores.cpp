@@ -20,6 +20,7 @@
 #include "striate/base/strings.h"
 #include "striate/model/spare_tokens.h"
 #include "striate/tensor/fused_ops.h"
+#include "striate/tensor/upload.h"
 #include "striate/text/conversation.h"
 
 namespace striate {
@@ -95,7 +96,7 @@ class Watch {
       : model_(model), options_(options), layers_(model.config().decoder.layers), tokens_(map.tokens()) {
     std::vector<std::int64_t> last;
     for (const StreamMap::Span& sample : map.samples()) last.push_back(sample.end - 1);
-    last_ = at::tensor(last, at::kLong).to(model.placement().device);
+    last_ = uploaded(at::tensor(last, at::kLong), model.placement().device);
   }
 
   // x may have rows after the stream's own tokens, which do not count.
@@ -243,8 +244,9 @@ void LayerScoreCollector::State::add_attention(std::size_t layer, const at::Tens
 }
 
 void LayerScoreCollector::State::add_attention(const StreamMap& map, const std::vector<at::Tensor>& mass) {
+  const at::Tensor all = at::stack(mass).cpu();
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    const at::Tensor of_layer = mass[layer].cpu().contiguous();
+    const at::Tensor of_layer = all[static_cast<std::int64_t>(layer)];
     for (const StreamMap::Span& sample : map.samples()) {
       for (std::size_t kind = 0; kind < StreamMap::kQueryKinds; ++kind) {
         // All text queries: those of a sample without a picture put nothing on one. The others ask how much those that

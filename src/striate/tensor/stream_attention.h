@@ -43,8 +43,8 @@ at::Tensor with_rest_of_samples(const at::Tensor& rows, const StreamShape& shape
 bool flash_takes(const at::Tensor& heads);
 
 struct StreamAttentionResult {
-  at::Tensor out;       // [Q, heads, d]
-  at::Tensor log_sums;  // [heads, Q] fp32: log of the sum of exp(scores / sqrt(d))
+  at::Tensor out;                         // [Q, heads, d]
+  at::Tensor log_sums;                    // [heads, Q] fp32: log of the sum of exp(scores / sqrt(d))
   std::array<at::Tensor, 2> random = {};  // what flash attention's backward pass wants back
 };
 

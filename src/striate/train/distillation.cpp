@@ -13,8 +13,8 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/tensor/upload.h"
 #include "striate/tensor/matrix.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -136,7 +136,8 @@ std::int64_t Distillation::teacher_layer(std::int64_t student_layer) const {
 TeacherStates Distillation::observe(const PackedBatch& given, std::int64_t tokens, std::int64_t lowest) const {
   PackedBatch batch = given;
   if (batch.pixels.defined()) {  // the student's tower is being trained, the teacher's is not
-    batch.image_features = teacher_->vision_features(uploaded(batch.pixels, teacher_->placement().device)).flatten(0, 1);
+    batch.image_features =
+        teacher_->vision_features(uploaded(batch.pixels, teacher_->placement().device)).flatten(0, 1);
     batch.pixels.reset();
   }
   const LayerSet wanted = compared(lowest);

@@ -23,8 +23,9 @@ struct DeviceCounts {
   std::int64_t allocations = 0;
   std::int64_t allocated_bytes = 0;
   std::int64_t peak_bytes = 0;  // the most that was allocated at once, whoever allocated it
-  std::int64_t atomics = 0;     // operators whose CUDA kernels may add in another order every time (not under DeterministicSums)
-  std::int64_t hazards = 0;     // pinned memory overwritten while a copy from it could still be under way
+  std::int64_t atomics =
+      0;  // operators whose CUDA kernels may add in another order every time (not under DeterministicSums)
+  std::int64_t hazards = 0;  // pinned memory overwritten while a copy from it could still be under way
   std::map<std::string, std::int64_t> operators;   // launches by name
   std::map<std::string, std::int64_t> waited_for;  // waits by what they were for
 };
