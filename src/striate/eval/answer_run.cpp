@@ -108,9 +108,7 @@ class AnswerRun {
   // What can be told about pictures before weights are read.
   void check_pictures(const OpenedBenchmark& opened) const {
     if (request_.without_pictures) return;
-    const bool shown =
-        std::ranges::any_of(opened.questions, [](const Question* one) { return !one->pictures.empty(); });
-    if (shown && !answerer_.checkpoint().config.vision) {
+    if (opened.shows_pictures && !answerer_.checkpoint().config.vision) {
       throw invalid_input(cat(opened.benchmark->name, " shows pictures, and this model has no vision tower"),
                           "name a vision-language model, or ask without pictures");
     }
@@ -119,15 +117,17 @@ class AnswerRun {
 
   PromptSettings prompt_settings() const { return {.without_pictures = request_.without_pictures}; }
 
-  static QuestionBatch batch_of(const OpenedBenchmark& opened, std::vector<const Question*> questions) {
-    return {opened.benchmark->name, opened.protocol, &opened.set, std::move(questions), opened.request.images};
+  static QuestionBatch batch_of(const OpenedBenchmark& opened, std::vector<std::size_t> questions) {
+    return {opened.benchmark->name, opened.protocol,       &opened.set,          &opened.store,
+            std::move(questions),   opened.request.images, opened.shows_pictures};
   }
 
   // What run.json says of a benchmark: the questions are known by the hash of all their prompts.
   json part_of(const OpenedBenchmark& opened) const {
     const QuestionPrompts prompts = answerer_.prompts(batch_of(opened, {}), prompt_settings());
     std::string hash;  // of what came so far
-    for (const Question& question : opened.set.questions) {
+    for (std::size_t i = 0; i < opened.store.size(); ++i) {
+      const Question question = opened.store.at(i);
       if (opened.protocol->asks && !opened.protocol->asks(question)) continue;
       hash = sha256_of(cat(hash, question.id, "\n", prompts.shown(question), "\n", join(question.pictures, "\n")));
     }
@@ -202,8 +202,10 @@ BenchmarkOutcome AnswerRun::ask(OpenedBenchmark& opened) {
   list_bad_rows(opened, outcome);
   const std::set<std::string> done = folder_.answered(name, opened.protocol->asking);
   ranks_.barrier();  // nobody appends before all have read what is there
-  for (const Question* question : opened.questions) outcome.earlier += done.contains(question->id) ? 1 : 0;
-  const std::vector<const Question*> own = share_of(opened.questions, done, ranks_.rank(), ranks_.size());
+  for (std::size_t i = 0; i < opened.questions.size() && !done.empty(); ++i) {
+    outcome.earlier += done.contains(opened.store.at(opened.questions[i]).id) ? 1 : 0;
+  }
+  const std::vector<std::size_t> own = share_of(opened.store, opened.questions, done, ranks_.rank(), ranks_.size());
   const auto total = static_cast<std::int64_t>(own.size());
   const auto progress = [&](std::int64_t count) {
     if (observer_.progress) observer_.progress(name, count, total);

@@ -24,8 +24,8 @@ RankAnswers ask_share(const Lvlm& model, const std::shared_ptr<const Tokenizer>&
                       const OpenedBenchmark& benchmark, RankExchange* ranks, const BenchmarkAsking& asking,
                       const EvaluationProgress& progress) {
   const std::string& name = benchmark.benchmark->name;
-  std::vector<const Question*> own =
-      share_of(benchmark.questions, {}, ranks != nullptr ? ranks->rank() : 0, ranks != nullptr ? ranks->size() : 1);
+  std::vector<std::size_t> own = share_of(benchmark.store, benchmark.questions, {},
+                                          ranks != nullptr ? ranks->rank() : 0, ranks != nullptr ? ranks->size() : 1);
   const auto total = static_cast<std::int64_t>(own.size());
   RankAnswers out;
   const auto advance = [&] {
@@ -49,7 +49,9 @@ RankAnswers ask_share(const Lvlm& model, const std::shared_ptr<const Tokenizer>&
                          *tokenizer,    {.conversation = asking.conversation, .context = context},
                          asking.pixels, {0, asking.feature_cache_folder, asking.notes},
                          asking.threads};
-  ask_questions(asked, {name, benchmark.protocol, &benchmark.set, std::move(own), benchmark.request.images},
+  ask_questions(asked,
+                {name, benchmark.protocol, &benchmark.set, &benchmark.store, std::move(own), benchmark.request.images,
+                 benchmark.shows_pictures},
                 std::move(sink), nullptr);
   return out;
 }
@@ -85,14 +87,7 @@ HeldOutAnswer held_out_answer(const Scored& item, std::int64_t number) {
 OpenedBenchmark open_held_out(const HeldOutBenchmark& request, const ModelConfig& config) {
   OpenedBenchmark opened = open_benchmark(request, request.limit, on_bad_row(request.on_bad_sample));
   if (opened.set.no_references) throw Error(*opened.set.no_references);
-  std::vector<Question> asked;
-  for (const Question* question : opened.questions) asked.push_back(*question);
-  opened.set.questions = std::move(asked);
-  opened.questions.clear();
-  for (const Question& question : opened.set.questions) opened.questions.push_back(&question);
-  const bool shown =
-      std::ranges::any_of(opened.set.questions, [](const Question& one) { return !one.pictures.empty(); });
-  if (shown && !config.vision) {
+  if (opened.shows_pictures && !config.vision) {
     throw invalid_input(cat(opened.benchmark->name, " shows pictures, and this model has no vision tower"),
                         "name a benchmark of texts with `eval_benchmark`");
   }
@@ -106,8 +101,9 @@ EvaluationMetrics evaluate_benchmark(const Lvlm& model, const std::shared_ptr<co
   const auto begin = std::chrono::steady_clock::now();
   RankAnswers all = gathered(ask_share(model, tokenizer, benchmark, ranks, asking, progress), ranks);
   const AnswerFile file{benchmark.benchmark->name, std::move(all.answers)};
-  const ProtocolScore score =
-      score_answers(*benchmark.benchmark, *benchmark.protocol, benchmark.set, file, Resampling{});
+  QuestionSet set = benchmark.set;
+  for (const std::size_t number : benchmark.questions) set.questions.push_back(benchmark.store.at(number));
+  const ProtocolScore score = score_answers(*benchmark.benchmark, *benchmark.protocol, set, file, Resampling{});
   EvaluationMetrics metrics;
   metrics.loss = std::numeric_limits<double>::quiet_NaN();
   metrics.questions = score.answered;
@@ -123,7 +119,7 @@ EvaluationMetrics evaluate_benchmark(const Lvlm& model, const std::shared_ptr<co
                        all.bad};
   for (const Scored& item : score.items) {
     if (item.answer == nullptr) continue;
-    metrics.answers.push_back(held_out_answer(item, item.question - benchmark.set.questions.data()));
+    metrics.answers.push_back(held_out_answer(item, item.question - set.questions.data()));
     metrics.exact += metrics.answers.back().exact ? 1 : 0;
   }
   metrics.seconds = seconds_since(begin);

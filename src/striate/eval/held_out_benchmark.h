@@ -19,7 +19,7 @@ struct HeldOutBenchmark : BenchmarkRequest {
   OnBadSample on_bad_sample = OnBadSample::kStop;
 };
 
-// Reads its questions, those alone that are asked, before a model's weights are read. Throws what open_benchmark() and,
+// Reads its questions before a model's weights are read. Throws what open_benchmark() and,
 // unless bad ones are skipped, require_pictures() throw; InvalidInput where the files have no right answers, or the
 // model no vision tower.
 OpenedBenchmark open_held_out(const HeldOutBenchmark& request, const ModelConfig& config);

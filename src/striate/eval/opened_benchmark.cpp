@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "striate/base/error.h"
@@ -59,14 +60,18 @@ OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t lim
   opened.protocol = request.protocol.empty() ? &opened.benchmark->protocols.front()
                                              : &find_protocol(*opened.benchmark, request.protocol);
   opened.set = read_questions(*opened.benchmark, request.data, on_bad_row);
-  for (const Question& question : opened.set.questions) {
+  for (std::size_t i = 0; i < opened.set.questions.size(); ++i) {
+    const Question& question = opened.set.questions[i];
     if (opened.protocol->asks && !opened.protocol->asks(question)) continue;
     if (limit > 0 && static_cast<std::int64_t>(opened.questions.size()) == limit) break;
-    opened.questions.push_back(&question);
+    opened.questions.push_back(i);
+    opened.shows_pictures = opened.shows_pictures || !question.pictures.empty();
   }
   if (opened.request.images.empty() && !opened.benchmark->pictures.empty()) {
     opened.request.images = find_pictures(request.data, opened.set);
   }
+  opened.store = QuestionStore(opened.set.questions);
+  opened.set.questions = {};
   return opened;
 }
 
@@ -89,8 +94,8 @@ void require_pictures(const OpenedBenchmark& opened) {
   std::set<std::string> seen;
   std::int64_t missing = 0;
   std::string first;
-  for (const Question* question : opened.questions) {
-    for (const std::string& name : question->pictures) {
+  for (const std::size_t number : opened.questions) {
+    for (const std::string& name : opened.store.at(number).pictures) {
       if (!seen.insert(name).second || (opened.set.pictures && opened.set.pictures->has(name))) continue;
       const std::optional<std::string> problem = problem_of(folder, name);
       if (problem && missing++ == 0) first = *problem;
@@ -102,24 +107,30 @@ void require_pictures(const OpenedBenchmark& opened) {
       cat("name their folder with `images`; they come from ", opened.benchmark->pictures));
 }
 
-std::vector<const Question*> share_of(const std::vector<const Question*>& questions, const std::set<std::string>& done,
-                                      int rank, int ranks) {
+std::vector<std::size_t> share_of(const QuestionStore& store, const std::vector<std::size_t>& questions,
+                                  const std::set<std::string>& done, int rank, int ranks) {
   std::map<std::string, std::size_t> groups;  // by picture, in the order of their first questions
-  std::vector<std::vector<const Question*>> shares;
+  std::vector<std::vector<std::size_t>> shares;
   for (std::size_t i = 0; i < questions.size(); ++i) {
-    const Question& question = *questions[i];
+    const Question question = store.at(questions[i]);
     if (done.contains(question.id)) continue;
     const std::string key = question.pictures.empty() ? cat(" ", i / kNeighbours) : question.pictures.front();
     const auto [group, added] = groups.try_emplace(key, shares.size());
     if (added) shares.emplace_back();
-    shares[group->second].push_back(&question);
+    shares[group->second].push_back(questions[i]);
   }
-  std::vector<const Question*> own;
+  std::vector<std::size_t> own;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const bool mine = i % static_cast<std::size_t>(ranks) == static_cast<std::size_t>(rank);
     if (mine) own.insert(own.end(), shares[i].begin(), shares[i].end());
   }
   return own;
+}
+
+std::vector<std::size_t> all_of(const QuestionStore& store) {
+  std::vector<std::size_t> numbers(store.size());
+  std::iota(numbers.begin(), numbers.end(), std::size_t{0});
+  return numbers;
 }
 
 }  // namespace striate

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "striate/answers/benchmark.h"
+#include "striate/answers/question_store.h"
 #include "striate/data/step_source.h"
 
 namespace striate {
@@ -27,8 +28,10 @@ struct OpenedBenchmark {
   BenchmarkRequest request;
   const Benchmark* benchmark = nullptr;
   const Protocol* protocol = nullptr;
-  QuestionSet set{};
-  std::vector<const Question*> questions{};  // of the set, to ask: those that the protocol asks, up to the limit
+  QuestionSet set{};                     // without its questions:
+  QuestionStore store{};                 // they are here
+  std::vector<std::size_t> questions{};  // of the store, to ask: those that the protocol asks, up to the limit
+  bool shows_pictures = false;           // any of these has a picture
 };
 
 // `limit`: so many questions, the first ones; 0: all. `on_bad_row`: of the benchmark's files. Throws what
@@ -44,8 +47,10 @@ std::filesystem::path find_pictures(const std::filesystem::path& data, const Que
 void require_pictures(const OpenedBenchmark& opened);
 
 // The questions of rank `rank` of `ranks` without those in `done`: questions about one picture stand next to each other
-// and go to one rank, and so do neighbours without pictures, which may begin alike.
-std::vector<const Question*> share_of(const std::vector<const Question*>& questions, const std::set<std::string>& done,
-                                      int rank, int ranks);
+// and go to one rank, and so do neighbours without pictures, which may begin alike. `questions` are numbers in `store`.
+std::vector<std::size_t> share_of(const QuestionStore& store, const std::vector<std::size_t>& questions,
+                                  const std::set<std::string>& done, int rank, int ranks);
+// The numbers of all questions of a store.
+std::vector<std::size_t> all_of(const QuestionStore& store);
 
 }  // namespace striate

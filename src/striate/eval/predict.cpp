@@ -65,16 +65,16 @@ Protocol protocol_of(const PredictRequest& request) {
 }
 
 // The answers that are there, each to one of these questions and the same words.
-std::set<std::string> answered_before(const AnswerLog& log, const QuestionSet& set, const QuestionPrompts& prompts,
+std::set<std::string> answered_before(const AnswerLog& log, const QuestionStore& store, const QuestionPrompts& prompts,
                                       const fs::path& out) {
-  std::map<std::string, const Question*> asked;
-  for (const Question& question : set.questions) asked[question.id] = &question;
+  std::map<std::string, std::size_t> asked;
+  for (const std::size_t number : all_of(store)) asked[store.at(number).id] = number;
   std::set<std::string> done;
   for (const Answer& answer : log.earlier()) {
-    const auto question = asked.find(answer.question);
-    const bool same = question != asked.end() && answer.benchmark == kName &&
-                      answer.prompt == prompts.shown(*question->second) &&
-                      answer.pictures == question->second->pictures;
+    const auto found = asked.find(answer.question);
+    const Question question = found == asked.end() ? Question{} : store.at(found->second);
+    const bool same = found != asked.end() && answer.benchmark == kName && answer.prompt == prompts.shown(question) &&
+                      answer.pictures == question.pictures;
     if (!same) {
       throw invalid_input(cat(out.string(), ": it holds an answer to another prompt (", answer.place, ")"),
                           "give the name of a new file with `out`");
@@ -89,19 +89,20 @@ std::set<std::string> answered_before(const AnswerLog& log, const QuestionSet& s
 PredictResult predict(const PredictRequest& request, const PredictObserver& observer) {
   request.sampling.validate();
   if (request.out.empty()) throw invalid_input("no `out` file was given", "give a file for the answers: `out` FILE");
-  const QuestionSet set = read_prompts(request);
+  QuestionSet set = read_prompts(request);
+  const QuestionStore store(set.questions);
+  set.questions = {};
   const Protocol protocol = protocol_of(request);
   QuestionAnswerer answerer(request, observer.notes);
-  QuestionBatch batch{kName, &protocol, &set, {}, request.images.empty() ? folder_of(request.prompts) : request.images};
+  const fs::path images = request.images.empty() ? folder_of(request.prompts) : request.images;
+  QuestionBatch batch{kName, &protocol, &set, &store, {}, images};
   const PromptSettings settings{.pictures_anywhere = true, .sampling = request.sampling};
   AnswerLog log(folder_of(request.out), request.out.filename());
-  const std::set<std::string> done = answered_before(log, set, answerer.prompts(batch, settings), request.out);
-  std::vector<const Question*> all;
-  for (const Question& question : set.questions) all.push_back(&question);
-  batch.questions = share_of(all, done, 0, 1);
+  const std::set<std::string> done = answered_before(log, store, answerer.prompts(batch, settings), request.out);
+  batch.questions = share_of(store, all_of(store), done, 0, 1);
 
   PredictResult result;
-  result.prompts = static_cast<std::int64_t>(all.size());
+  result.prompts = static_cast<std::int64_t>(store.size());
   result.earlier = static_cast<std::int64_t>(done.size());
   result.bad_rows = static_cast<std::int64_t>(set.bad_rows.size());
   const auto total = static_cast<std::int64_t>(batch.questions.size());

@@ -1,7 +1,5 @@
 #include "striate/eval/question_asking.h"
 
-#include <algorithm>
-
 #include "striate/base/error.h"
 #include "striate/data/worker_pool.h"
 #include "striate/eval/rolling.h"
@@ -15,12 +13,13 @@ void measure_texts(const AskedModel& asked, const QuestionBatch& batch, const Qu
   const Tokenizer& tokenizer = asked.tokenizer;
   const std::optional<std::int64_t> begin = tokenizer.bos_id() ? tokenizer.bos_id() : tokenizer.eos_id();
   if (!begin) throw unsupported("the tokenizer has no token that begins a text", "name another tokenizer");
-  for (const Question* question : batch.questions) {
+  for (const std::size_t number : batch.questions) {
     if (stop != nullptr && stop->reason() != 0) return;
+    const Question question = batch.store->at(number);
     const std::vector<std::int64_t> ids =
-        tokenizer.encode(question->text, {.add_bos = tokenizer.adds_bos(), .parse_special = true});
+        tokenizer.encode(question.text, {.add_bos = tokenizer.adds_bos(), .parse_special = true});
     Answer answer;
-    answer.question = question->id;
+    answer.question = question.id;
     answer.benchmark = batch.benchmark;
     answer.asking = batch.protocol->asking;
     answer.tokens = static_cast<std::int64_t>(ids.size());
@@ -41,11 +40,10 @@ AnsweringFigures ask_questions(const AskedModel& asked, QuestionBatch batch, Que
   const QuestionPrompts prompts(*batch.protocol, *batch.set, asked.model.config(), asked.tokenizer, asked.prompts);
   WorkerPool pool(asked.data_threads);
   std::optional<QuestionPictures> pictures;
-  const bool shown = std::ranges::any_of(batch.questions, [](const Question* one) { return !one->pictures.empty(); });
-  if (shown && !asked.prompts.without_pictures && asked.pixels) {
+  if (batch.shows_pictures && !asked.prompts.without_pictures && asked.pixels) {
     pictures.emplace(asked.model, PictureFolder(batch.images, *asked.pixels, batch.set->pictures), asked.caches, pool);
   }
-  QuestionSource source(batch.benchmark, *batch.protocol, std::move(batch.questions), prompts,
+  QuestionSource source(batch.benchmark, *batch.protocol, *batch.store, std::move(batch.questions), prompts,
                         pictures ? &*pictures : nullptr, asked.prompts.context, std::move(sink), stop);
   asked.generator.run([&] { return source.next(); },
                       [&](std::size_t job, const GenerationResult& result) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "striate/answers/question_store.h"
 #include "striate/base/stop_flag.h"
 #include "striate/data/picture_features.h"
 #include "striate/eval/question_prompt.h"
@@ -20,9 +21,11 @@ namespace striate {
 struct QuestionBatch {
   std::string benchmark;  // its name
   const Protocol* protocol = nullptr;
-  const QuestionSet* set = nullptr;
-  std::vector<const Question*> questions;  // of the set
-  std::filesystem::path images;            // the folder of their pictures
+  const QuestionSet* set = nullptr;  // what prompts show beside a question
+  const QuestionStore* store = nullptr;
+  std::vector<std::size_t> questions;  // of the store
+  std::filesystem::path images;        // the folder of their pictures; not read where `shows_pictures` is false
+  bool shows_pictures = true;
 };
 
 struct AnsweringFigures {

@@ -23,11 +23,13 @@ AnswerEnding ending_of(const GenerationResult& result, const Protocol& protocol)
 
 }  // namespace
 
-QuestionSource::QuestionSource(std::string benchmark, const Protocol& protocol, std::vector<const Question*> questions,
-                               const QuestionPrompts& prompts, QuestionPictures* pictures, std::int64_t context,
-                               QuestionSink sink, const StopFlag* stop)
+QuestionSource::QuestionSource(std::string benchmark, const Protocol& protocol, const QuestionStore& store,
+                               std::vector<std::size_t> questions, const QuestionPrompts& prompts,
+                               QuestionPictures* pictures, std::int64_t context, QuestionSink sink,
+                               const StopFlag* stop)
     : benchmark_(std::move(benchmark)),
       protocol_(protocol),
+      store_(store),
       questions_(std::move(questions)),
       prompts_(prompts),
       pictures_(pictures),
@@ -39,9 +41,10 @@ std::vector<QuestionSource::Waiting> QuestionSource::prepare_window() {
   std::vector<Waiting> window;
   std::vector<std::string> names;
   for (; prepared_ < questions_.size() && window.size() < kWindow; ++prepared_) {
-    const Question& question = *questions_[prepared_];
+    Question question = store_.at(questions_[prepared_]);
     try {
-      window.push_back({&question, prompts_.of(question)});
+      QuestionPrompt prompt = prompts_.of(question);
+      window.push_back({std::move(question), std::move(prompt)});
     } catch (const Error& problem) {
       if (problem.kind() == ErrorKind::kResource) throw;
       sink_.bad(question, problem);
@@ -80,7 +83,7 @@ bool QuestionSource::add_pictures(Waiting& waiting) {
     return true;
   } catch (const Error& problem) {
     if (problem.kind() == ErrorKind::kResource) throw;
-    sink_.bad(*waiting.question, problem);
+    sink_.bad(waiting.question, problem);
     return false;
   }
 }
@@ -94,7 +97,8 @@ std::optional<GenerationJob> QuestionSource::next() {
   Waiting waiting = std::move(ready_.front());
   ready_.pop_front();
   if (waiting.prompt.cut_tokens > 0) ++cut_prompts_;
-  asked_[jobs_++] = {waiting.question, std::move(waiting.prompt.shown), std::move(waiting.prompt.pictures)};
+  asked_[jobs_++] = {std::move(waiting.question.id), std::move(waiting.prompt.shown),
+                     std::move(waiting.prompt.pictures)};
   waiting.prompt.job.callbacks.on_text = [this](const std::string&) { return !stopped(); };
   return std::move(waiting.prompt.job);
 }
@@ -103,7 +107,7 @@ void QuestionSource::done(std::size_t job, const GenerationResult& result) {
   auto asked = asked_.extract(job);
   if (result.stop == StopReason::kInterrupted) return;
   Answer answer;
-  answer.question = asked.mapped().question->id;
+  answer.question = std::move(asked.mapped().id);
   answer.prompt = std::move(asked.mapped().shown);
   answer.pictures = std::move(asked.mapped().pictures);
   answer.benchmark = benchmark_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "striate/answers/answer.h"
+#include "striate/answers/question_store.h"
 #include "striate/base/stop_flag.h"
 #include "striate/eval/question_pictures.h"
 #include "striate/eval/question_prompt.h"
@@ -27,10 +28,11 @@ struct QuestionSink {
 // together, and turns results into answers.
 class QuestionSource {
  public:
-  // Protocol, prompts and pictures must outlive it. `pictures` is nullptr for a model, or a run, without pictures.
-  QuestionSource(std::string benchmark, const Protocol& protocol, std::vector<const Question*> questions,
-                 const QuestionPrompts& prompts, QuestionPictures* pictures, std::int64_t context, QuestionSink sink,
-                 const StopFlag* stop);
+  // Protocol, store, prompts and pictures must outlive it. `questions` are numbers in the store. `pictures` is nullptr
+  // for a model, or a run, without pictures.
+  QuestionSource(std::string benchmark, const Protocol& protocol, const QuestionStore& store,
+                 std::vector<std::size_t> questions, const QuestionPrompts& prompts, QuestionPictures* pictures,
+                 std::int64_t context, QuestionSink sink, const StopFlag* stop);
 
   std::optional<GenerationJob> next();
   void done(std::size_t job, const GenerationResult& result);
@@ -39,11 +41,11 @@ class QuestionSource {
 
  private:
   struct Waiting {
-    const Question* question;
+    Question question;
     QuestionPrompt prompt;
   };
   struct Asked {
-    const Question* question;
+    std::string id;
     std::string shown;
     std::vector<std::string> pictures;
   };
@@ -55,7 +57,8 @@ class QuestionSource {
 
   std::string benchmark_;
   const Protocol& protocol_;
-  std::vector<const Question*> questions_;
+  const QuestionStore& store_;
+  std::vector<std::size_t> questions_;
   const QuestionPrompts& prompts_;
   QuestionPictures* pictures_;
   std::int64_t context_;

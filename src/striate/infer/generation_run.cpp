@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 // A prompt that shares this much more with one that is just being computed waits one pass for it.
 constexpr std::int64_t kWorthWaiting = 16;
+constexpr std::int64_t kAnswersPerKept = 4;  // so many answers under way for each sequence that is kept
 
 bool holds(const std::vector<std::int64_t>& ids, std::int64_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -319,11 +320,16 @@ void GenerationRun::hand_over(const Generator::JobDone& done) {
   for (auto& answer : active_) {
     if (!answer->ended) continue;
     store_.keep(answer->sequence);
-    // More than there can be answers under way were never of use.
-    while (static_cast<std::int64_t>(store_.size()) > limits_.sequences) store_.drop_oldest();
+    while (static_cast<std::int64_t>(store_.size()) > most_kept()) store_.drop_oldest();
     done(answer->number, std::move(answer->result));
   }
   std::erase_if(active_, [](const auto& answer) { return answer->ended; });
+}
+
+// Prompts that begin alike come one after another: most find their beginning in an answer under way. What is kept
+// beside these is for what comes when they have all ended.
+std::int64_t GenerationRun::most_kept() const {
+  return (limits_.sequences + kAnswersPerKept - 1) / kAnswersPerKept;
 }
 
 std::uint64_t GenerationRun::bytes_in_use() const {

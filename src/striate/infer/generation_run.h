@@ -63,6 +63,7 @@ class GenerationRun {
   void score_rest(Running& answer);
   void end(Running& answer);
   void hand_over(const Generator::JobDone& done);
+  std::int64_t most_kept() const;
   std::uint64_t bytes_in_use() const;
 
   const Lvlm& model_;
