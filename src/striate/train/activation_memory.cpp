@@ -6,19 +6,16 @@
 #include <vector>
 
 #include "striate/model/decoder_layer.h"
+#include "striate/model/spare_tokens.h"
 
 namespace striate {
 namespace {
 
 constexpr std::int64_t kFloat = 4;  // bytes
 constexpr std::int64_t kIndex = 8;  // bytes of an int64
-// fp32 copies that composed operations hold at once on a GPU: of a layer's inner activations in the gate's gradient (in
-// bf16 compute three more, of what it reads), of a chunk of logits in the loss, and of a sample's scores in the
-// attention's gradient.
-constexpr std::int64_t kComposedGate = 8;
-constexpr std::int64_t kComposedGateWidened = 3;
-constexpr std::int64_t kComposedLogits = 2;
+// fp32 copies of a sample's scores that attention composed of LibTorch's operators holds at once in its gradient.
 constexpr std::int64_t kComposedScores = 5;
+constexpr std::int64_t kMultiprocessors = 132;  // of a GPU, where the plan must name a number
 
 // Bytes alive now, and the most there were.
 class Ledger {
@@ -75,8 +72,14 @@ class PassLedger {
     return shape_.tune.stage == Stage::kTune && shape_.tune.kind == TuneKind::kLora && shape_.tune.lora.dropout > 0;
   }
   bool is_last(std::int64_t layer) const { return layer + 1 == c_.layers; }
-  // The last layer asks and computes for the targets' rows only.
-  std::int64_t rows(std::int64_t layer) const { return is_last(layer) ? stream_.targets : stream_.tokens; }
+  // Bf16 on a GPU goes through flash attention, fp32 through LibTorch's operators one sample at a time.
+  bool composes_attention() const { return shape_.on_gpu && e_ == kFloat; }
+  // The last layer asks and computes for the targets' rows only; on a GPU for the rest of their samples, too, of which
+  // one token at least is no target.
+  std::int64_t rows(std::int64_t layer) const {
+    if (!is_last(layer)) return stream_.tokens;
+    return shape_.on_gpu ? std::min(stream_.tokens, stream_.targets + stream_.samples) : stream_.targets;
+  }
   LinearState state(std::int64_t layer, std::size_t slot) const {
     return states_[static_cast<std::size_t>(layer) * linears_.size() + slot];
   }
@@ -164,10 +167,23 @@ class PassLedger {
 
   // What attention composed of LibTorch's operators holds: one sample at a time, fp32, every head. The longest counts.
   void attention_in_passing(bool backward) {
-    if (!shape_.on_gpu) return;
+    if (!composes_attention()) return;
     const std::int64_t n = longest_sample(stream_);
     const std::int64_t heads = (backward ? 6 : 3) * n * q_width_ * kFloat;
     ledger_.touch(heads + (backward ? kComposedScores : 3) * c_.heads * n * n * kFloat);
+  }
+
+  // What flash attention's backward pass takes for itself (FlashAttention 2, mha_varlen_bwd): fp32 sums of the queries'
+  // gradients, as many parts as keep every multiprocessor busy, and with grouped heads gradients of every head's keys
+  // and values.
+  void flash_workspace(std::int64_t r) {
+    if (!shape_.on_gpu || composes_attention()) return;
+    const std::int64_t blocks = stream_.samples * c_.heads;
+    const std::int64_t parts = (kMultiprocessors + blocks - 1) / blocks;
+    const std::int64_t padded = r + 128 * stream_.samples;
+    const std::int64_t width = rounded_up(c_.head_dim, 32);
+    const bool grouped = c_.kv_heads != c_.heads;
+    ledger_.touch(padded * c_.heads * (parts * width + 1) * kFloat + (grouped ? 2 * stream_.tokens * q_width_ * e_ : 0));
   }
 
   // As LayerForward; reads `middle` and `delta`, which the caller still holds, and puts the layer's own there.
@@ -206,8 +222,6 @@ class PassLedger {
     const Block inner = ledger_.hold(trains(layer, down_slot()) ? r * c_.mlp_size * e_ : 0);
     const Block normed = ledger_.hold(any_trains(layer, gate_slot(), down_slot()) ? r * c_.hidden_size * e_ : 0);
     const Block dinner = backward(layer, down_slot(), r, false);
-    const std::int64_t widened = e_ == kFloat ? 0 : kComposedGateWidened;
-    if (shape_.on_gpu) ledger_.touch((kComposedGate + widened) * r * c_.mlp_size * kFloat);
     const Block dnormed = backward(layer, gate_slot(), r, false);
     if (!fused()) backward(layer, gate_slot() + 1, r, true);
     for (Block* used : {&tape.gate, &tape.up, &tape.middle}) used->reset();
@@ -227,6 +241,7 @@ class PassLedger {
     Block queries = held(r, q_width_);
     Block keys_and_values = held(n, 2 * kv_width_);
     attention_in_passing(/*backward=*/true);
+    flash_workspace(r);
     Block joined;
     if (fused()) {
       if (is_last(layer)) queries = held(n, q_width_);
@@ -265,7 +280,6 @@ class PassLedger {
     const LinearState state = shape_.tune.stage == Stage::kPretrain ? LinearState::kTrained : LinearState::kFrozen;
     const Block normed = held(chunk, c_.hidden_size);
     const Block logits = held(chunk, c_.vocab_size);
-    if (shape_.on_gpu) ledger_.touch(kComposedLogits * chunk * c_.vocab_size * kFloat);
     const Block dnormed = held(chunk, c_.hidden_size);
     conversion(c_.vocab_size, c_.hidden_size, state);
     if (state == LinearState::kTrained && e_ != kFloat) ledger_.touch(c_.vocab_size * c_.hidden_size * e_);
@@ -317,9 +331,12 @@ class PassLedger {
     }
     Block dx;
     {
+      const std::int64_t r = rows(c_.layers - 1);
+      if (shape_.on_gpu) held(r + stream_.targets, c_.hidden_size);  // the sum, of which the targets' rows are read
       const Block last = held(stream_.targets, c_.hidden_size);
       dx = held(stream_.targets, c_.hidden_size);
       head();
+      if (shape_.on_gpu) dx = held(r, c_.hidden_size);
     }
     middle.reset();
     delta.reset();

@@ -136,6 +136,21 @@ void flash_forward(const c10::OperatorHandle& op, Stack* stack) {
                    new_on_device(at::zeros({}, at::kLong)), new_on_device(at::empty({0}, q.options())));
 }
 
+// What CUDA's call allocates for itself (flash_api.cpp, mha_varlen_bwd): it counts towards the peak.
+std::vector<at::Tensor> backward_workspace(const Stream& stream, const at::Tensor& q, const at::Tensor& k) {
+  constexpr std::int64_t kMultiprocessors = 132;
+  const auto samples = static_cast<std::int64_t>(stream.samples());
+  const std::int64_t heads = q.size(1);
+  const std::int64_t parts = (kMultiprocessors + samples * heads - 1) / (samples * heads);
+  const std::int64_t padded = q.size(0) + 128 * samples;
+  const at::TensorOptions floats = q.options().dtype(at::kFloat);
+  std::vector<at::Tensor> workspace = {at::empty({parts, padded, heads, (q.size(2) + 31) / 32 * 32}, floats),
+                                       at::empty({heads, padded}, floats)};
+  if (k.size(1) == heads) return workspace;
+  for (int side = 0; side < 2; ++side) workspace.push_back(at::empty({k.size(0), heads, k.size(2)}, k.options()));
+  return workspace;
+}
+
 void flash_backward(const c10::OperatorHandle& op, Stack* stack) {
   const DeviceLock lock(device_mutex());
   const at::AutoDispatchBelowADInplaceOrView below;
@@ -157,6 +172,7 @@ void flash_backward(const c10::OperatorHandle& op, Stack* stack) {
   TORCH_CHECK(dout.stride(2) == 1 && out.stride(2) == 1, "out tensors must have contiguous last dimension");
   TORCH_CHECK(log_sums.sizes() == at::IntArrayRef({q.size(1), q.size(0)}) && log_sums.scalar_type() == at::kFloat,
               "logsumexp must be fp32, [heads, queries]");
+  const std::vector<at::Tensor> workspace = backward_workspace(stream, arguments[1].toTensor(), arguments[2].toTensor());
   const at::Tensor dq = at::zeros(q.sizes(), q.options());
   const at::Tensor dk = at::zeros(k.sizes(), k.options());
   const at::Tensor dv = at::zeros(v.sizes(), v.options());

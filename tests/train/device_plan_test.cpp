@@ -1,0 +1,50 @@
+// What `striate plan` says of a GPU's memory, held to what a pass takes there: on the pretend device, or the one that
+// tests run on.
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <gtest/gtest.h>
+
+#include "striate/train/optimizer.h"
+#include "striate/train/train_pass.h"
+#include "tests/support/pretend_device/pretend_device.h"
+#include "tests/support/test_device.h"
+#include "tests/train/planned_cases.h"
+
+namespace striate::test {
+namespace {
+
+class DevicePlan : public testing::TestWithParam<PlannedCase> {
+ protected:
+  const at::Device device_ = tests_run_on_cpu() ? pretend_device() : test_device();
+
+  c10::CachingAllocator::Stat allocated() const {
+    return c10::getDeviceAllocator(device_.type())->getDeviceStats(device_.index()).allocated_bytes[0];
+  }
+  void forget_peak() const { c10::getDeviceAllocator(device_.type())->resetPeakStats(device_.index()); }
+};
+
+TEST_P(DevicePlan, MemoryOfAPassIsWithinATenth) {
+  PlannedCase c = GetParam();
+  c.compute = Compute::kBFloat16;
+  PlanRequest request = planned_request(c);
+  request.on_gpu = true;
+  const TrainingCost cost = plan_cost(request);
+  const auto model = planned_model(request.config, c.stored, {device_, c.compute});
+  Tunable tunable(*model, c.tune);
+  PackedBatch batch = planned_batch(model->config(), c.compute);
+  batch.image_features = batch.image_features.to(device_);  // as the tower leaves them
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    TrainPass pass(tunable, checkpointing);
+    const std::int64_t before = allocated().current;
+    forget_peak();
+    pass.run(batch, 1.0, 1);
+    expect_near_plan(allocated().peak - before, cost.memory.activations[static_cast<std::size_t>(checkpointing)],
+                     checkpointing_name(checkpointing));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, DevicePlan, testing::ValuesIn(planned_cases()),
+                         [](const testing::TestParamInfo<PlannedCase>& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace striate::test
