@@ -8,6 +8,7 @@
 
 #include "striate/base/files.h"
 #include "striate/base/paths.h"
+#include "striate/cuda/compute_capability.h"
 #include "striate/cuda/launchers.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
@@ -132,6 +133,10 @@ TEST(GpuKernels, WithoutADriverThatIsTheReasonForNone) {
   EXPECT_EQ(state.runner, nullptr);
   EXPECT_TRUE(state.description.starts_with("LibTorch's operators in place of own kernels: ")) << state.description;
   EXPECT_EQ(&state, &gpu_kernels(at::Device(at::kCUDA, 0)));
+}
+
+TEST(ComputeCapability, ADeviceThatIsNotThereHasNone) {
+  EXPECT_FALSE(compute_capability(1000));
 }
 
 TEST(CubinCache, KeepsWhatWasCompiledForTheNextProcess) {

@@ -34,7 +34,7 @@
 namespace striate {
 namespace {
 
-using testing::HasSubstr;
+using test::expect_near_plan;
 using test::kPlannedStream;
 using test::planned_batch;
 using test::planned_cases;
@@ -42,7 +42,7 @@ using test::planned_config;
 using test::planned_model;
 using test::planned_request;
 using test::PlannedCase;
-using test::expect_near_plan;
+using testing::HasSubstr;
 
 // An allocator for CPU tensors that counts the bytes they hold, and the most they held. A piece's size stands in front
 // of it.

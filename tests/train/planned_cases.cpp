@@ -14,7 +14,7 @@ namespace striate::test {
 namespace {
 
 constexpr std::int64_t kPlannedSamples = 40;
-constexpr std::int64_t kPictureRows = 16;     // of a picture
+constexpr std::int64_t kPictureRows = 16;    // of a picture
 constexpr std::int64_t kTextTokens = 44;     // tokens beside it
 constexpr std::int64_t kLearnedTokens = 20;  // of them
 

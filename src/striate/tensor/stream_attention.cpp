@@ -14,11 +14,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/cuda/compute_capability.h"
 #include "striate/tensor/deterministic_sums.h"
 #include "striate/tensor/kernels/dispatch.h"
 #include "striate/tensor/parallel.h"
@@ -217,6 +220,17 @@ StreamAttentionGradients composed_backward(const at::Tensor& dout, const at::Ten
   return result;
 }
 
+// LibTorch's flash attention is for Ampere and later.
+bool has_flash_kernels(int device) {
+  constexpr int kAmpere = 80;
+  static std::mutex mutex;
+  static std::map<int, bool> devices;
+  const std::lock_guard lock(mutex);
+  const auto known = devices.find(device);
+  if (known != devices.end()) return known->second;
+  return devices[device] = cuda::compute_capability(device).value_or(kAmpere) >= kAmpere;
+}
+
 bool suits_flash(const at::Tensor& q, const StreamShape& shape, const StreamQueries* queries) {
   const bool bounds = shape.on_device.bounds.defined() && (queries == nullptr || queries->on_device.bounds.defined());
   return bounds && flash_takes(q);
@@ -273,6 +287,7 @@ void check_queries(const at::Tensor& q, const at::Tensor& k, const StreamShape& 
 }  // namespace
 
 bool flash_takes(const at::Tensor& heads) {
+  if (heads.is_cuda() && !has_flash_kernels(heads.device().index())) return false;
   const bool narrow = heads.scalar_type() == at::kBFloat16 || heads.scalar_type() == at::kHalf;
   return !heads.is_cpu() && narrow && heads.size(2) % 8 == 0 && heads.size(2) <= 256;
 }

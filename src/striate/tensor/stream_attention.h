@@ -39,7 +39,8 @@ StreamQueries stream_queries(const at::Tensor& rows, const StreamShape& shape);
 // CPU, ascending.
 at::Tensor with_rest_of_samples(const at::Tensor& rows, const StreamShape& shape);
 
-// Whether heads like these, [.., .., d], may go through a GPU's flash attention: 16-bit ones of at most 256 numbers.
+// Whether heads like these, [.., .., d], may go through a GPU's flash attention: 16-bit ones of at most 256 numbers, on
+// compute capability 8.0 or later.
 bool flash_takes(const at::Tensor& heads);
 
 struct StreamAttentionResult {

@@ -183,7 +183,8 @@ class PassLedger {
     const std::int64_t padded = r + 128 * stream_.samples;
     const std::int64_t width = rounded_up(c_.head_dim, 32);
     const bool grouped = c_.kv_heads != c_.heads;
-    ledger_.touch(padded * c_.heads * (parts * width + 1) * kFloat + (grouped ? 2 * stream_.tokens * q_width_ * e_ : 0));
+    ledger_.touch(padded * c_.heads * (parts * width + 1) * kFloat +
+                  (grouped ? 2 * stream_.tokens * q_width_ * e_ : 0));
   }
 
   // As LayerForward; reads `middle` and `delta`, which the caller still holds, and puts the layer's own there.

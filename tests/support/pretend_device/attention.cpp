@@ -172,7 +172,8 @@ void flash_backward(const c10::OperatorHandle& op, Stack* stack) {
   TORCH_CHECK(dout.stride(2) == 1 && out.stride(2) == 1, "out tensors must have contiguous last dimension");
   TORCH_CHECK(log_sums.sizes() == at::IntArrayRef({q.size(1), q.size(0)}) && log_sums.scalar_type() == at::kFloat,
               "logsumexp must be fp32, [heads, queries]");
-  const std::vector<at::Tensor> workspace = backward_workspace(stream, arguments[1].toTensor(), arguments[2].toTensor());
+  const std::vector<at::Tensor> workspace =
+      backward_workspace(stream, arguments[1].toTensor(), arguments[2].toTensor());
   const at::Tensor dq = at::zeros(q.sizes(), q.options());
   const at::Tensor dk = at::zeros(k.sizes(), k.options());
   const at::Tensor dv = at::zeros(v.sizes(), v.options());
