@@ -170,8 +170,9 @@ class TrainingWorker final : public Worker {
     ParameterSet& parameters = tunable_.parameters();
     optimizer_.step(rates_, clip_factor(gradient_norm(parameters), 1.0));
     parameters.zero_gradients();
-    const float* nll = result.nll.const_data_ptr<float>();
-    return std::accumulate(nll, nll + result.nll.numel(), 0.0) / targets;
+    const at::Tensor losses = result.nll.cpu();
+    const float* nll = losses.const_data_ptr<float>();
+    return std::accumulate(nll, nll + losses.numel(), 0.0) / targets;
   }
 
   std::unique_ptr<Lvlm> model_;

@@ -4,6 +4,7 @@
 #include "striate/infer/generate.h"
 #include "striate/text/conversation.h"
 #include "tests/support/pretend_device/pretend_device.h"
+#include "tests/support/test_device.h"
 #include "tests/support/tiny_model.h"
 
 namespace striate::test {
@@ -39,6 +40,7 @@ TokenCosts costs_of_a_token(std::int64_t layers) {
 }
 
 TEST(DecodeBudget, ATokenWaitsOnceAndBringsBackNothingButItself) {
+  STRIATE_REQUIRE_NO_GPU();
   const TokenCosts costs = costs_of_a_token(3);
   EXPECT_EQ(costs.waits, 1);
   EXPECT_EQ(costs.bytes_back, 8);
@@ -46,6 +48,7 @@ TEST(DecodeBudget, ATokenWaitsOnceAndBringsBackNothingButItself) {
 }
 
 TEST(DecodeBudget, LaunchesOfALayer) {
+  STRIATE_REQUIRE_NO_GPU();
   const std::int64_t layer = (costs_of_a_token(6).launches - costs_of_a_token(3).launches) / 3;
   EXPECT_LE(layer, 16);
 }

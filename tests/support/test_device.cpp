@@ -47,4 +47,8 @@ at::Device test_device() {
   return device;
 }
 
+at::Device other_device() {
+  return tests_run_on_cpu() ? pretend_device() : test_device();
+}
+
 }  // namespace striate::test

@@ -3,6 +3,7 @@
 
 #include "striate/train/trainer.h"
 #include "tests/support/pretend_device/pretend_device.h"
+#include "tests/support/test_device.h"
 #include "tests/train/gradient_checks.h"
 
 namespace striate::test {
@@ -69,6 +70,7 @@ std::string list(const std::map<std::string, std::int64_t>& counts) {
 }
 
 TEST(DeviceBudget, AStepWaitsOnceAndCopiesNothingElseBack) {
+  STRIATE_REQUIRE_NO_GPU();
   for (const auto& options : {with_dropout(region({0, 2}), 0.1), region({0, 1, 2}), region({0, 2}, TuneKind::kFull)}) {
     for (const auto checkpointing :
          {ActivationCheckpointing::kNone, ActivationCheckpointing::kMlp, ActivationCheckpointing::kLayer}) {
@@ -85,6 +87,7 @@ TEST(DeviceBudget, AStepWaitsOnceAndCopiesNothingElseBack) {
 }
 
 TEST(DeviceBudget, WhatGoesUpDoesNotGrowWithDepth) {
+  STRIATE_REQUIRE_NO_GPU();
   const auto copies = [](std::int64_t layers) {
     return counts_of_steps(region({0}, TuneKind::kLora, layers), ActivationCheckpointing::kNone, layers)
         .to_device.copies;
@@ -93,6 +96,7 @@ TEST(DeviceBudget, WhatGoesUpDoesNotGrowWithDepth) {
 }
 
 TEST(DeviceBudget, SumsOfAStepHaveAnOrder) {
+  STRIATE_REQUIRE_NO_GPU();
   const DeviceCounts counts = counts_of_steps(region({0, 1, 2}), ActivationCheckpointing::kLayer);
   EXPECT_GT(counts.operators.at("_flash_attention_backward"), 0);
   EXPECT_EQ(counts.atomics, 0) << list(counts.operators);
@@ -110,6 +114,7 @@ std::int64_t launches_per_layer(TuneKind kind, bool trained) {
 }
 
 TEST(DeviceBudget, LaunchesOfALayer) {
+  STRIATE_REQUIRE_NO_GPU();
   const std::int64_t frozen = launches_per_layer(TuneKind::kLora, false);
   const std::int64_t adapted = launches_per_layer(TuneKind::kLora, true);
   EXPECT_LE(frozen, 34) << "forward and input gradient";

@@ -6,7 +6,6 @@
 
 #include "striate/train/optimizer.h"
 #include "striate/train/train_pass.h"
-#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/test_device.h"
 #include "tests/train/planned_cases.h"
 
@@ -15,7 +14,7 @@ namespace {
 
 class DevicePlan : public testing::TestWithParam<PlannedCase> {
  protected:
-  const at::Device device_ = tests_run_on_cpu() ? pretend_device() : test_device();
+  const at::Device device_ = other_device();
 
   c10::CachingAllocator::Stat allocated() const {
     return c10::getDeviceAllocator(device_.type())->getDeviceStats(device_.index()).allocated_bytes[0];

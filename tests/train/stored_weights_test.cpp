@@ -7,7 +7,6 @@
 #include "striate/train/adapter_out.h"
 #include "striate/train/training_run.h"
 #include "tests/data/small_world.h"
-#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/test_device.h"
 
@@ -24,7 +23,7 @@ class StoredWeights : public testing::TestWithParam<at::ScalarType> {
   fs::path model() const { return world_.path("model"); }
   // As on a GPU: another device, and a copy of each weight that is rounded to bf16.
   std::unique_ptr<Lvlm> rounded_model() const {
-    return load_model(open_small(model()), Placement{pretend_device(), Compute::kBFloat16});
+    return load_model(open_small(model()), Placement{other_device(), Compute::kBFloat16});
   }
   void expect_same_weights(const fs::path& folder) const {
     const auto before = open_weight_directory(model());
