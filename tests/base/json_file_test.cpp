@@ -64,6 +64,7 @@ TEST(Json, DamagedTextIsNamedWithItsPlace) {
       {"[\n-Infinity]", "file.json:2:2: not valid JSON: Infinity is not a number"},
       {"[\"\xC3\xA4\", \"\xE4\"]", "file.json:1:9: not valid JSON: not UTF-8"},
       {std::string("[1\0]", 4), "file.json:1:3: not valid JSON"},
+      {"[\"a\tb\"]", "file.json:1:4: not valid JSON: a control character inside a string"},
       {std::string("\xFF\xFE[\0]\0", 6), "file.json: UTF-16 text, not UTF-8"},
       {"// no\n[]", "file.json:1:1: not valid JSON"},
   };

@@ -31,7 +31,7 @@ std::string grey_bmp() {
   const std::string pixels(std::size_t{300} * 200 * 3, '\x80');
   return cat("BM", little(static_cast<std::uint32_t>(54 + pixels.size()), 4), little(0, 4), little(54, 4),
              little(40, 4), little(300, 4), little(200, 4), little(1, 2), little(24, 2), little(0, 4),
-             little(static_cast<std::uint32_t>(pixels.size()), 4), little(0, 16 - 8), little(0, 8), pixels);
+             little(static_cast<std::uint32_t>(pixels.size()), 4), std::string(16, '\0'), pixels);
 }
 
 class EvalPages : public testing::Test {

@@ -131,9 +131,9 @@ TEST_F(DatasetTest, SaysWhereTheFileIsBroken) {
 }
 
 TEST_F(DatasetTest, SaysWhatIsWrongWithASample) {
-  EXPECT_THAT(complaint("[{\"id\": 1 2}]"), HasSubstr("sample 0 (line 1): not JSON"));
+  EXPECT_THAT(complaint("[{\"id\": 1 2}]"), HasSubstr("sample 0 (line 1): its JSON:1:10: not valid JSON"));
   EXPECT_THAT(complaint("[{\"id\": \"\xC3\x28\"}]"), HasSubstr("not UTF-8"));
-  EXPECT_THAT(complaint("[{\"id\": \"\\ud800\", " + kTurns + "}]"), HasSubstr("not JSON"));
+  EXPECT_THAT(complaint("[{\"id\": \"\\ud800\", " + kTurns + "}]"), HasSubstr("not valid JSON"));
   EXPECT_THAT(complaint("[{\"id\": \"a\tb\", " + kTurns + "}]"), HasSubstr("a control character inside a string"));
   EXPECT_THAT(complaint("[{\"id\": 1, \"text\": \"t\"}]"),
               HasSubstr("has no \"conversations\" and no \"messages\"; its fields are text"));
@@ -145,10 +145,10 @@ TEST_F(DatasetTest, SaysWhatIsWrongWithASample) {
   EXPECT_THAT(complaint(R"([{"conversations": [{"value": "a"}]}])"), HasSubstr("neither \"from\" nor \"role\""));
   EXPECT_THAT(complaint(R"([{"conversations": [{"from": 1, "value": "a"}]}])"),
               HasSubstr("conversations[0].from is 1, not a string"));
-  EXPECT_THAT(complaint(R"([{"conversations": [{"from": "gpt", "value": NaN}]}])"), HasSubstr("value is NaN, not"));
-  EXPECT_THAT(complaint(R"([{"messages": None}])"), HasSubstr("\"messages\" is None, not a list"));
+  EXPECT_THAT(complaint(R"([{"conversations": [{"from": "gpt", "value": NaN}]}])"), HasSubstr("value is null, not"));
+  EXPECT_THAT(complaint(R"([{"messages": None}])"), HasSubstr("\"messages\" is null, not a list"));
   EXPECT_THAT(complaint("[{\"image\": {\"bytes\": \"aGk=\"}, " + kTurns + "}]"), HasSubstr("but an object"));
-  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": 1 2}", 1), HasSubstr("sample 1 (line 2): not JSON"));
+  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": 1 2}", 1), HasSubstr("sample 1 (line 2): its JSON:1:10: not valid JSON"));
 }
 
 // What Python and tables write where a value is missing, and numbers that no machine number holds.
@@ -171,8 +171,8 @@ TEST_F(DatasetTest, AnIdMayBeAnything) {
   EXPECT_EQ(id_of("7"), "7");
   EXPECT_EQ(id_of("1.5"), "1.5");
   EXPECT_EQ(id_of("123456789012345678901234567890"), "123456789012345678901234567890");
-  EXPECT_EQ(id_of("[1, 2]"), "[1, 2]");
-  EXPECT_EQ(id_of("{\"n\": 1}"), "{\"n\": 1}");
+  EXPECT_EQ(id_of("[1, 2]"), "[1,2]");
+  EXPECT_EQ(id_of("{\"n\": 1}"), "{\"n\":1}");
   for (const char* nothing : {"null", "NaN", "None"}) EXPECT_EQ(id_of(nothing), "");
   EXPECT_EQ(id_of('"' + std::string(5000, 'x') + '"'), std::string(200, 'x') + "...");
 }

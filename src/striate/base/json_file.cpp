@@ -27,9 +27,10 @@ std::string place(std::string_view text, std::size_t position, const std::string
              1 + std::count_if(line.begin(), line.end(), starts_character));
 }
 
-// The error for text that the parser stopped at: `position` bytes were read, `token` last of them.
+// The error for text that the parser stopped at: `position` bytes were read, `token` last of them, perhaps inside a
+// string.
 Error syntax_error(std::string_view text, std::size_t position, const std::string& token, bool out_of_range,
-                   const std::string& where) {
+                   bool in_string, const std::string& where) {
   if (trim(text).empty()) return corrupt_data(cat(where, ": empty, not JSON"), kDamagedHint);
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
     return corrupt_data(cat(where, ": UTF-16 text, not UTF-8"), "save it as UTF-8");
@@ -48,6 +49,10 @@ Error syntax_error(std::string_view text, std::size_t position, const std::strin
     if (rest.starts_with(word)) {
       return corrupt_data(cat(here, ": not valid JSON: ", word, " is not a number"), "write a number, or null");
     }
+  }
+  if (in_string && static_cast<unsigned char>(rest.front()) < 0x20) {
+    return corrupt_data(cat(here, ": not valid JSON: a control character inside a string"),
+                        "write it as an escape, such as \\n");
   }
   if (!is_valid_utf8(text)) return corrupt_data(cat(here, ": not valid JSON: not UTF-8"), "save the file as UTF-8");
   return corrupt_data(cat(here, ": not valid JSON"), kDamagedHint);
@@ -76,7 +81,7 @@ class Builder {
 
   bool key(std::string& name) {
     const auto [entry, fresh] = open_.back()->get_ref<json::object_t&>().emplace(name, nullptr);
-    if (!fresh) {
+    if (!fresh && !limits_.repeated_keys) {
       throw corrupt_data(cat(where_, ": the key \"", name.substr(0, 100), "\" occurs twice in one object"),
                          "keep one of them");
     }
@@ -85,7 +90,7 @@ class Builder {
   }
 
   [[noreturn]] bool parse_error(std::size_t position, const std::string& token, const json::exception& error) {
-    throw syntax_error(text_, position, token, error.id == kNumberOutOfRange, where_);
+    throw syntax_error(text_, position, token, error.id == kNumberOutOfRange, token.starts_with('"'), where_);
   }
 
  private:

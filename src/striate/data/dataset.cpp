@@ -1,7 +1,6 @@
 #include "striate/data/dataset.h"
 
 #include <fcntl.h>
-#include <simdjson.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,14 +129,14 @@ std::shared_ptr<const PictureSource> Dataset::pictures() const {
 Record Dataset::read(std::int64_t index) const {
   if (state_->table) {
     const auto sample = static_cast<std::size_t>(index);
-    simdjson::padded_string text(state_->table->length(sample));
+    std::string text(state_->table->length(sample), '\0');
     state_->table->read(sample, {text.data(), text.size()});
     return read_record(text, place(index));
   }
   const SampleRange& range = state_->index.samples.at(static_cast<std::size_t>(index));
-  simdjson::padded_string text(range.length);
+  std::string text(range.length, '\0');
   const std::size_t got = state_->file->read_at(range.begin, text.data(), range.length);
-  const std::string_view bytes(text.data(), range.length);
+  const std::string_view bytes(text);
   const bool is_object = bytes.front() == '{' && bytes.back() == '}';
   if (got != range.length || (range.is_whole == 1 && !is_object)) {
     throw corrupt_data(cat(place(index), ": the file changed while it was being read"), "start again");

@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <optional>
-#include <string_view>
+#include <utility>
 
+#include "striate/base/error.h"
+#include "striate/base/json_file.h"
 #include "striate/base/strings.h"
 #include "striate/image/picture_name.h"
 
 namespace striate {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
+using nlohmann::json;
 
 constexpr std::size_t kShownValue = 40;  // bytes of a wrong value in a message
 constexpr std::size_t kShownId = 200;    // of an id
@@ -24,43 +27,49 @@ constexpr std::string_view kFormHint =
     R"(or {"images", "messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]})";
 constexpr std::string_view kRepairHint = "repair the sample, or leave it out";
 
-// What simdjson's errors mean.
-std::string words_of(simdjson::error_code error) {
-  switch (error) {
-    case simdjson::UTF8_ERROR:
-      return "not UTF-8";
-    case simdjson::UNESCAPED_CHARS:
-      return "not JSON: a control character inside a string";
-    case simdjson::STRING_ERROR:
-      return "not JSON: a string with an invalid escape";
-    case simdjson::UNCLOSED_STRING:
-      return "not JSON: a string that is not closed";
-    default:
-      return "not JSON: a comma, a colon or a value is missing or misplaced";
+// Where a number or a word that begins at `at` ends.
+std::size_t end_of_word(std::string_view text, std::size_t at) {
+  const auto goes_on = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.'; };
+  while (at < text.size() && goes_on(text[at])) ++at;
+  return at;
+}
+
+// What stands for a word of Python's that JSON lacks, or for a number that no machine number holds: null, a word of
+// JSON's, or the number's digits as a string. Other words stay.
+std::string word_of_json(std::string_view word) {
+  constexpr std::size_t kSafeDigits = 17;
+  if (word == "None" || word == "NaN" || word == "Infinity" || word == "-Infinity") return "null";
+  if (word == "True") return "true";
+  if (word == "False") return "false";
+  const bool is_number = word.find_first_not_of("0123456789+-.eE") == std::string_view::npos;
+  const bool is_exact = word.size() <= kSafeDigits && word.find_first_of("eE") == std::string_view::npos;
+  return is_number && !is_exact ? cat('"', word, '"') : std::string(word);
+}
+
+// `text` as JSON that Python's json would read alike, but for numbers. What stands inside strings stays.
+std::string as_plain_json(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = in_string ? at : end_of_word(text, at);
+    if (end > at) {
+      out += word_of_json(text.substr(at, end - at));
+      at = end;
+      continue;
+    }
+    if (text[at] == '"') in_string = !in_string;
+    if (in_string && text[at] == '\\' && at + 1 < text.size()) out += text[at++];
+    out += text[at++];
   }
+  return out;
 }
 
-// How a value begins: '"', '[', '{', or the whole of a number or a word.
-std::string_view token_of(ondemand::value value) {
-  return trim(value.raw_json_token());
-}
-
-// Python's None and a missing cell of a table stand for null.
-bool is_nothing(std::string_view token) {
-  return token == "null" || token == "None" || token == "NaN";
-}
-
-std::string description(std::string_view token) {
-  switch (token.empty() ? '\0' : token.front()) {
-    case '"':
-      return "a string";
-    case '[':
-      return "a list";
-    case '{':
-      return "an object";
-    default:
-      return shortened(token, kShownValue);
-  }
+std::string description(const json& value) {
+  if (value.is_string()) return "a string";
+  if (value.is_array()) return "a list";
+  if (value.is_object()) return "an object";
+  return shortened(json_text(value), kShownValue);
 }
 
 // Names are made for every turn, and seldom read: cat() would cost more than all the rest.
@@ -88,20 +97,23 @@ class RecordReader {
  public:
   explicit RecordReader(const std::string& place) : place_(place) {}
 
-  Record read(const simdjson::padded_string& json) {
-    ondemand::parser parser;
-    ondemand::document document = must(parser.iterate(json));
-    // As in Python's json, the last of several fields of one name counts.
-    for (auto next : must(document.get_object())) {
-      ondemand::field field = must(std::move(next));
-      const std::string key(must(field.unescaped_key()));
-      read_field(key, field.value());
-    }
+  Record read(std::string_view text) {
+    const json sample = parsed(text);
+    if (!sample.is_object()) fail(cat("is ", description(sample), ", not an object"));
+    for (const auto& [key, value] : sample.items()) read_field(key, value);
     return finish();
   }
 
  private:
-  void read_field(const std::string& key, ondemand::value value) {
+  json parsed(std::string_view text) const {
+    try {
+      return parse_json(as_plain_json(text), "its JSON", kSampleJson);
+    } catch (const Error& error) {
+      fail(error.what(), kRepairHint);
+    }
+  }
+
+  void read_field(const std::string& key, const json& value) {
     if (key == "id") {
       record_.id = read_id(value);
     } else if (key == "image") {
@@ -109,7 +121,7 @@ class RecordReader {
     } else if (key == "images") {
       images_ = read_names(value, key);
     } else if (key == "system") {
-      system_ = is_nothing(token_of(value)) ? std::string() : read_text(value, key);
+      system_ = value.is_null() ? std::string() : read_text(value, key);
     } else if (key == "conversations") {
       conversations_ = read_turns(value, key);
     } else if (key == "messages") {
@@ -121,68 +133,45 @@ class RecordReader {
   }
 
   // Only shown to people: any value will do.
-  std::string read_id(ondemand::value value) const {
-    const std::string_view token = token_of(value);
-    if (is_nothing(token)) return {};
-    if (token.starts_with('"')) return shortened(text_of(value), kShownId);
-    if (token.starts_with('[') || token.starts_with('{'))
-      return shortened(must(simdjson::to_json_string(value)), kShownId);
-    return shortened(token, kShownId);
+  std::string read_id(const json& value) const {
+    if (value.is_null()) return {};
+    return shortened(value.is_string() ? value.get_ref<const std::string&>() : json_text(value), kShownId);
   }
 
-  std::string read_text(ondemand::value value, const std::string& name) const {
-    const std::string_view token = token_of(value);
-    if (!token.starts_with('"')) fail(cat(name, " is ", description(token), ", not a string"));
-    return text_of(value);
+  std::string read_text(const json& value, const std::string& name) const {
+    if (!value.is_string()) fail(cat(name, " is ", description(value), ", not a string"));
+    return value.get<std::string>();
   }
 
-  // Of a value that begins with '"'.
-  std::string text_of(ondemand::value value) const {
-    const std::string_view token = token_of(value);
-    // Most strings have no escapes and are what stands between the quotes.
-    const bool is_plain = token.size() >= 2 && token.back() == '"' && token.find('\\') == std::string_view::npos;
-    return std::string(is_plain ? token.substr(1, token.size() - 2) : must(value.get_string()));
-  }
-
-  std::vector<std::string> read_names(ondemand::value value, const std::string& name) const {
-    const std::string_view token = token_of(value);
-    if (is_nothing(token)) return {};
-    if (token.starts_with('"')) return {read_text(value, name)};
-    if (!token.starts_with('[')) {
-      fail(cat("\"", name, "\" is neither a string nor a list of strings but ", description(token)),
-           token.starts_with('{') ? "write the picture to a file, and give that file's name" : kFormHint);
+  std::vector<std::string> read_names(const json& value, const std::string& name) const {
+    if (value.is_null()) return {};
+    if (value.is_string()) return {read_text(value, name)};
+    if (!value.is_array()) {
+      fail(cat("\"", name, "\" is neither a string nor a list of strings but ", description(value)),
+           value.is_object() ? "write the picture to a file, and give that file's name" : kFormHint);
     }
     std::vector<std::string> names;
-    for (auto next : must(value.get_array())) {
-      names.push_back(read_text(must(std::move(next)), element("\"" + name + "\"", names.size())));
-    }
+    for (const json& next : value) names.push_back(read_text(next, element("\"" + name + "\"", names.size())));
     return names;
   }
 
-  std::vector<Turn> read_turns(ondemand::value value, const std::string& name) const {
-    const std::string_view token = token_of(value);
-    if (!token.starts_with('[')) fail(cat("\"", name, "\" is ", description(token), ", not a list"));
+  std::vector<Turn> read_turns(const json& value, const std::string& name) const {
+    if (!value.is_array()) fail(cat("\"", name, "\" is ", description(value), ", not a list"));
     std::vector<Turn> turns;
-    for (auto next : must(value.get_array())) {
-      turns.push_back(read_turn(must(std::move(next)), element(name, turns.size())));
-    }
+    for (const json& next : value) turns.push_back(read_turn(next, element(name, turns.size())));
     return turns;
   }
 
-  Turn read_turn(ondemand::value value, const std::string& where) const {
-    const std::string_view token = token_of(value);
-    if (!token.starts_with('{')) fail(cat(where, " is ", description(token), ", not an object"));
+  Turn read_turn(const json& value, const std::string& where) const {
+    if (!value.is_object()) fail(cat(where, " is ", description(value), ", not an object"));
     Turn turn;
-    for (auto next : must(value.get_object())) {
-      ondemand::field field = must(std::move(next));
-      const std::string key(must(field.unescaped_key()));
-      ondemand::value item = field.value();
+    for (const auto& [key, item] : value.items()) {
       const std::string name = where + "." + key;
       if (key == "from") turn.from = read_text(item, name);
       if (key == "role") turn.role = read_text(item, name);
       if (key == "value") turn.value = read_content(turn, item, name);
       if (key == "content") turn.content = read_content(turn, item, name);
-      if (key == "weight" || key == "tool_calls" || key == "function_call") refuse_meaning(key, token_of(item), name);
+      if (key == "weight" || key == "tool_calls" || key == "function_call") refuse_meaning(key, item, name);
     }
     if (!turn.from && !turn.role) fail(cat(where, " has neither \"from\" nor \"role\""));
     if (!turn.value && !turn.content) fail(cat(where, " has no \"", turn.from ? "value" : "content", "\""));
@@ -190,39 +179,33 @@ class RecordReader {
   }
 
   // Fields of a turn that change what should be learned of it.
-  void refuse_meaning(const std::string& key, std::string_view token, const std::string& name) const {
-    if (is_nothing(token) || (key == "weight" && (token == "1" || token == "1.0"))) return;
-    fail(cat(name, " is ", description(token), ", and Striate does not support \"", key, "\""),
+  void refuse_meaning(const std::string& key, const json& value, const std::string& name) const {
+    if (value.is_null() || (key == "weight" && value == 1)) return;
+    fail(cat(name, " is ", description(value), ", and Striate does not support \"", key, "\""),
          "every answer is trained on, as text; leave out the field or the sample");
   }
 
-  std::string read_content(Turn& turn, ondemand::value value, const std::string& name) const {
-    if (!token_of(value).starts_with('[')) return read_text(value, name);
+  std::string read_content(Turn& turn, const json& value, const std::string& name) const {
+    if (!value.is_array()) return read_text(value, name);
     turn.in_parts = true;
     turn.pictures.clear();
     turn.unnamed = 0;
     std::vector<std::string> pieces;
-    for (auto next : must(value.get_array())) {
-      pieces.push_back(read_part(turn, must(std::move(next)), element(name, pieces.size())));
-    }
+    for (const json& next : value) pieces.push_back(read_part(turn, next, element(name, pieces.size())));
     return join(pieces, "\n");
   }
 
   // A part's text; of a picture its mark.
-  std::string read_part(Turn& turn, ondemand::value value, const std::string& where) const {
-    const std::string_view token = token_of(value);
-    if (token.starts_with('"')) return read_text(value, where);
-    if (!token.starts_with('{')) fail(cat(where, " is ", description(token), ", not an object"));
+  std::string read_part(Turn& turn, const json& value, const std::string& where) const {
+    if (value.is_string()) return read_text(value, where);
+    if (!value.is_object()) fail(cat(where, " is ", description(value), ", not an object"));
     std::optional<std::string> type, text, picture;
-    for (auto next : must(value.get_object())) {
-      ondemand::field field = must(std::move(next));
-      const std::string key(must(field.unescaped_key()));
-      ondemand::value item = field.value();
+    for (const auto& [key, item] : value.items()) {
       const std::string name = where + "." + key;
       if (key == "type") type = read_text(item, name);
-      if (key == "text" && !is_nothing(token_of(item))) text = read_text(item, name);
+      if (key == "text" && !item.is_null()) text = read_text(item, name);
       const bool names_picture = key == "image" || key == "image_url" || key == "url" || key == "path";
-      if (names_picture && !is_nothing(token_of(item))) picture = read_picture(item, name);
+      if (names_picture && !item.is_null()) picture = read_picture(item, name);
     }
     const std::string kind = type.value_or(text ? "text" : "image");
     if (kind == "text") {
@@ -242,13 +225,10 @@ class RecordReader {
   }
 
   // "a.jpg", or OpenAI's {"url": "a.jpg"}.
-  std::string read_picture(ondemand::value value, const std::string& name) const {
-    if (!token_of(value).starts_with('{')) return read_text(value, name);
+  std::string read_picture(const json& value, const std::string& name) const {
+    if (!value.is_object()) return read_text(value, name);
     std::optional<std::string> url;
-    for (auto next : must(value.get_object())) {
-      ondemand::field field = must(std::move(next));
-      const std::string key(must(field.unescaped_key()));
-      ondemand::value item = field.value();
+    for (const auto& [key, item] : value.items()) {
       if (key == "url" || key == "path") url = read_text(item, name + "." + key);
     }
     if (!url) fail(cat(name, " is an object without \"url\""), "give the name of the picture's file");
@@ -315,13 +295,6 @@ class RecordReader {
     turns.insert(turns.begin(), {"system", system_});
   }
 
-  template <typename Value>
-  Value must(simdjson::simdjson_result<Value>&& result) const {
-    Value value;
-    if (const auto error = std::move(result).get(value); error != simdjson::SUCCESS) fail(words_of(error), kRepairHint);
-    return value;
-  }
-
   [[noreturn]] void fail(const std::string& what, std::string_view hint = kFormHint) const {
     throw BadSample(BadReason::kBrokenRecord, cat(place_, ": ", what), std::string(hint));
   }
@@ -336,7 +309,7 @@ class RecordReader {
 
 }  // namespace
 
-Record read_record(const simdjson::padded_string& json, const std::string& place) {
+Record read_record(std::string_view json, const std::string& place) {
   return RecordReader(place).read(json);
 }
 

@@ -8,16 +8,15 @@
 // The form is told by the names of the fields, sample by sample. docs/data.md says what each means.
 #pragma once
 
-#include <simdjson.h>
-
 #include <string>
+#include <string_view>
 
 #include "striate/data/dataset.h"
 
 namespace striate {
 
-// `json` is one object. Only the fields that are used are looked into: a NaN, a None or a number of thirty digits in
-// another does no harm. Throws BadSample (kBrokenRecord), with `place` before what is wrong.
-Record read_record(const simdjson::padded_string& json, const std::string& place);
+// `json` is one object. Python's None, NaN and infinities are read as null, numbers that no machine number holds as
+// strings; of several fields of one name the last counts, as in Python. Throws BadSample (kBrokenRecord), with `place` before what is wrong.
+Record read_record(std::string_view json, const std::string& place);
 
 }  // namespace striate

@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "striate/base/error.h"
 #include "striate/base/sha256.h"
@@ -38,6 +41,15 @@ class SingleProcess final : public Collective {
   void finish() override {}
 };
 
+// Never destroyed, but still referred to, so that tools which look for leaks know of it.
+void leave_to_the_end(c10::intrusive_ptr<c10d::Backend> backend, c10::intrusive_ptr<c10d::Store> store) {
+  static std::mutex mutex;
+  static auto* const left =
+      new std::vector<std::pair<c10::intrusive_ptr<c10d::Backend>, c10::intrusive_ptr<c10d::Store>>>;
+  const std::lock_guard lock(mutex);
+  left->emplace_back(std::move(backend), std::move(store));
+}
+
 class Group final : public Collective {
  public:
   Group(const Ranks& ranks, Meeting meeting)
@@ -48,10 +60,7 @@ class Group final : public Collective {
 
   ~Group() override {
     // A broken group may have calls in flight that never end: its threads are left to the end of the process.
-    if (broken_ || !finished_) {
-      backend_.release();
-      store_.release();
-    }
+    if (broken_ || !finished_) leave_to_the_end(std::move(backend_), std::move(store_));
   }
 
   // Connects the ranks. LibTorch's calls do not end when a rank dies meanwhile: they are left to a thread of their own.
