@@ -9,8 +9,8 @@
 #include "apps/striate/gpu_list.h"
 #include "apps/striate/plan_flags.h"
 #include "apps/striate/plan_report.h"
-#include "striate/train/machine_rate.h"
 #include "striate/train/run_plan.h"
+#include "striate/train/speed_model.h"
 
 namespace striate::app {
 namespace {
@@ -19,7 +19,9 @@ namespace {
 std::optional<Hardware> gpu_here() {
   const std::vector<Gpu> gpus = list_gpus();
   if (gpus.empty()) return std::nullopt;
-  return Hardware{"this GPU", gpus.front().memory, true, stated_gpu_rate(gpus.front().name)};
+  Hardware here = gpu_hardware(gpus.front().name, gpus.front().memory);
+  here.name = "this GPU";
+  return here;
 }
 
 std::vector<AskedMachine> machines_asked(const PlanFlags& flags) {
@@ -30,7 +32,7 @@ std::vector<AskedMachine> machines_asked(const PlanFlags& flags) {
   if (!asked.empty()) return asked;
   const std::string& device = flags.train.compute.device;
   const bool gpu = device == "cuda" || (device == "auto" && at::hasCUDA());
-  if (!flags.memory.empty()) return {{"", {gpu ? "a GPU" : "this machine", 0, gpu, 0}}};
+  if (!flags.memory.empty()) return {{"", {gpu ? "a GPU" : "this machine", 0, gpu, 0, 0}}};
   // A GPU's memory is not the main memory: a run there asks for the former.
   const std::optional<Hardware> here = gpu ? gpu_here() : std::nullopt;
   if (here) asked.push_back({"", *here});

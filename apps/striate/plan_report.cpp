@@ -156,12 +156,20 @@ void print_operations(const RunPlan& p, bool compare) {
   }
 }
 
-void print_fit(const MachineFit& fit) {
+void print_speed(const PredictedSpeed& speed, bool region) {
+  const double rate = speed.tokens_per_second;
+  std::cout << ", " << (rate < 100 ? rounded(rate) : operations(rate)) << " tokens/s";
+  if (speed.seconds) std::cout << ", about " << human_duration(std::max(1.0, *speed.seconds));
+  if (speed.saving) std::cout << ", " << percent(std::max(0.0, *speed.saving)) << " less time than all layers";
+  if (region && !speed.saving) std::cout << ", all layers do not fit";
+}
+
+void print_fit(const MachineFit& fit, bool region) {
   std::cout << "  " << std::left << std::setw(14) << fit.machine.name << std::right << std::setw(10)
             << bytes(fit.usable) << "  ";
   if (fit.checkpointing) {
     std::cout << checkpointing_name(*fit.checkpointing) << ", " << bytes(fit.cost.memory.total(*fit.checkpointing));
-    if (fit.seconds) std::cout << ", about " << human_duration(std::max(1.0, *fit.seconds));
+    if (fit.speed) print_speed(*fit.speed, region);
     std::cout << '\n';
     return;
   }
@@ -173,19 +181,16 @@ void print_fit(const MachineFit& fit) {
 }
 
 void print_fits(const RunPlan& p) {
-  std::cout << (p.run ? "\n  machines: usable memory, activations, peak memory, time\n"
-                      : "\n  machines: usable memory, activations, peak memory\n");
-  for (const MachineFit& fit : p.fits) print_fit(fit);
-  if (!p.run) {
-    std::cout << "  (give --data FILE or --steps N for steps, hours and disk)\n";
-    return;
+  std::cout << "\n  machines: usable memory, activations, peak memory; predicted: tokens/s" << (p.run ? ", time" : "")
+            << (is_region(p) ? ", saving" : "") << '\n';
+  for (const MachineFit& fit : p.fits) print_fit(fit, is_region(p));
+  if (!p.run) std::cout << "  (give --data FILE or --steps N for steps, hours and disk)\n";
+  std::cout << "  Speed is predicted, not measured: a GPU's from its maker's figures";
+  if (p.cpu_rates) {
+    std::cout << ", this machine's from rates measured just\n  now (products " << operations(p.cpu_rates->products)
+              << " operations per second)";
   }
-  std::cout << "  Times are estimates: a GPU at a third of its peak bf16 rate";
-  if (p.cpu_rate) {
-    std::cout << "; this machine at 0.8 of the\n  " << operations(*p.cpu_rate)
-              << " operations per second measured just now";
-  }
-  std::cout << " (docs/plan.md).\n";
+  std::cout << "; docs/plan.md has the model.\n";
 }
 
 json cost_json(const TrainingCost& cost) {
@@ -222,6 +227,30 @@ json cost_json(const TrainingCost& cost) {
             {"recompute", recompute},
             {"total", operations_total}}},
           {"tower_operations_per_image", cost.operations.tower_per_image}};
+}
+
+json speed_json(const std::optional<PredictedSpeed>& speed) {
+  if (!speed) return nullptr;
+  const StreamSeconds& s = speed->stream;
+  return {{"tokens_per_second", speed->tokens_per_second},
+          {"seconds", speed->seconds ? json(*speed->seconds) : json(nullptr)},
+          {"saving", speed->saving ? json(*speed->saving) : json(nullptr)},
+          {"stream_seconds",
+           {{"products", s.products},
+            {"adapters", s.adapters},
+            {"attention", s.attention},
+            {"memory", s.moved},
+            {"launches", s.launches},
+            {"total", s.total()}}}};
+}
+
+json rates_json(const std::optional<MachineRates>& rates) {
+  if (!rates) return nullptr;
+  return {{"products", rates->products},
+          {"adapters", rates->adapters},
+          {"attention", rates->attention},
+          {"memory", rates->memory},
+          {"launch_seconds", rates->launch}};
 }
 
 json run_json(const RunPlan& p) {
@@ -265,8 +294,7 @@ json plan_json(const RunPlan& p) {
                     {"usable_bytes", fit.usable},
                     {"policy", fit.checkpointing ? json(checkpointing_name(*fit.checkpointing)) : json(nullptr)},
                     {"bytes", fit.cost.memory.total(fit.checkpointing.value_or(ActivationCheckpointing::kLayer))},
-                    {"rate", fit.rate ? json(*fit.rate) : json(nullptr)},
-                    {"seconds", fit.seconds ? json(*fit.seconds) : json(nullptr)},
+                    {"predicted", speed_json(fit.speed)},
                     {"advice", advice}});
   }
   const PlanRequest& r = p.request;
@@ -283,6 +311,7 @@ json plan_json(const RunPlan& p) {
           {"region", cost_json(p.region)},
           {"all", is_region(p) ? cost_json(p.all) : json(nullptr)},
           {"run", run_json(p)},
+          {"measured_cpu_rates", rates_json(p.cpu_rates)},
           {"machines", fits}};
 }
 

@@ -2,6 +2,7 @@
 // answers commands.
 //
 //   {"do": "train", "steps": [[sample, ...], ...], "threads": N}   one optimiser step for each list of samples
+//   {"do": "predict", "steps": ..., "threads": N, "clock": "cpu"}  what train/speed_model.h says of the same steps
 //   {"do": "export", "file": F}                                    the trained parameters, as safetensors
 //   {"do": "memory"}                                               the peak of the resident memory in bytes
 //
@@ -27,6 +28,7 @@
 #include "striate/base/error.h"
 #include "striate/files/weight_file.h"
 #include "striate/train/optimizer.h"
+#include "striate/train/speed_model.h"
 #include "striate/train/train_pass.h"
 
 namespace striate::bench {
@@ -85,16 +87,20 @@ class Worker {
     const std::string what = command.at("do");
     if (what == "memory") return {{"peak", peak_bytes()}};
     if (what != "train") throw invalid_input("no command " + what, "known: train, memory and, without --floor, export");
+    return train(streams(command));
+  }
+
+ protected:
+  Compute compute() const { return compute_; }
+
+  std::vector<PackedBatch> streams(const nlohmann::json& command) const {
     at::set_num_threads(command.at("threads"));
     std::vector<PackedBatch> streams;
     for (const nlohmann::json& step : command.at("steps")) {
       streams.push_back(work_.stream(step, compute_dtype(compute_)));
     }
-    return train(streams);
+    return streams;
   }
-
- protected:
-  Compute compute() const { return compute_; }
 
  private:
   virtual nlohmann::json train(const std::vector<PackedBatch>& streams) = 0;
@@ -129,7 +135,8 @@ class TrainingWorker final : public Worker {
       : Worker(flags),
         model_(load(flags.model, compute())),
         tunable_(*model_, tune_options(flags, model_->config().decoder.layers)),
-        pass_(tunable_, chosen_policy(flags.policy)),
+        policy_(chosen_policy(flags.policy)),
+        pass_(tunable_, policy_),
         optimizer_(tunable_.parameters(), AdamWOptions{}) {
     rates_.adapter = flags.lr;
     rates_.projector = flags.projector_lr;
@@ -142,6 +149,9 @@ class TrainingWorker final : public Worker {
   }
 
   nlohmann::json answer(const nlohmann::json& command) override {
+    if (command.at("do") == "predict") {
+      return predict(streams(command), command.at("clock") == "cpu" ? RateClock::kProcessor : RateClock::kWall);
+    }
     if (command.at("do") != "export") return Worker::answer(command);
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto& parameter : tunable_.parameters().all()) tensors.emplace_back(parameter->name, parameter->value);
@@ -154,6 +164,31 @@ class TrainingWorker final : public Worker {
     Placement placement;
     placement.compute = compute;
     return load_model(open_folder(folder), placement);
+  }
+
+  // From rates measured now, as `striate plan` measures them.
+  nlohmann::json predict(const std::vector<PackedBatch>& streams, RateClock clock) const {
+    PlanRequest request;
+    request.config = model_->config();
+    request.tune = tunable_.options();
+    request.compute = compute();
+    std::optional<MachineRates> rates;
+    StreamSeconds sum;
+    for (const PackedBatch& stream : streams) {
+      request.stream = {.tokens = stream.tokens(),
+                        .image_rows = stream.image_slots.size(0),
+                        .targets = stream.targets.size(0),
+                        .samples = stream.cu_seqlens.size(0) - 1};
+      if (!rates) rates = measured_cpu_rates(request, clock);
+      const StreamSeconds one = predicted_seconds(stream_work(request, policy_), *rates);
+      sum.products += one.products;
+      sum.adapters += one.adapters;
+      sum.attention += one.attention;
+      sum.moved += one.moved;
+      sum.launches += one.launches;
+    }
+    return {{"seconds", sum.total()},     {"products", sum.products}, {"adapters", sum.adapters},
+            {"attention", sum.attention}, {"memory", sum.moved},      {"launches", sum.launches}};
   }
 
   nlohmann::json train(const std::vector<PackedBatch>& streams) override {
@@ -177,6 +212,7 @@ class TrainingWorker final : public Worker {
 
   std::unique_ptr<Lvlm> model_;
   Tunable tunable_;
+  ActivationCheckpointing policy_;
   TrainPass pass_;
   AdamW optimizer_;
   GroupRates rates_;

@@ -154,6 +154,14 @@ def pass_over(case, workers, steps):
     return seconds
 
 
+def predicted(case, striate, steps):
+    """Seconds that `striate plan`'s model of the speed gives for the same steps, from rates it measures now."""
+    threads = case.args.threads
+    order = case.batches("striate")[:steps]
+    seconds = striate.ask(do="predict", steps=order, threads=threads, clock=case.args.clock)["seconds"]
+    return seconds * (threads if case.args.clock == "cpu" else 1)
+
+
 def measure(case, say):
     """One row of the table."""
     args = case.args
@@ -166,13 +174,14 @@ def measure(case, say):
     for number in range(args.rounds):
         order = list(workers.items())[:: -1 if number % 2 else 1]
         rounds.append(pass_over(case, dict(order), args.steps))
+        rounds[-1]["predicted"] = predicted(case, workers["striate"], args.steps)
         say(f"{case.name} {case.region}: round {number + 1} of {args.rounds}")
     memory = {who: worker.ask(do="memory")["peak"] for who, worker in workers.items()}
     greeting = workers["striate"].greeting
     for worker in workers.values():
         worker.close()
 
-    median = {who: statistics.median(seconds[who] for seconds in rounds) for who in workers}
+    median = {who: statistics.median(seconds[who] for seconds in rounds) for who in (*workers, "predicted")}
     peers = {mode: min((who for who in workers if who.startswith(mode)), key=median.get) for mode in MODES}
     ratio = lambda above, below: statistics.median(seconds[above] / seconds[below] for seconds in rounds)  # noqa: E731
     tokens = sum(len(s["ids"]) - 1 + case.shape.image_tokens for s in case.work["samples"])
@@ -181,6 +190,7 @@ def measure(case, say):
             "memory_vs_best": memory["striate"] / memory[peers["best"]],
             "authors_floors": ratio(peers["authors"], "floor"), "best_floors": ratio(peers["best"], "floor"),
             "tokens_per_s": tokens / median["striate"], "step_seconds": median["striate"] / args.steps,
+            "predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate"),
             "floor_step_seconds": median["floor"] / args.steps, "authors_compute": peers["authors"].split()[1],
             "best_compute": peers["best"].split()[1], "peak_memory": memory["striate"],
             "authors_peak_memory": memory[peers["authors"]], "best_peak_memory": memory[peers["best"]],
@@ -189,7 +199,7 @@ def measure(case, say):
 
 
 def print_table(rows):
-    head = f"{'':22} {'against (a)':>12} {'against (b)':>12} {'floors':>10} {'memory':>12} {'step':>8} {'tokens/s':>9}  losses"
+    head = f"{'':22} {'against (a)':>12} {'against (b)':>12} {'floors':>10} {'memory':>12} {'step':>8} {'tokens/s':>9} {'predicted':>9}  losses"
     print(head)
     for row in rows:
         goals = GOALS[row["shape"]] if row["region"] == benchmark_work.SHAPES[row["shape"]].regions[0] else {}
@@ -201,7 +211,7 @@ def print_table(rows):
         agree = f"within {row['loss_difference']:.0e}" if "loss_difference" in row else "not checked"
         name = f"{row['shape']} {row['region']}"
         print(f"{name:22} {cells[0]:>12} {cells[1]:>12} {cells[2]:>10} {cells[3]:>12} {row['step_seconds']:7.3f}s "
-              f"{row['tokens_per_s']:9.0f}  {agree}")
+              f"{row['tokens_per_s']:9.0f} {row['predicted']:9.2f}  {agree}")
     first = rows[0]
     print(f"{first['threads']} threads, {first['cpu']}; Striate computes in {first['compute']}, PEFT in "
           f"{first['authors_compute']} (a) and {first['best_compute']} (b); medians of {first['rounds']} rounds, {first['clock']} time")

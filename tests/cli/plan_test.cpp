@@ -105,8 +105,8 @@ TEST_F(PlanCommand, DataTellsStepsHoursAndDisk) {
                                             "--epochs",      "2"};
   const CommandResult text = run_command(command);
   ASSERT_EQ(text.exit_code, 0) << text.err;
-  for (const char* words :
-       {"100 samples; 100 read", "steps         13, ", "disk  ", "about ", "of its peak bf16 rate", "just now"}) {
+  for (const char* words : {"100 samples; 100 read", "steps         13, ", "disk  ", "tokens/s, about ",
+                            " less time than all layers", "Speed is predicted, not measured", "rates measured just"}) {
     EXPECT_THAT(text.out, HasSubstr(words));
   }
   std::vector<std::string> for_programs = command;
@@ -120,7 +120,18 @@ TEST_F(PlanCommand, DataTellsStepsHoursAndDisk) {
   ASSERT_EQ(report["machines"].size(), 3U);
   EXPECT_EQ(report["machines"][1]["machine"], "a100-40");
   EXPECT_EQ(report["machines"][2]["machine"], "a100-80");
-  for (const json& machine : report["machines"]) EXPECT_GT(machine["seconds"], 0);
+  for (const json& machine : report["machines"]) {
+    const json& predicted = machine["predicted"];
+    EXPECT_GT(predicted["seconds"], 0);
+    EXPECT_GT(predicted["tokens_per_second"], 0);
+    EXPECT_GT(predicted["saving"], 0);
+    double sum = 0;
+    for (const char* kind : {"products", "adapters", "attention", "memory", "launches"}) {
+      sum += predicted["stream_seconds"][kind].get<double>();
+    }
+    EXPECT_NEAR(sum, predicted["stream_seconds"]["total"].get<double>(), 1e-9);
+  }
+  EXPECT_GT(report["measured_cpu_rates"]["memory"], 0);
 }
 
 TEST_F(PlanCommand, ConfigJsonAloneIsEnoughAndSoIsAMachineWithoutAGpu) {
@@ -132,6 +143,25 @@ TEST_F(PlanCommand, ConfigJsonAloneIsEnoughAndSoIsAMachineWithoutAGpu) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(json::parse(result.out)["region"], with_weights["region"]);
   EXPECT_THAT(plan({}).out, HasSubstr("planned from config.json"));
+}
+
+TEST_F(PlanCommand, PredictsSpeedAndSavingForEveryMachineThatFits) {
+  const CommandResult text = plan({"--hardware", "h100,h200,4090,t4", "--layers", "uniform:1"});
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  for (const char* words : {"machines: usable memory, activations, peak memory; predicted: tokens/s, saving", "h100",
+                            "h200", "rtx-4090", " tokens/s", " less time than all layers",
+                            "Speed is predicted, not measured: a GPU's from its maker's figures; docs/plan.md"}) {
+    EXPECT_THAT(text.out, HasSubstr(words));
+  }
+  const CommandResult result = plan({"--hardware", "h100,h200,4090,t4", "--layers", "uniform:1", "--json"});
+  const json machines = json::parse(result.out)["machines"];
+  ASSERT_EQ(machines.size(), 4U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_GT(machines[i]["predicted"]["tokens_per_second"], 0);
+    EXPECT_GT(machines[i]["predicted"]["saving"], 0);
+    EXPECT_EQ(machines[i]["predicted"]["seconds"], nullptr) << "no data and no steps say how long the run is";
+  }
+  EXPECT_EQ(machines[3]["predicted"], nullptr) << "its maker states no bf16 rate";
 }
 
 TEST_F(PlanCommand, AnA100IsBothAndOneThatFitsIsEnough) {

@@ -20,7 +20,6 @@
 #include "striate/model/architectures.h"
 #include "striate/model/name_map.h"
 #include "striate/model/tensor_list.h"
-#include "striate/train/machine_rate.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/run_cost.h"
 #include "striate/train/train_pass.h"
@@ -243,6 +242,12 @@ TEST(Plan, ANameWithoutItsMemoryMeansEveryVariant) {
   EXPECT_EQ(names("a100"), (std::vector<std::string>{"a100-40", "a100-80"}));
   EXPECT_EQ(names("v100"), std::vector<std::string>{"v100-32"});
   EXPECT_EQ(names("h100"), std::vector<std::string>{"h100"});
+  for (const char* name : {"4090", "RTX 4090", "rtx4090", "NVIDIA GeForce RTX 4090", "4090-24GB"}) {
+    EXPECT_EQ(names(name), std::vector<std::string>{"rtx-4090"}) << name;
+  }
+  EXPECT_EQ(names("A100-80GB"), std::vector<std::string>{"a100-80"});
+  EXPECT_EQ(names("h100-80"), std::vector<std::string>{"h100"});
+  EXPECT_EQ(names("H200-141GB"), std::vector<std::string>{"h200"});
   EXPECT_ERROR(find_hardware("rtx"), "`hardware` rtx");
 }
 
@@ -295,23 +300,6 @@ TEST(Plan, TheTowerLooksAgainAtPicturesThatNoCacheHolds) {
   shape.features_on_disk = true;
   EXPECT_DOUBLE_EQ(run_cost(shape, {}).tower_images, 100);
   EXPECT_EQ(run_cost(shape, {}).feature_bytes, 100'000);
-}
-
-TEST(Plan, TimeIsOperationsAtAnAssumedRate) {
-  RunCost run;
-  run.tokens = 1000;
-  run.tower_images = 10;
-  OperationsPlan operations;
-  operations.forward = 5;
-  operations.recompute[1] = 2;
-  operations.tower_per_image = 300;
-  EXPECT_DOUBLE_EQ(run_seconds(run, operations, ActivationCheckpointing::kNone, 100), 80);
-  EXPECT_DOUBLE_EQ(run_seconds(run, operations, ActivationCheckpointing::kMlp, 100), 100);
-  const Hardware a100 = find_hardware("a100-40").front();
-  EXPECT_DOUBLE_EQ(assumed_gpu_rate(a100, Compute::kBFloat16).value(), 104e12);
-  EXPECT_FALSE(assumed_gpu_rate(a100, Compute::kFloat32));
-  EXPECT_FALSE(assumed_gpu_rate(find_hardware("t4").front(), Compute::kBFloat16));  // it has no bf16 units
-  EXPECT_GT(measured_cpu_rate(Compute::kFloat32), 1e8);
 }
 
 TEST(Plan, RefusesWhatTrainingWouldRefuse) {

@@ -109,6 +109,7 @@ struct LinearWork {
   double forward = 0;
   double input_gradient = 0;
   double weight_gradient = 0;
+  double thin = 0;  // of each of the three, where there is an adapter
 };
 
 LinearWork work_of(const LinearShape& linear, LinearState state, std::int64_t rank, double rows) {
@@ -116,11 +117,11 @@ LinearWork work_of(const LinearShape& linear, LinearState state, std::int64_t ra
   const double thin = 2.0 * static_cast<double>(rank) * static_cast<double>(linear.in + linear.out) * rows;
   switch (state) {
     case LinearState::kFrozen:
-      return {product, product, 0};
+      return {product, product, 0, 0};
     case LinearState::kAdapter:
-      return {product + thin, product + thin, thin};
+      return {product + thin, product + thin, thin, thin};
     case LinearState::kTrained:
-      return {product, product, product};
+      return {product, product, product, 0};
   }
   throw internal_error("a linear in no state");
 }
@@ -154,8 +155,10 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
   operations.forward += attention;
   // Scores again, then the gradients of scores, values, queries and keys.
   if (backward) operations.input_gradient += 2.5 * attention;
+  const double attention_once = attention * (backward ? 3.5 : 1.0);
   double again = backward ? attention : 0;
   double mlp_again = 0;
+  double thin = 0, thin_again = 0, thin_mlp_again = 0;
   for (std::size_t slot = 0; slot < linears.size(); ++slot) {
     const LinearShape& linear = linears[slot];
     const bool reads_norm =
@@ -165,14 +168,30 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
     const LinearState state = linear_state(request.tune, layer, linear.name);
     const LinearWork work = work_of(linear, state, request.tune.lora.rank, rows);
     operations.forward += work.forward;
+    thin += work.thin;
     if (!backward) continue;
     // The lowest layer's input needs no gradient where nothing below is trained.
     const bool wanted = !reads_norm || layer > lowest || below;
-    if (wanted) operations.input_gradient += work.input_gradient * (reads_norm ? read_below(request, layer) : 1.0);
+    const double asked = !wanted ? 0.0 : reads_norm ? read_below(request, layer) : 1.0;
+    operations.input_gradient += work.input_gradient * asked;
     operations.weight_gradient += work.weight_gradient;
+    thin += work.thin * (1 + asked);
     const bool is_down = slot + 1 == linears.size();
-    if (!is_down || state != LinearState::kFrozen) again += work.forward;
-    if (std::string_view(linear.name).starts_with("mlp") && !is_down) mlp_again += work.forward;
+    if (!is_down || state != LinearState::kFrozen) {
+      again += work.forward;
+      thin_again += work.thin;
+    }
+    if (std::string_view(linear.name).starts_with("mlp") && !is_down) {
+      mlp_again += work.forward;
+      thin_mlp_again += work.thin;
+    }
+  }
+  const double repeated[] = {0, thin_mlp_again, thin_again};
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    const std::size_t place = place_of(checkpointing);
+    operations.adapters[place] += thin + repeated[place];
+    const bool whole = checkpointing == ActivationCheckpointing::kLayer;
+    operations.attention[place] += attention_once + (whole && backward ? attention : 0.0);
   }
   operations.recompute[place_of(ActivationCheckpointing::kLayer)] += again;
   operations.recompute[place_of(ActivationCheckpointing::kMlp)] += mlp_again;
@@ -216,9 +235,14 @@ void plan_operations(const PlanRequest& request, TrainingCost& cost) {
     if (request.tune.tune_vision_tower) operations.tower_per_image *= 3;
   }
   const auto tokens = static_cast<double>(request.stream.tokens);
-  for (double* sum : {&operations.forward, &operations.input_gradient, &operations.weight_gradient, &operations.head,
-                      &operations.recompute[0], &operations.recompute[1], &operations.recompute[2]}) {
+  for (double* sum : {&operations.forward, &operations.input_gradient, &operations.weight_gradient, &operations.head}) {
     *sum /= tokens;
+  }
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    const std::size_t place = place_of(checkpointing);
+    operations.recompute[place] /= tokens;
+    operations.adapters[place] /= tokens;
+    operations.attention[place] /= tokens;
   }
 }
 

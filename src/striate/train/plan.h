@@ -53,6 +53,9 @@ struct OperationsPlan {
   double head = 0;                  // forward and backward, at targets alone
   double recompute[3] = {0, 0, 0};  // for each ActivationCheckpointing
   double tower_per_image = 0;       // once for each picture while its features are kept; not in the sums
+  // Parts of total(), for each ActivationCheckpointing: products with the thin matrices of adapters, and attention's.
+  double adapters[3] = {0, 0, 0};
+  double attention[3] = {0, 0, 0};
 
   double total(ActivationCheckpointing checkpointing) const;
 };
@@ -93,11 +96,12 @@ struct Hardware {
   std::int64_t memory = 0;  // bytes
   bool gpu = true;
   double bf16_rate = 0;  // dense bf16 products with fp32 sums, operations a second, as its maker states; 0: none stated
+  double memory_rate = 0;  // bytes a second of its memory, as its maker states; 0: none stated
 };
 // Known names with the memory their makers state, smallest first.
 std::vector<Hardware> known_hardware();
-// The machines that `name` means: "a100" means a100-40 and a100-80, "this" this machine's main memory. Throws
-// InvalidInput with the nearest name, or the list.
+// The machines that `name` means: "a100" means a100-40 and a100-80, "4090" and "RTX 4090" mean rtx-4090, "h100-80gb"
+// means h100, "this" this machine's main memory. Throws InvalidInput with the nearest name, or the list.
 std::vector<Hardware> find_hardware(const std::string& name);
 // This machine's main memory that is free for a program; 0 when the system does not say.
 std::int64_t free_memory();

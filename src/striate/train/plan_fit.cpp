@@ -1,7 +1,9 @@
 // Which machines a plan fits into, and what to change where it does not.
 #include <algorithm>
+#include <cctype>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -14,6 +16,31 @@ namespace {
 constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 // What the driver's context, cuBLAS's workspaces and kernels take of a GPU.
 constexpr std::int64_t kGpuLibraries = kGiB;
+
+// A machine's name as people write it: "NVIDIA RTX 4090", "rtx-4090" and "4090" are one.
+std::string bare_name(std::string_view name) {
+  std::string bare;
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      bare += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  for (const std::string_view maker : {"nvidia", "geforce", "rtx"}) {
+    if (bare.starts_with(maker)) bare.erase(0, maker.size());
+  }
+  if (bare.ends_with("gb")) bare.resize(bare.size() - 2);
+  return bare;
+}
+
+// Whether `asked` is the machine's name, the name without the size of its memory, or the name with it.
+bool is_called(const Hardware& hardware, const std::string& asked) {
+  const std::string bare = bare_name(asked);
+  const std::string name = bare_name(hardware.name);
+  // h200 and b200 have their sizes in decimal units.
+  const bool decimal = hardware.memory % kGiB != 0;
+  const std::string size = std::to_string(hardware.memory / (decimal ? 1'000'000'000 : kGiB));
+  return bare == name || bare + size == name || bare == name + size;
+}
 
 std::int64_t least_memory(const PlanRequest& request) {
   return plan_cost(request).memory.total(ActivationCheckpointing::kLayer);
@@ -91,24 +118,31 @@ class Adviser {
 
 std::vector<Hardware> known_hardware() {
   constexpr double kTera = 1e12;
-  // The T4 and the V100 have no bf16 units.
-  return {{"rtx-3060", 12 * kGiB, true, 25.5 * kTera},  {"t4", 16 * kGiB, true, 0},
-          {"rtx-4080", 16 * kGiB, true, 97.5 * kTera},  {"l4", 24 * kGiB, true, 121 * kTera},
-          {"rtx-3090", 24 * kGiB, true, 71 * kTera},    {"rtx-4090", 24 * kGiB, true, 165.2 * kTera},
-          {"rtx-5090", 32 * kGiB, true, 209.5 * kTera}, {"v100-32", 32 * kGiB, true, 0},
-          {"a100-40", 40 * kGiB, true, 312 * kTera},    {"a6000", 48 * kGiB, true, 154.8 * kTera},
-          {"l40s", 48 * kGiB, true, 362 * kTera},       {"a100-80", 80 * kGiB, true, 312 * kTera},
-          {"h100", 80 * kGiB, true, 989.5 * kTera},     {"h200", 141'000'000'000, true, 989.5 * kTera},
-          {"b200", 180'000'000'000, true, 2250 * kTera}};
+  constexpr double kGiga = 1e9;
+  // The T4 and the V100 have no bf16 units. H100, H200, A100 80 GB: the SXM modules.
+  return {{"rtx-3060", 12 * kGiB, true, 25.5 * kTera, 360 * kGiga},
+          {"t4", 16 * kGiB, true, 0, 320 * kGiga},
+          {"rtx-4080", 16 * kGiB, true, 97.5 * kTera, 716.8 * kGiga},
+          {"l4", 24 * kGiB, true, 121 * kTera, 300 * kGiga},
+          {"rtx-3090", 24 * kGiB, true, 71 * kTera, 936 * kGiga},
+          {"rtx-4090", 24 * kGiB, true, 165.2 * kTera, 1008 * kGiga},
+          {"rtx-5090", 32 * kGiB, true, 209.5 * kTera, 1792 * kGiga},
+          {"v100-32", 32 * kGiB, true, 0, 900 * kGiga},
+          {"a100-40", 40 * kGiB, true, 312 * kTera, 1555 * kGiga},
+          {"a6000", 48 * kGiB, true, 154.8 * kTera, 768 * kGiga},
+          {"l40s", 48 * kGiB, true, 362 * kTera, 864 * kGiga},
+          {"a100-80", 80 * kGiB, true, 312 * kTera, 2039 * kGiga},
+          {"h100", 80 * kGiB, true, 989.5 * kTera, 3350 * kGiga},
+          {"h200", 141'000'000'000, true, 989.5 * kTera, 4800 * kGiga},
+          {"b200", 180'000'000'000, true, 2250 * kTera, 8000 * kGiga}};
 }
 
 std::vector<Hardware> find_hardware(const std::string& name) {
-  if (name == "this") return {{"this machine", free_memory(), false, 0}};
+  if (name == "this") return {{"this machine", free_memory(), false, 0, 0}};
   std::vector<std::string> names = {"this"};
   std::vector<Hardware> found;
   for (const Hardware& hardware : known_hardware()) {
-    const bool variant = hardware.name == cat(name, "-", hardware.memory / kGiB);
-    if (hardware.name == name || variant) found.push_back(hardware);
+    if (is_called(hardware, name)) found.push_back(hardware);
     names.push_back(hardware.name);
   }
   if (!found.empty()) return found;

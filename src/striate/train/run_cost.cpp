@@ -36,9 +36,4 @@ RunCost run_cost(const RunShape& shape, const TrainingCost& cost) {
   return run;
 }
 
-double run_seconds(const RunCost& run, const OperationsPlan& operations, ActivationCheckpointing checkpointing,
-                   double rate) {
-  return (run.tokens * operations.total(checkpointing) + run.tower_images * operations.tower_per_image) / rate;
-}
-
 }  // namespace striate

@@ -42,8 +42,4 @@ struct RunCost {
 // have pictures of its own. Throws InvalidInput when neither steps nor the data say how long the run is.
 RunCost run_cost(const RunShape& shape, const TrainingCost& cost);
 
-// Seconds at `rate` operations a second.
-double run_seconds(const RunCost& run, const OperationsPlan& operations, ActivationCheckpointing checkpointing,
-                   double rate);
-
 }  // namespace striate

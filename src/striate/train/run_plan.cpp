@@ -10,8 +10,8 @@
 #include "striate/region/layer_grammar.h"
 #include "striate/tensor/matrix.h"
 #include "striate/text/tokenizer.h"
-#include "striate/train/machine_rate.h"
 #include "striate/train/planned_stream.h"
+#include "striate/train/speed_model.h"
 
 namespace striate {
 namespace {
@@ -157,11 +157,8 @@ class Planner {
  public:
   Planner(const RunPlanRequest& asked, const PlanRequest& request) : asked_(asked), request_(request) {}
 
-  const TrainingCost& cost(bool gpu) {
-    const auto found = costs_.find(gpu);
-    if (found != costs_.end()) return found->second;
-    return costs_.emplace(gpu, plan_cost(on_machine(request_, gpu, asked_.compute))).first->second;
-  }
+  const TrainingCost& cost(bool gpu) { return costs(gpu).region; }
+  const TrainingCost& cost_of_all(bool gpu) { return costs(gpu).all; }
 
   MachineFit fit(const AskedMachine& asked, const std::optional<RunCost>& run) {
     const std::int64_t usable = asked_.memory.value_or(usable_memory(asked.machine));
@@ -173,25 +170,55 @@ class Planner {
     fit.cost = cost(asked.machine.gpu);
     fit.checkpointing = checkpointing_within(fit.cost.memory, usable);
     if (!fit.checkpointing) fit.advice = advise(there, usable);
-    if (run) fit.rate = rate(asked.machine, there.compute);
-    if (run && fit.checkpointing && fit.rate)
-      fit.seconds = run_seconds(*run, fit.cost.operations, *fit.checkpointing, *fit.rate);
+    if (fit.checkpointing) fit.speed = speed(there, fit, run);
     return fit;
   }
 
-  std::optional<double> cpu_rate() const { return cpu_rate_; }
+  const std::optional<MachineRates>& cpu_rates() const { return cpu_rates_; }
 
  private:
-  std::optional<double> rate(const Hardware& machine, Compute compute) {
-    if (machine.gpu) return assumed_gpu_rate(machine, compute);
-    if (!cpu_rate_) cpu_rate_ = measured_cpu_rate(compute);
-    return assumed_cpu_rate(*cpu_rate_);
+  // Of a kind of machine: the region's, and that of all layers.
+  struct Costs {
+    TrainingCost region, all;
+  };
+
+  const Costs& costs(bool gpu) {
+    const auto found = costs_.find(gpu);
+    if (found != costs_.end()) return found->second;
+    const PlanRequest there = on_machine(request_, gpu, asked_.compute);
+    return costs_.emplace(gpu, Costs{plan_cost(there), plan_cost(with_all_layers(there))}).first->second;
+  }
+
+  std::optional<PredictedSpeed> speed(const PlanRequest& there, const MachineFit& fit,
+                                      const std::optional<RunCost>& run) {
+    const std::optional<MachineRates> rates = this->rates(there, fit.machine);
+    if (!rates) return std::nullopt;
+    const auto tokens = static_cast<double>(there.stream.tokens);
+    PredictedSpeed speed;
+    speed.stream = predicted_seconds(stream_work(there, *fit.checkpointing), *rates);
+    speed.tokens_per_second = tokens / speed.stream.total();
+    if (run) {
+      const double tower = run->tower_images * fit.cost.operations.tower_per_image / rates->products;
+      speed.seconds = run->tokens / speed.tokens_per_second + tower;
+    }
+    const auto all_fits = checkpointing_within(cost_of_all(fit.machine.gpu).memory, fit.usable);
+    if (there.tune.stage == Stage::kTune && all_fits) {
+      const StreamSeconds all = predicted_seconds(stream_work(with_all_layers(there), *all_fits), *rates);
+      speed.saving = 1 - speed.stream.total() / all.total();
+    }
+    return speed;
+  }
+
+  std::optional<MachineRates> rates(const PlanRequest& there, const Hardware& machine) {
+    if (machine.gpu) return assumed_gpu_rates(machine, there.compute);
+    if (!cpu_rates_) cpu_rates_ = measured_cpu_rates(there);
+    return cpu_rates_;
   }
 
   const RunPlanRequest& asked_;
   const PlanRequest& request_;
-  std::map<bool, TrainingCost> costs_;  // on the CPU, on a GPU
-  std::optional<double> cpu_rate_;
+  std::map<bool, Costs> costs_;  // on the CPU, on a GPU
+  std::optional<MachineRates> cpu_rates_;
 };
 
 }  // namespace
@@ -208,14 +235,14 @@ RunPlan plan_run(const RunPlanRequest& asked) {
   Planner planner(asked, request);
   plan.request = on_machine(request, asked.machines.front().machine.gpu, asked.compute);
   plan.region = planner.cost(plan.request.on_gpu);
-  plan.all = plan_cost(with_all_layers(plan.request));
+  plan.all = planner.cost_of_all(plan.request.on_gpu);
   plan.run = cost_of_run(asked, checkpoint, plan.sample, plan.request, plan.region);
   for (const AskedMachine& machine : asked.machines) {
     if (machine.machine.gpu || machine.machine.memory > 0 || asked.memory) {
       plan.fits.push_back(planner.fit(machine, plan.run));
     }
   }
-  plan.cpu_rate = planner.cpu_rate();
+  plan.cpu_rates = planner.cpu_rates();
   plan.request.stored_type = nullptr;  // it refers to the checkpoint, which goes
   return plan;
 }

@@ -14,6 +14,7 @@
 #include "striate/model/load.h"
 #include "striate/train/plan.h"
 #include "striate/train/run_cost.h"
+#include "striate/train/speed_model.h"
 #include "striate/train/tunable.h"
 
 namespace striate {
@@ -57,6 +58,16 @@ struct SampleShape {
   double images = 0;
 };
 
+// How fast training is predicted to be on a machine (train/speed_model.h).
+struct PredictedSpeed {
+  double tokens_per_second = 0;   // of the stream, image rows counted; the vision tower is not part of it
+  StreamSeconds stream;           // one stream of the plan's
+  std::optional<double> seconds;  // of the whole run, the tower's included; absent: its length is not known
+  // 1 - the time of a token here / the same for all layers, each with the checkpointing that fits. Absent: all layers
+  // do not fit there, or there is no region to compare.
+  std::optional<double> saving;
+};
+
 // A machine, the plan for it, and what of it fits.
 struct MachineFit {
   std::string asked;  // as AskedMachine::name
@@ -64,8 +75,7 @@ struct MachineFit {
   std::int64_t usable = 0;  // bytes
   TrainingCost cost;
   std::optional<ActivationCheckpointing> checkpointing;  // absent: none fits
-  std::optional<double> rate;                            // operations a second that are assumed
-  std::optional<double> seconds;                         // of the whole run
+  std::optional<PredictedSpeed> speed;                   // absent: nothing fits, or no rates are known
   std::vector<Advice> advice;
 };
 
@@ -76,14 +86,15 @@ struct RunPlan {
   SampleShape sample;
   PlanRequest request;  // for the first machine; without stored_type
   TrainingCost region;
-  TrainingCost all;                // the same for every layer
-  std::optional<RunCost> run;      // absent: neither data nor steps say how long it is
-  std::optional<double> cpu_rate;  // measured, where it was
-  std::vector<MachineFit> fits;    // of the machines whose memory is known
+  TrainingCost all;                       // the same for every layer
+  std::optional<RunCost> run;             // absent: neither data nor steps say how long it is
+  std::optional<MachineRates> cpu_rates;  // measured, where they were
+  std::vector<MachineFit> fits;           // of the machines whose memory is known
 };
 
-// Reads headers and up to 1000 samples, no weights and no picture; measures this machine's rate where a plan for it
-// asks for hours. Throws InvalidInput for values that make no run, and what opening model, tokenizer and data throws.
+// Reads headers and up to 1000 samples, no weights and no picture; measures this machine's rates where a plan for it is
+// asked for and fits. Throws InvalidInput for values that make no run, and what opening model, tokenizer and data
+// throws.
 RunPlan plan_run(const RunPlanRequest& request);
 
 // What the plan takes of memory where it takes least.

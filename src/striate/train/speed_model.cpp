@@ -1,0 +1,185 @@
+#include "striate/train/speed_model.h"
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+#include "striate/model/decoder_layer.h"
+
+namespace striate {
+namespace {
+
+// Shares of what makers state. The first is fitted to NeMo AutoModel's LoRA on Llama-3.1-8B on an H100 (12,473 tokens a
+// second), the second is FlashAttention 2 as PyTorch has it on the same GPU (232 of 989.5 TFLOP/s), the third what
+// loops over memory commonly reach, the last PyTorch's cost of a launch from the host.
+constexpr double kProductShare = 0.615;
+constexpr double kAttentionShare = 0.234;
+constexpr double kMemoryShare = 0.8;
+constexpr double kLaunchSeconds = 6e-6;
+
+// Launches as the pretend device counts them (docs/gpu.md): of a stream besides its layers (embedding, projector,
+// head, optimiser), and of a layer by pass.
+constexpr double kStreamLaunches = 64;
+constexpr double kForwardLaunches = 14;
+constexpr double kBackwardLaunches = 20;
+constexpr double kAdapterLaunches = 7;
+constexpr double kDropoutLaunches = 3;
+
+// Adds up what a stream moves: elements of rows in the compute type.
+class Mover {
+ public:
+  Mover(const PlanRequest& request, const TrainingCost& cost, ActivationCheckpointing checkpointing)
+      : request_(request), cost_(cost), checkpointing_(checkpointing) {
+    element_ = request.compute == Compute::kBFloat16 ? 2.0 : 4.0;
+  }
+
+  StreamWork work() {
+    operations();
+    const std::int64_t layers = request_.config.decoder.layers;
+    for (std::int64_t layer = 0; layer < layers; ++layer) this->layer(layer);
+    work_.launches += kStreamLaunches;
+    projector();
+    head();
+    optimizer();
+    return work_;
+  }
+
+ private:
+  void operations() {
+    const OperationsPlan& o = cost_.operations;
+    const auto place = static_cast<std::size_t>(checkpointing_);
+    const auto tokens = static_cast<double>(request_.stream.tokens);
+    work_.adapters = o.adapters[place] * tokens;
+    work_.attention = o.attention[place] * tokens;
+    work_.products = o.total(checkpointing_) * tokens - work_.adapters - work_.attention;
+  }
+
+  void layer(std::int64_t layer) {
+    const DecoderConfig& c = request_.config.decoder;
+    const bool last = layer + 1 == c.layers;
+    const bool backward = layer >= cost_.lowest_backward_layer;
+    const bool again = backward && checkpointing_ == ActivationCheckpointing::kLayer;
+    const bool mlp_again = again || (backward && checkpointing_ == ActivationCheckpointing::kMlp);
+    const auto tokens = static_cast<double>(request_.stream.tokens);
+    const double rows = last ? static_cast<double>(request_.stream.targets) : tokens;
+    const auto hidden = static_cast<double>(c.hidden_size);
+    const auto mlp = static_cast<double>(c.mlp_size);
+    const auto heads = static_cast<double>((c.heads + c.kv_heads) * c.head_dim);
+    // Norms and residual sums (4 + 4 rows of the stream), positions, attention's reading and writing, the gate.
+    const double forward = tokens * 4 * hidden + rows * 4 * hidden + tokens * 4 * heads;
+    const double gate = rows * 3 * mlp;
+    // The norms' gradients, the sums of what q, k and v give the stream, positions, attention's, the gate's.
+    const double gradient = tokens * 8 * hidden + rows * 5 * hidden + tokens * 6 * heads + rows * 5 * mlp;
+    move(forward * (again ? 2 : 1) + gate * (mlp_again ? 2 : 1) + (backward ? gradient : 0.0));
+    work_.launches += kForwardLaunches * (again ? 2 : 1) + (backward ? kBackwardLaunches : 0);
+    for (const LinearShape& linear : decoder_linears(c)) {
+      const double passes = 1.0 + (backward ? 1.0 : 0.0) + (again ? 1.0 : 0.0);
+      work_.product_bytes += passes * static_cast<double>(linear.in * linear.out) * element_;
+      if (linear_state(request_.tune, layer, linear.name) == LinearState::kAdapter) adapter(linear, rows, passes);
+    }
+  }
+
+  // An adapter's products read the input and add to the output, and on the way back the other way round, twice: for
+  // gradients of parameters and of the input.
+  void adapter(const LinearShape& linear, double rows, double passes) {
+    const auto in = static_cast<double>(linear.in);
+    const auto out = static_cast<double>(linear.out);
+    const double forwards = passes - 1;
+    work_.adapter_bytes += rows * element_ * (forwards * (in + 2 * out) + 2 * out + 3 * in);
+    work_.launches += kAdapterLaunches;
+    if (request_.tune.lora.dropout <= 0) return;
+    move(rows * (forwards * 2 * in + 2 * in + 3 * in));
+    work_.launches += kDropoutLaunches;
+  }
+
+  void projector() {
+    if (!request_.config.projector) return;
+    const auto rows = static_cast<double>(request_.stream.image_rows);
+    move(rows * 8 * static_cast<double>(request_.config.projector->out_size));
+  }
+
+  // Logits are written, read for their sums, and overwritten by their gradients.
+  void head() {
+    const DecoderConfig& c = request_.config.decoder;
+    const auto targets = static_cast<double>(request_.stream.targets);
+    work_.product_bytes += 2.0 * static_cast<double>(c.vocab_size * c.hidden_size) * element_;
+    move(targets * (4 * static_cast<double>(c.vocab_size) + 9 * static_cast<double>(c.hidden_size)));
+  }
+
+  // AdamW reads and writes value and moments, and reads the gradient, which its norm has read and zeroing writes; then
+  // the rounded copy. A stream reads and writes each gradient once.
+  void optimizer() {
+    const double copy = request_.compute == Compute::kBFloat16 ? 2 : 0;
+    const auto streams = static_cast<double>(std::max<std::int64_t>(1, request_.streams));
+    work_.moved += static_cast<double>(cost_.parameters) * ((24 + 12 + copy) / streams + 8);
+  }
+
+  void move(double elements) { work_.moved += elements * element_; }
+
+  const PlanRequest& request_;
+  const TrainingCost& cost_;
+  ActivationCheckpointing checkpointing_;
+  double element_ = 2;
+  StreamWork work_;
+};
+
+std::string letters_of(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c != ' ' && c != '-') out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+}  // namespace
+
+StreamWork stream_work(const PlanRequest& request, ActivationCheckpointing checkpointing) {
+  const TrainingCost cost = plan_cost(request);
+  return Mover(request, cost, checkpointing).work();
+}
+
+std::optional<MachineRates> assumed_gpu_rates(const Hardware& hardware, Compute compute) {
+  if (!hardware.gpu || hardware.bf16_rate <= 0 || hardware.memory_rate <= 0 || compute != Compute::kBFloat16) {
+    return std::nullopt;
+  }
+  MachineRates rates;
+  rates.products = kProductShare * hardware.bf16_rate;
+  rates.adapters = rates.products;
+  rates.attention = kAttentionShare * hardware.bf16_rate;
+  rates.memory = kMemoryShare * hardware.memory_rate;
+  rates.launch = kLaunchSeconds;
+  return rates;
+}
+
+Hardware gpu_hardware(const std::string& name, std::int64_t memory) {
+  const std::string given = letters_of(name);
+  Hardware found{"", memory, true, 0, 0};
+  std::int64_t nearest = 0;
+  for (const Hardware& known : known_hardware()) {
+    const std::string model = known.name.starts_with("rtx") ? known.name : known.name.substr(0, known.name.find('-'));
+    if (given.find(letters_of(model)) == std::string::npos) continue;
+    // Of several sizes, the one that is there.
+    const std::int64_t distance = std::abs(known.memory - memory);
+    if (!found.name.empty() && distance >= nearest) continue;
+    nearest = distance;
+    found = {known.name, memory, true, known.bf16_rate, known.memory_rate};
+  }
+  return found;
+}
+
+StreamSeconds predicted_seconds(const StreamWork& work, const MachineRates& rates) {
+  StreamSeconds s;
+  s.products = work.products / rates.products;
+  s.adapters = work.adapters / rates.adapters;
+  s.attention = work.attention / rates.attention;
+  s.moved = work.moved / rates.memory;
+  s.launches = work.launches * rates.launch;
+  if (rates.gpu) {
+    s.products = std::max(s.products, work.product_bytes / rates.memory);
+    s.adapters = std::max(s.adapters, work.adapter_bytes / rates.memory);
+    s.launches = std::max(0.0, s.launches - (s.products + s.adapters + s.attention + s.moved));
+  }
+  return s;
+}
+
+}  // namespace striate
