@@ -118,12 +118,16 @@ endfunction()
 # striate_device_test(<target> [ONLY <patterns>...] [LEAVE_OUT <patterns>...])
 # <target>'s tests once more on the pretend device, or on the device that STRIATE_TEST_DEVICE names, with the label
 # `device`: all in one process, since a process takes a while to begin. The patterns are GoogleTest's; tests that compute
-# nothing on a device are left out.
+# nothing on a device are left out. The target device_tests builds all of these programs.
 function(striate_device_test target)
   cmake_parse_arguments(TEST "" "" "ONLY;LEAVE_OUT" ${ARGN})
   list(JOIN TEST_ONLY ":" only)
   list(JOIN TEST_LEAVE_OUT ":" left_out)
   add_test(NAME "device.${target}" COMMAND sh "${PROJECT_SOURCE_DIR}/tests/support/on_device.sh" $<TARGET_FILE:${target}>
                                            "--gtest_filter=${only}-${left_out}")
+  if(NOT TARGET device_tests)
+    add_custom_target(device_tests)
+  endif()
+  add_dependencies(device_tests ${target})
   set_tests_properties("device.${target}" PROPERTIES LABELS device ENVIRONMENT OMP_WAIT_POLICY=passive)
 endfunction()

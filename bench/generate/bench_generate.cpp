@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_device.h"
 #include "bench/entry.h"
 #include "bench/line_server.h"
 #include "striate/base/elapsed.h"
@@ -82,12 +83,13 @@ std::int64_t status_bytes(const std::string& field) {
 
 class Worker {
  public:
-  Worker(const std::string& folder, const std::string& precision, const std::string& pixels)
+  Worker(const std::string& folder, const std::string& precision, const std::string& pixels, at::Device device)
       : checkpoint_(open_checkpoint(model_folder(folder))) {
     Placement placement;
+    placement.device = device;
     placement.compute = precision == "fp32"   ? Compute::kFloat32
                         : precision == "bf16" ? Compute::kBFloat16
-                                              : best_compute();
+                                              : best_compute(device);
     model_ = load_model(checkpoint_, placement);
     generator_ = std::make_unique<Generator>(*model_, nullptr);
     if (!pixels.empty()) pixels_ = read_pixels(pixels, model_->config().vision->image_size);
@@ -97,6 +99,7 @@ class Worker {
     const DecoderWork work = decoder_work(checkpoint_, *model_);
     return {{"compute", compute_name(model_->placement().compute)},
             {"cpu", cpu_description()},
+            {"device", device_description(model_->placement().device)},
             {"layers", model_->config().decoder.layers},
             {"bytes_per_step", work.layer_bytes + work.head_bytes},
             {"flops_per_token", work.layer_flops},
@@ -109,7 +112,9 @@ class Worker {
       return nlohmann::json::object();
     }
     const std::string what = command.at("do");
-    if (what == "memory") return {{"peak", status_bytes("VmHWM")}, {"anonymous", status_bytes("RssAnon")}};
+    if (what == "memory") {
+      return {{"peak", peak_memory(model_->placement().device)}, {"anonymous", status_bytes("RssAnon")}};
+    }
     at::set_num_threads(command.at("threads"));
     if (what == "prefill") return prefill(command.at("prompt"));
     if (what == "decode") return decode(command.at("prompt"), command.at("steps"));
@@ -149,7 +154,8 @@ class Worker {
     generator_->reset();
     std::vector<float> values;
     GenerationCallbacks callbacks;
-    callbacks.on_logits = [&](const at::Tensor& row) {
+    callbacks.on_logits = [&](const at::Tensor& logits) {
+      const at::Tensor row = logits.cpu();
       const float* begin = row.const_data_ptr<float>();
       values.assign(begin, begin + row.numel());
     };
@@ -166,12 +172,13 @@ class Worker {
 
 int run(int argc, char** argv) {
   CLI::App app("Times Striate on a checkpoint for bench/generate/run.py.", "bench_generate");
-  std::string model, pixels, precision = "auto";
+  std::string model, pixels, device = "cpu", precision = "auto";
   app.add_option("--model", model, "A Hugging Face model folder")->required()->check(CLI::ExistingDirectory);
+  app.add_option("--device", device, "cpu, cuda, pretend");
   app.add_option("--precision", precision, "auto, fp32, bf16")->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   app.add_option("--pixels", pixels, "The picture: raw fp32 [3, S, S], normalised")->check(CLI::ExistingFile);
   CLI11_PARSE(app, argc, argv);
-  Worker worker(model, precision, pixels);
+  Worker worker(model, precision, pixels, device_named(device));
   serve(worker.greeting(), [&](const nlohmann::json& command) { return worker.answer(command); });
   return 0;
 }

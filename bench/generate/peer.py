@@ -21,11 +21,12 @@ IMAGE = -200  # stands for the picture in a prompt
 
 
 class Peer:
-    def __init__(self, folder, precision, pixels):
+    def __init__(self, folder, precision, pixels, device):
         self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
         self.model = transformers.LlavaForConditionalGeneration.from_pretrained(
             folder, dtype=self.dtype, attn_implementation="sdpa", low_cpu_mem_usage=True
-        ).eval()
+        ).eval().to(device)
+        self.device = torch.device(device)
         config = self.model.config
         self.image_id = config.image_token_id
         vision = config.vision_config
@@ -35,7 +36,7 @@ class Peer:
             values = array.array("f")
             with open(pixels, "rb") as file:
                 values.frombytes(file.read())
-            self.pixels = torch.tensor(values).view(1, 3, vision.image_size, vision.image_size).to(self.dtype)
+            self.pixels = torch.tensor(values).view(1, 3, vision.image_size, vision.image_size).to(device, self.dtype)
         self.prompts = {}
         self.prefilled = None  # the prompt whose cache is kept, the cache, and the first token after it
 
@@ -47,9 +48,12 @@ class Peer:
             ids = []
             for token in command["ids"]:
                 ids += [self.image_id] * self.patches if token == IMAGE else [token]
-            self.prompts[command["set"]] = torch.tensor([ids])
+            self.prompts[command["set"]] = torch.tensor([ids], device=self.device)
             return {}
         if command["do"] == "memory":
+            if self.device.type == "cuda":
+                peak = torch.cuda.max_memory_allocated()
+                return {"peak": peak, "anonymous": peak}
             with open("/proc/self/status") as file:
                 fields = dict(line.split(":", 1) for line in file)
             return {"peak": int(fields["VmHWM"].split()[0]) * 1024, "anonymous": int(fields["RssAnon"].split()[0]) * 1024}
@@ -85,7 +89,7 @@ class Peer:
         start = time.perf_counter()
         for _ in range(steps):
             output = self.model(
-                input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True, logits_to_keep=1
+                input_ids=torch.tensor([[token]], device=self.device), past_key_values=cache, use_cache=True, logits_to_keep=1
             )
             token = int(output.logits[0, -1].argmax())
             ids.append(token)
@@ -97,10 +101,11 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--precision", required=True, choices=["fp32", "bf16"])
     parser.add_argument("--pixels")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    peer = Peer(args.model, args.precision, args.pixels)
+    peer = Peer(args.model, args.precision, args.pixels, args.device)
     with torch.inference_mode():
         serve(peer.greeting(), peer.answer)
 

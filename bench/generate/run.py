@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 from worker import Worker  # noqa: E402
 
 IMAGE = -200
+MINIATURE = "--hidden 256 --heads 4 --mlp 704 --vision-layers 2 --vision-hidden 64 --vision-heads 2 --vision-mlp 128".split()
 PROMPT_TOKENS = 600
 IMAGE_SIZE = 336
 IMAGE_TOKENS = (IMAGE_SIZE // 14) ** 2
@@ -37,6 +38,9 @@ def parse_args():
     parser.add_argument("--peer-python", default=ROOT / ".deps/peers/bin/python", help="a Python with transformers")
     parser.add_argument("--checkpoint", type=pathlib.Path, help="default: made by striate init, and kept, beside the build")
     parser.add_argument("--layers", type=int, default=2, help="decoder layers of the 7B shape (32: the whole)")
+    parser.add_argument("--device", choices=["cpu", "cuda", "pretend"], default="cpu",
+                        help="pretend: the tests' device, which shows that the benchmark runs")
+    parser.add_argument("--miniature", action="store_true", help="a model of width 256 in place of the 7B shape")
     parser.add_argument("--alone", action="store_true", help="Striate and the machine only: the whole model fits once")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="Striate computes in")
     parser.add_argument("--peer-precision", default="bf16,fp32", help="transformers computes in; the faster counts")
@@ -46,6 +50,7 @@ def parse_args():
     parser.add_argument("--json", action="store_true", help="JSON lines only")
     args = parser.parse_args()
     args.threads = [int(n) for n in args.threads.split(",")]
+    args.alone = args.alone or args.device == "pretend"
     args.peer_precision = [] if args.alone else args.peer_precision.split(",")
     if not set(args.peer_precision) <= {"bf16", "fp32"}:
         parser.error("--peer-precision is bf16, fp32 or both with a comma")
@@ -64,10 +69,11 @@ def checkpoint(args):
     """The checkpoint's folder, written on the first run (bf16, random weights, no tokenizer needed)."""
     if args.checkpoint:
         return args.checkpoint
-    folder = args.build / f"bench/llava-1.5-7b-{args.layers}-layers"
+    folder = args.build / f"bench/{'miniature' if args.miniature else 'llava-1.5-7b'}-{args.layers}-layers"
     if not (folder / "config.json").exists():
         command = [args.build / "apps/striate/striate", "init", "--arch", "llava-1.5-7b", "--layers", args.layers]
         command += ["--dtype", "bf16", "--seed", 1, "--out", folder]
+        command += MINIATURE if args.miniature else []
         subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
     return folder
 
@@ -135,7 +141,7 @@ def measure_round(measured, workers, machine, threads, steps, reverse):
             command = {"do": "decode", "steps": steps} if what == "decode" else {"do": "prefill"}
             reply = worker.ask(**command, prompt=prompt, threads=threads)
             measured.add(what, threads, who, reply["tokens"] / reply["seconds"])
-        if what == "prefill_picture":
+        if what == "prefill_picture" or machine is None:
             continue
         for name in machine.greeting["measurements"]:
             if (name == "read") == (what == "decode"):
@@ -157,7 +163,7 @@ def results(measured, workers, machine, threads):
     """One row for each kind of work."""
     greeting = workers["striate"].greeting
     memory = {name: worker.ask(do="memory") for name, worker in workers.items()}
-    matrix = max((name for name in machine.greeting["measurements"] if name != "read"),
+    matrix = machine and max((name for name in machine.greeting["measurements"] if name != "read"),
                  key=lambda name: measured.median(name, threads, "machine"))
     per_token = {
         "prefill": greeting["flops_per_token"] + greeting["flops_per_logits"] / PROMPT_TOKENS,
@@ -166,14 +172,16 @@ def results(measured, workers, machine, threads):
     for what in WHATS:
         ours = (what, threads, "striate")
         row = {"what": what, "threads": threads, "compute": greeting["compute"], "layers": greeting["layers"],
-               "tokens_per_s": measured.median(*ours)}
+               "device": greeting["device"], "tokens_per_s": measured.median(*ours)}
         peers = [name for name in workers if name != "striate"]
         if peers:
             best = max(peers, key=lambda name: measured.median(what, threads, name))
             row |= {"peer": f"transformers {best}", "peer_tokens_per_s": measured.median(what, threads, best),
                     "ratio": measured.median_ratio(ours, (what, threads, best)),
                     "peer_peak_memory": memory[best]["peak"]}
-        if what in per_token:
+        if what in per_token and machine is None:
+            row["operations_per_s" if what == "prefill" else "bytes_per_s"] = row["tokens_per_s"] * per_token[what]
+        elif what in per_token:
             rate = "read" if what == "decode" else matrix
             row |= {"rate": rate, "machine_rate": measured.median(rate, threads, "machine"),
                     "share_of_rate": measured.median_ratio(ours, (rate, threads, "machine")) * per_token[what]}
@@ -205,12 +213,13 @@ def main():
     with tempfile.NamedTemporaryFile(suffix=".f32") as pixels:
         write_pixels(pixels)
         workers = {"striate": Worker("bench_generate", [args.build / "bench/bench_generate", "--model", folder, "--precision",
-                                      args.precision, "--pixels", pixels.name])}
+                                      args.precision, "--device", args.device, "--pixels", pixels.name])}
         for precision in args.peer_precision:
             script = pathlib.Path(__file__).with_name("peer.py")
             workers[precision] = Worker(f"transformers {precision}", [args.peer_python, script, "--model", folder, "--precision", precision,
-                                         "--pixels", pixels.name])
-        machine = Worker("machine_rates", [args.build / "bench/machine_rates", "--serve"])
+                                         "--device", args.device, "--pixels", pixels.name])
+        # The rates of a CPU say nothing of a GPU.
+        machine = Worker("machine_rates", [args.build / "bench/machine_rates", "--serve"]) if args.device == "cpu" else None
         for name, worker in workers.items():
             say(f"{name}: {worker.greeting.get('program') or worker.greeting['cpu']}")
             for prompt, ids in prompts().items():
@@ -227,13 +236,14 @@ def main():
             for number in range(args.rounds):
                 measure_round(measured, fast, machine, threads, args.steps, reverse=number % 2 == 1)
                 say(f"{threads} threads: round {number + 1} of {args.rounds}")
-            rows += results(measured, fast, machine, threads)
+            for row in results(measured, fast, machine, threads):
+                rows.append(row)
+                if args.json:
+                    print(json.dumps(row), flush=True)
         for worker in [*workers.values(), machine]:
-            worker.close()
-    if args.json:
-        for row in rows:
-            print(json.dumps(row))
-    else:
+            if worker:
+                worker.close()
+    if not args.json:
         print_table(rows)
 
 

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_device.h"
 #include "bench/entry.h"
 #include "bench/train_step/stopwatch.h"
 #include "striate/base/random.h"
@@ -27,7 +28,7 @@ namespace striate::bench {
 namespace {
 
 struct Flags {
-  std::string model, precision = "auto";
+  std::string model, device = "cpu", precision = "auto";
   int threads = 2;
   std::int64_t samples = 4;
   std::int64_t text_tokens = 96;
@@ -68,9 +69,10 @@ nlohmann::json measure(const Flags& flags) {
   ModelPaths paths;
   paths.model = flags.model;
   Placement placement;
+  placement.device = device_named(flags.device);
   placement.compute = flags.precision == "fp32"   ? Compute::kFloat32
                       : flags.precision == "bf16" ? Compute::kBFloat16
-                                                  : best_compute();
+                                                  : best_compute(placement.device);
   const auto model = load_model(open_checkpoint(paths), placement);
   const PackedBatch stream = make_stream(*model, flags);
   const DecoderConfig& decoder = model->config().decoder;
@@ -79,12 +81,14 @@ nlohmann::json measure(const Flags& flags) {
   const std::array<std::function<void()>, 3> works = {
       [&] { model->forward(stream); }, [&] { states.add(*model, stream); }, [&] { all.add(*model, stream); }};
   for (const auto& work : works) work();  // warm
+  wait_for(placement.device);
   std::array<std::vector<Stopwatch::Seconds>, 3> seconds;
   for (int round = 0; round < flags.rounds; ++round) {
     for (std::size_t i = 0; i < works.size(); ++i) {
       const std::size_t which = round % 2 == 0 ? i : works.size() - 1 - i;
       const Stopwatch watch;
       works[which]();
+      wait_for(placement.device);
       seconds[which].push_back(watch.seconds());
     }
   }
@@ -101,6 +105,8 @@ nlohmann::json measure(const Flags& flags) {
           {"hidden", decoder.hidden_size},
           {"compute", compute_name(placement.compute)},
           {"cpu", cpu_description()},
+          {"device", device_description(placement.device)},
+          {"peak_memory", peak_memory(placement.device)},
           {"threads", flags.threads},
           {"tokens", stream.tokens()},
           {"samples", stream.samples()},
@@ -118,6 +124,7 @@ int run(int argc, char** argv) {
   app.add_option("--model", flags.model, "A Hugging Face model folder with a vision tower")
       ->required()
       ->check(CLI::ExistingDirectory);
+  app.add_option("--device", flags.device, "cpu, cuda, pretend");
   app.add_option("--precision", flags.precision, "auto, fp32, bf16")->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   app.add_option("--threads", flags.threads, "CPU threads")->check(CLI::Range(1, 1024));
   app.add_option("--samples", flags.samples, "Samples of the stream")->check(CLI::Range(1, 1 << 16));

@@ -24,6 +24,7 @@ SHAPES = {
                   ["--samples", 16, "--text-tokens", 96]),
     "wide": (["--layers", 4, "--hidden", 1024, "--heads", 16, "--mlp", 2752, "--image-size", 336, *SMALL_TOWER],
              ["--samples", 2, "--text-tokens", 96]),
+    "llava-7b": ([], ["--samples", 16, "--text-tokens", 96]),
 }
 TINY = ["--layers", 4, "--hidden", 64, "--heads", 4, "--mlp", 128, "--image-size", 56, *SMALL_TOWER]
 PICTURES = 40
@@ -33,6 +34,11 @@ SIDE = 40
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="the build folder")
+    parser.add_argument("--device", choices=["cpu", "cuda", "pretend"], default="cpu",
+                        help="pretend: the tests' device, which shows that the benchmark runs")
+    parser.add_argument("--shapes", default="miniature,wide", help=f"of {', '.join(SHAPES)}; default: %(default)s")
+    parser.add_argument("--checkpoint", type=pathlib.Path, help="a model of the one shape; default: made by striate init")
+    parser.add_argument("--speed-only", action="store_true", help="no memory, which is the program's on the CPU")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", default="fp32,bf16", help="what to compute in, by commas: auto, fp32, bf16")
     parser.add_argument("--rounds", type=int, default=9)
@@ -40,6 +46,9 @@ def parse_args():
     parser.add_argument("--many", type=int, default=10000, help="samples of the second")
     parser.add_argument("--json", action="store_true", help="JSON lines only")
     args = parser.parse_args()
+    args.shapes = args.shapes.split(",")
+    if not set(args.shapes) <= set(SHAPES):
+        parser.error(f"--shapes knows {', '.join(SHAPES)}")
     if args.rounds < 1 or args.threads < 1 or not 1 <= args.few < args.many:
         parser.error("--rounds and --threads must be at least 1, and --few fewer than --many")
     for program in ["apps/striate/striate", "bench/bench_score"]:
@@ -54,6 +63,8 @@ def run(command, **options):
 
 def checkpoint(args, name, shape):
     """Random weights, written on the first run and kept beside the build."""
+    if args.checkpoint:
+        return args.checkpoint
     folder = args.build / f"bench/score-{name}"
     if not (folder / "config.json").exists():
         run([args.build / "apps/striate/striate", "init", "--arch", "llava-1.5-7b", *shape, "--tokenizer", TOKENIZER,
@@ -64,7 +75,7 @@ def checkpoint(args, name, shape):
 def speed(args, name, precision):
     shape, stream = SHAPES[name]
     command = [args.build / "bench/bench_score", "--model", checkpoint(args, name, shape), "--precision", precision,
-               "--threads", args.threads, "--rounds", args.rounds, *stream]
+               "--device", args.device, "--threads", args.threads, "--rounds", args.rounds, *stream]
     environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
     row = json.loads(run(command, stdout=subprocess.PIPE, env=environment).stdout)
     return {"what": "speed", "shape": name, **row}
@@ -132,21 +143,23 @@ def print_table(rows):
 def main():
     args = parse_args()
     rows = []
-    for name in SHAPES:
+    for name in args.shapes:
         for precision in args.precision.split(","):
             if not args.json:
                 print(f"{name}, {precision}", file=sys.stderr, flush=True)
             rows.append(speed(args, name, precision))
-    for precision in args.precision.split(","):
+            if args.json:
+                print(json.dumps(rows[-1]), flush=True)
+    for precision in () if args.speed_only else args.precision.split(","):
         if not args.json:
             print(f"memory, {precision}", file=sys.stderr, flush=True)
         rows.append(memory(args, precision))
-    if args.json:
-        for row in rows:
-            print(json.dumps(row))
-    else:
+        if args.json:
+            print(json.dumps(rows[-1]), flush=True)
+    if not args.json:
         print_table(rows)
-    slow = [row for row in rows if row["what"] == "speed" and row["scores_share"] < LEAST_SHARE]
+    cpu = args.device == "cpu"  # the least share is a CPU's
+    slow = [row for row in rows if cpu and row["what"] == "speed" and row["scores_share"] < LEAST_SHARE]
     grown = [row for row in rows if row["what"] == "memory" and row["growth"] > MOST_GROWTH]
     for row in slow:
         print(f"below {LEAST_SHARE}: {row['shape']} {row['compute']} {row['scores_share']:.3f}", file=sys.stderr)

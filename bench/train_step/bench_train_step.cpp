@@ -11,7 +11,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/bench_device.h"
 #include "bench/entry.h"
 #include "bench/line_server.h"
 #include "bench/train_step/product_floor.h"
@@ -35,7 +35,7 @@ namespace striate::bench {
 namespace {
 
 struct Flags {
-  std::string model, work, compute = "auto", policy = "keep";
+  std::string model, work, device = "cpu", compute = "auto", policy = "keep";
   TuneMethod tune;
   std::vector<std::int64_t> layers;
   double lr = 0, projector_lr = 0;
@@ -56,9 +56,13 @@ Checkpoint open_folder(const std::string& folder) {
   return open_checkpoint(paths);
 }
 
-Compute chosen_compute(const std::string& name) {
-  if (name == "fp32") return Compute::kFloat32;
-  return name == "bf16" ? Compute::kBFloat16 : best_compute();
+Placement chosen_placement(const Flags& flags) {
+  Placement placement;
+  placement.device = device_named(flags.device);
+  placement.compute = flags.compute == "fp32"   ? Compute::kFloat32
+                      : flags.compute == "bf16" ? Compute::kBFloat16
+                                                : best_compute(placement.device);
+  return placement;
 }
 
 ActivationCheckpointing chosen_policy(const std::string& name) {
@@ -66,38 +70,34 @@ ActivationCheckpointing chosen_policy(const std::string& name) {
   return name == "recompute-mlp" ? ActivationCheckpointing::kMlp : ActivationCheckpointing::kLayer;
 }
 
-std::int64_t peak_bytes() {
-  std::ifstream lines("/proc/self/status");
-  std::string line;
-  while (std::getline(lines, line)) {
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  }
-  throw internal_error("/proc/self/status has no VmHWM");
-}
-
 // Answers what both kinds of worker are asked.
 class Worker {
  public:
-  explicit Worker(const Flags& flags) : compute_(chosen_compute(flags.compute)), work_(flags.work) {}
+  explicit Worker(const Flags& flags) : placement_(chosen_placement(flags)), work_(flags.work) {}
   virtual ~Worker() = default;
 
-  virtual nlohmann::json greeting() const { return {{"compute", compute_name(compute_)}, {"cpu", cpu_description()}}; }
+  virtual nlohmann::json greeting() const {
+    return {{"compute", compute_name(compute())},
+            {"device", device_description(placement_.device)},
+            {"cpu", cpu_description()}};
+  }
 
   virtual nlohmann::json answer(const nlohmann::json& command) {
     const std::string what = command.at("do");
-    if (what == "memory") return {{"peak", peak_bytes()}};
+    if (what == "memory") return {{"peak", peak_memory(placement_.device)}};
     if (what != "train") throw invalid_input("no command " + what, "known: train, memory and, without --floor, export");
     return train(streams(command));
   }
 
  protected:
-  Compute compute() const { return compute_; }
+  Compute compute() const { return placement_.compute; }
+  const Placement& placement() const { return placement_; }
 
   std::vector<PackedBatch> streams(const nlohmann::json& command) const {
     at::set_num_threads(command.at("threads"));
     std::vector<PackedBatch> streams;
     for (const nlohmann::json& step : command.at("steps")) {
-      streams.push_back(work_.stream(step, compute_dtype(compute_)));
+      streams.push_back(work_.stream(step, compute_dtype(compute())));
     }
     return streams;
   }
@@ -105,14 +105,14 @@ class Worker {
  private:
   virtual nlohmann::json train(const std::vector<PackedBatch>& streams) = 0;
 
-  Compute compute_;
+  Placement placement_;
   TrainWork work_;
 };
 
 class FloorWorker final : public Worker {
  public:
   explicit FloorWorker(const Flags& flags)
-      : Worker(flags), floor_(open_folder(flags.model), compute(), lowest_trained(flags)) {}
+      : Worker(flags), floor_(open_folder(flags.model), placement(), lowest_trained(flags)) {}
 
  private:
   static std::optional<std::int64_t> lowest_trained(const Flags& flags) {
@@ -133,7 +133,7 @@ class TrainingWorker final : public Worker {
  public:
   explicit TrainingWorker(const Flags& flags)
       : Worker(flags),
-        model_(load(flags.model, compute())),
+        model_(load_model(open_folder(flags.model), placement())),
         tunable_(*model_, tune_options(flags, model_->config().decoder.layers)),
         policy_(chosen_policy(flags.policy)),
         pass_(tunable_, policy_),
@@ -154,18 +154,13 @@ class TrainingWorker final : public Worker {
     }
     if (command.at("do") != "export") return Worker::answer(command);
     std::vector<std::pair<std::string, at::Tensor>> tensors;
-    for (const auto& parameter : tunable_.parameters().all()) tensors.emplace_back(parameter->name, parameter->value);
+    for (const auto& parameter : tunable_.parameters().all())
+      tensors.emplace_back(parameter->name, parameter->value.cpu());
     write_safetensors(OutputPath::named(command.at("file").get<std::string>(), Existing::kReplace), tensors);
     return nlohmann::json::object();
   }
 
  private:
-  static std::unique_ptr<Lvlm> load(const std::string& folder, Compute compute) {
-    Placement placement;
-    placement.compute = compute;
-    return load_model(open_folder(folder), placement);
-  }
-
   // From rates measured now, as `striate plan` measures them.
   nlohmann::json predict(const std::vector<PackedBatch>& streams, RateClock clock) const {
     PlanRequest request;
@@ -203,9 +198,13 @@ class TrainingWorker final : public Worker {
     const auto targets = static_cast<double>(stream.targets.size(0));
     const PassResult result = pass_.run(stream, 1.0 / targets, optimizer_.updates());
     ParameterSet& parameters = tunable_.parameters();
-    optimizer_.step(rates_, clip_factor(gradient_norm(parameters), 1.0));
+    if (placement().device.is_cpu()) {
+      optimizer_.step(rates_, clip_factor(gradient_norm(parameters), 1.0));
+    } else {
+      optimizer_.step_if_finite(rates_, 1.0);
+    }
     parameters.zero_gradients();
-    const at::Tensor losses = result.nll.cpu();
+    const at::Tensor losses = result.nll.cpu();  // waits for the whole step
     const float* nll = losses.const_data_ptr<float>();
     return std::accumulate(nll, nll + losses.numel(), 0.0) / targets;
   }
@@ -229,6 +228,7 @@ int run(int argc, char** argv) {
   flags.tune.lora.dropout = 0.0;
   app.add_option("--model", flags.model, "A Hugging Face model folder")->required()->check(CLI::ExistingDirectory);
   app.add_option("--work", flags.work, "The samples, as run.py writes them")->required()->check(CLI::ExistingFile);
+  app.add_option("--device", flags.device, "cpu, cuda, pretend");
   app.add_option("--compute", flags.compute, "auto, fp32, bf16")->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   app.add_option("--policy", flags.policy, "What is kept for the backward pass")
       ->check(CLI::IsMember({"keep", "recompute-mlp", "recompute-layer"}));

@@ -45,6 +45,7 @@ class Peer:
         model = transformers.LlavaForConditionalGeneration.from_pretrained(
             args.model, dtype=torch.bfloat16 if self.bf16 else torch.float32, attn_implementation="sdpa"
         )
+        self.device = torch.device(args.device)
         model.model.vision_tower = PrecomputedTower()
         model.config.vision_feature_layer = 0
         model.config.vision_feature_select_strategy = "full"
@@ -55,6 +56,7 @@ class Peer:
         self.model = adapted(model, args)
         if args.initial:
             load_parameters(self.model, args.initial)
+        self.model.to(self.device)
         if self.bf16 and args.mode == "best":  # autocast chooses the type of every product: PEFT need not cast before it
             for module in self.model.modules():
                 if isinstance(module, peft.tuners.lora.LoraLayer):
@@ -69,6 +71,8 @@ class Peer:
 
     def answer(self, command):
         if command["do"] == "memory":
+            if self.device.type == "cuda":
+                return {"peak": torch.cuda.max_memory_allocated()}
             with open("/proc/self/status") as file:
                 fields = dict(line.split(":", 1) for line in file)
             return {"peak": int(fields["VmHWM"].split()[0]) * 1024}
@@ -94,21 +98,22 @@ class Peer:
                 labels += [IGNORED] * rows if picture else [label]
             samples.append((ids, labels))
         longest = max(len(ids) for ids, _ in samples)
-        return {
+        batch = {
             "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in samples]),
             "labels": torch.tensor([labels + [IGNORED] * (longest - len(labels)) for _, labels in samples]),
             "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in samples]),
             "pixel_values": self.features[indices].to(self.model.dtype),
         }
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
     def step(self, batch):
-        with torch.autocast("cpu", torch.bfloat16) if self.bf16 else contextlib.nullcontext():
+        with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext():
             loss = self.model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(loss.detach())
+        return float(loss.detach())  # on a GPU, waits for the whole step
 
 
 def read_features(work):
@@ -172,6 +177,7 @@ def parse_args():
     parser.add_argument("--work", required=True, help="the samples, as run.py writes them")
     parser.add_argument("--mode", required=True, choices=["authors", "best"])
     parser.add_argument("--compute", required=True, choices=["fp32", "bf16"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--layers", required=True, help="the region: 0,4,8,12")
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--freeze-projector", action="store_true")

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "bench/bench_device.h"
 #include "striate/base/strings.h"
 
 namespace striate::bench {
@@ -24,25 +25,26 @@ bool reads_layer_input(const std::string& name) {
 
 }  // namespace
 
-ProductFloor::ProductFloor(const Checkpoint& checkpoint, Compute compute, std::optional<std::int64_t> lowest_trained) {
-  const at::ScalarType dtype = compute_dtype(compute);
+ProductFloor::ProductFloor(const Checkpoint& checkpoint, const Placement& placement,
+                           std::optional<std::int64_t> lowest_trained) {
+  const at::TensorOptions kept = at::TensorOptions(compute_dtype(placement.compute)).device(placement.device);
   const DecoderConfig& config = checkpoint.config.decoder;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string prefix = cat("model.layers.", layer, ".");
     for (const auto& [name, entry] : checkpoint.weights.entries()) {
       if (!name.starts_with(prefix) || !name.ends_with("_proj.weight")) continue;
-      forward_.push_back(checkpoint.weights.load(name, entry.info->shape).to(dtype));
+      forward_.push_back(checkpoint.weights.load(name, entry.info->shape).to(kept));
       const bool below = lowest_trained && layer < *lowest_trained;
       const bool at_the_end = lowest_trained && layer == *lowest_trained && reads_layer_input(name);
       if (!below && !at_the_end) backward_.push_back(forward_.back());
     }
   }
   const char* head = config.tie_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  head_ = checkpoint.weights.load(head, {config.vocab_size, config.hidden_size}).to(dtype);
+  head_ = checkpoint.weights.load(head, {config.vocab_size, config.hidden_size}).to(kept);
 }
 
 at::Tensor ProductFloor::rows(std::int64_t count, std::int64_t width) const {
-  return at::randn({count, width}, at::TensorOptions(head_.scalar_type()));
+  return at::randn({count, width}).to(head_.options());
 }
 
 Stopwatch::Seconds ProductFloor::time(std::int64_t tokens, std::int64_t targets) const {
@@ -54,6 +56,7 @@ Stopwatch::Seconds ProductFloor::time(std::int64_t tokens, std::int64_t targets)
   }
   const at::Tensor target_rows = rows(targets, head_.size(1));
 
+  wait_for(head_.device());
   const Stopwatch stopwatch;
   for (const at::Tensor& weight : forward_) at::linear(streams.at(weight.size(1)), weight);
   const at::Tensor logits = at::linear(target_rows, head_);
@@ -61,6 +64,7 @@ Stopwatch::Seconds ProductFloor::time(std::int64_t tokens, std::int64_t targets)
   for (auto weight = backward_.rbegin(); weight != backward_.rend(); ++weight) {
     at::mm(streams.at(weight->size(0)), *weight);
   }
+  wait_for(head_.device());
   return stopwatch.seconds();
 }
 

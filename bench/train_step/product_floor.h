@@ -18,7 +18,7 @@ namespace striate::bench {
 class ProductFloor {
  public:
   // Gradients reach `lowest_trained`, a layer, and no further; nullopt: they reach the decoder's input.
-  ProductFloor(const Checkpoint& checkpoint, Compute compute, std::optional<std::int64_t> lowest_trained);
+  ProductFloor(const Checkpoint& checkpoint, const Placement& placement, std::optional<std::int64_t> lowest_trained);
 
   // One step of so many tokens (nothing padded) and targets, with LibTorch's present number of threads.
   Stopwatch::Seconds time(std::int64_t tokens, std::int64_t targets) const;

@@ -37,7 +37,12 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="the build folder")
     parser.add_argument("--peer-python", default=ROOT / ".deps/bench-peers/bin/python", help="a Python with PEFT")
-    parser.add_argument("--shapes", default=",".join(benchmark_work.SHAPES), help="default: %(default)s")
+    parser.add_argument("--device", choices=["cpu", "cuda", "pretend"], default="cpu",
+                        help="pretend: the tests' device, which shows that the benchmark runs")
+    parser.add_argument("--checkpoint", type=pathlib.Path, help="a model of the one shape; default: made by striate init")
+    parser.add_argument("--alone", action="store_true", help="Striate and the floor only, without transformers + PEFT")
+    parser.add_argument("--shapes", default=",".join(benchmark_work.CPU_SHAPES),
+                        help=f"of {', '.join(benchmark_work.SHAPES)}; default: %(default)s")
     parser.add_argument("--regions", help="uniform:4,all,top:4 (with the projector frozen); default: each shape's own")
     parser.add_argument("--compute", choices=["auto", "fp32", "bf16"], default="auto", help="Striate computes in")
     parser.add_argument("--peer-compute", choices=["auto", "fp32", "bf16"], default="auto",
@@ -60,13 +65,18 @@ def parse_args():
     for program in ("bench/bench_train_step", "apps/striate/striate"):
         if not (args.build / program).exists():
             parser.error(f"{args.build / program} is missing: 'make bench-train-step' builds it, or name --build")
-    if not pathlib.Path(args.peer_python).exists():
+    args.alone = args.alone or args.device == "pretend"
+    if args.alone:
+        args.check_steps = 0
+    elif not pathlib.Path(args.peer_python).exists():
         parser.error(f"{args.peer_python} is missing: 'make bench-train-step' installs it, or name --peer-python")
     return args
 
 
 def checkpoint(args, name):
     """A model of the shape, written on the first run."""
+    if args.checkpoint:
+        return args.checkpoint
     folder = args.build / "bench" / f"train-step-{name}"
     if not (folder / "config.json").exists():
         command = [args.build / "apps/striate/striate", "init", "--out", folder]
@@ -93,11 +103,13 @@ class Case:
 
     def striate(self, compute, *more):
         program = self.args.build / "bench/bench_train_step"
-        return Worker("bench_train_step", [program, *self.arguments, "--compute", compute, *more])
+        arguments = [*self.arguments, "--device", self.args.device, "--compute", compute]
+        return Worker("bench_train_step", [program, *arguments, *more])
 
     def peer(self, mode, compute, *more):
         script = pathlib.Path(__file__).with_name("peer.py")
         command = [self.args.peer_python, script, *self.arguments, "--mode", mode, "--compute", compute, *more]
+        command += ["--device", self.args.device]
         return Worker(f"transformers + PEFT, {mode}, {compute}", command)
 
     def batches(self, who):
@@ -131,7 +143,7 @@ def start_workers(case):
     compute = striate.greeting["compute"]
     workers = {"striate": striate, "floor": case.striate(compute, "--floor")}
     types = [args.peer_compute] if args.peer_compute != "auto" else ["fp32", "bf16"] if compute == "bf16" else ["fp32"]
-    for mode in MODES:
+    for mode in () if args.alone else MODES:
         candidates = {f"{mode} {kind}": case.peer(mode, kind) for kind in types}
         warm = {who: pass_over(case, {who: worker}, 1)[who] for who, worker in candidates.items()}
         for who, worker in candidates.items():
@@ -174,47 +186,51 @@ def measure(case, say):
     for number in range(args.rounds):
         order = list(workers.items())[:: -1 if number % 2 else 1]
         rounds.append(pass_over(case, dict(order), args.steps))
-        rounds[-1]["predicted"] = predicted(case, workers["striate"], args.steps)
+        if args.device == "cpu":
+            rounds[-1]["predicted"] = predicted(case, workers["striate"], args.steps)
         say(f"{case.name} {case.region}: round {number + 1} of {args.rounds}")
     memory = {who: worker.ask(do="memory")["peak"] for who, worker in workers.items()}
     greeting = workers["striate"].greeting
     for worker in workers.values():
         worker.close()
 
-    median = {who: statistics.median(seconds[who] for seconds in rounds) for who in (*workers, "predicted")}
-    peers = {mode: min((who for who in workers if who.startswith(mode)), key=median.get) for mode in MODES}
+    median = {who: statistics.median(seconds[who] for seconds in rounds) for who in rounds[0]}
     ratio = lambda above, below: statistics.median(seconds[above] / seconds[below] for seconds in rounds)  # noqa: E731
     tokens = sum(len(s["ids"]) - 1 + case.shape.image_tokens for s in case.work["samples"])
-    row |= {"compute": greeting["compute"], "vs_authors": ratio(peers["authors"], "striate"),
-            "vs_best": ratio(peers["best"], "striate"), "floors": ratio("striate", "floor"),
-            "memory_vs_best": memory["striate"] / memory[peers["best"]],
-            "authors_floors": ratio(peers["authors"], "floor"), "best_floors": ratio(peers["best"], "floor"),
+    row |= {"compute": greeting["compute"], "device": greeting["device"], "floors": ratio("striate", "floor"),
             "tokens_per_s": tokens / median["striate"], "step_seconds": median["striate"] / args.steps,
-            "predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate"),
-            "floor_step_seconds": median["floor"] / args.steps, "authors_compute": peers["authors"].split()[1],
-            "best_compute": peers["best"].split()[1], "peak_memory": memory["striate"],
-            "authors_peak_memory": memory[peers["authors"]], "best_peak_memory": memory[peers["best"]],
+            "floor_step_seconds": median["floor"] / args.steps, "peak_memory": memory["striate"],
             "policy": args.policy, "trained": greeting["trained"], "cpu": greeting["cpu"], "rounds": args.rounds}
+    if "predicted" in median:
+        row |= {"predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate")}
+    for mode in () if args.alone else MODES:
+        peer = min((who for who in workers if who.startswith(mode)), key=median.get)
+        row |= {f"vs_{mode}": ratio(peer, "striate"), f"{mode}_floors": ratio(peer, "floor"),
+                f"{mode}_compute": peer.split()[1], f"{mode}_peak_memory": memory[peer],
+                f"memory_vs_{mode}": memory["striate"] / memory[peer]}
     return row | agreement
 
 
 def print_table(rows):
-    head = f"{'':22} {'against (a)':>12} {'against (b)':>12} {'floors':>10} {'memory':>12} {'step':>8} {'tokens/s':>9} {'predicted':>9}  losses"
-    print(head)
+    print(f"{'':22} {'against (a)':>12} {'against (b)':>12} {'floors':>10} {'memory':>12} {'step':>8} {'tokens/s':>9} "
+          f"{'predicted':>9}  losses")
     for row in rows:
-        goals = GOALS[row["shape"]] if row["region"] == benchmark_work.SHAPES[row["shape"]].regions[0] else {}
+        first = row["region"] == benchmark_work.SHAPES[row["shape"]].regions[0]
+        goals = GOALS.get(row["shape"], {}) if first else {}
         cells = []
-        for key, digits in (("vs_authors", 2), ("vs_best", 2), ("floors", 2), ("memory_vs_best", 2)):
+        for key in ("vs_authors", "vs_best", "floors", "memory_vs_best"):
             sign = "<=" if key in ("floors", "memory_vs_best") else ">="
             goal = f" ({sign}{goals[key]})" if goals else ""
-            cells.append(f"{row[key]:.{digits}f}{goal}")
+            cells.append(f"{row[key]:.2f}{goal}" if key in row else "-")
         agree = f"within {row['loss_difference']:.0e}" if "loss_difference" in row else "not checked"
+        guess = f"{row['predicted']:.2f}" if "predicted" in row else "-"
         name = f"{row['shape']} {row['region']}"
         print(f"{name:22} {cells[0]:>12} {cells[1]:>12} {cells[2]:>10} {cells[3]:>12} {row['step_seconds']:7.3f}s "
-              f"{row['tokens_per_s']:9.0f} {row['predicted']:9.2f}  {agree}")
+              f"{row['tokens_per_s']:9.0f} {guess:>9}  {agree}")
     first = rows[0]
-    print(f"{first['threads']} threads, {first['cpu']}; Striate computes in {first['compute']}, PEFT in "
-          f"{first['authors_compute']} (a) and {first['best_compute']} (b); medians of {first['rounds']} rounds, {first['clock']} time")
+    peers = "" if "vs_best" not in first else f", PEFT in {first['authors_compute']} (a) and {first['best_compute']} (b)"
+    print(f"{first['threads']} threads, {first['device']}; Striate computes in {first['compute']}{peers}; medians of "
+          f"{first['rounds']} rounds, {first['clock']} time")
 
 
 def main():

@@ -129,8 +129,7 @@ TEST(SpeedModel, KindsOfWorkAddUpToThePlansOperations) {
   for (const ActivationCheckpointing kept : kCheckpointings) {
     const PlanRequest request = tuned_llava({0, 31});
     const StreamWork work = stream_work(request, kept);
-    const double planned =
-        plan_cost(request).operations.total(kept) * static_cast<double>(request.stream.tokens);
+    const double planned = plan_cost(request).operations.total(kept) * static_cast<double>(request.stream.tokens);
     EXPECT_NEAR((work.products + work.adapters + work.attention) / planned, 1.0, 1e-9);
     EXPECT_GT(work.products, 10 * work.adapters);
     EXPECT_GT(work.attention, 0);

@@ -21,12 +21,12 @@
 namespace striate {
 namespace {
 
-constexpr std::int64_t kWidest = 4096;       // of a matrix that is multiplied; wider ones are no faster
-constexpr double kProductOperations = 4e9;   // of one product at most
-constexpr double kLoopBytes = 64e6;          // that one loop moves at most
-constexpr double kSecondsOfEach = 0.1;       // for which each kind repeats
-// Work that repeats finds its data in the caches. In steps of the benchmark's shapes, where each loop and product follows
-// another, the same work ran at 0.79 to 0.93 of these rates (docs/plan.md).
+constexpr std::int64_t kWidest = 4096;      // of a matrix that is multiplied; wider ones are no faster
+constexpr double kProductOperations = 4e9;  // of one product at most
+constexpr double kLoopBytes = 64e6;         // that one loop moves at most
+constexpr double kSecondsOfEach = 0.1;      // for which each kind repeats
+// Work that repeats finds its data in the caches. In steps of the benchmark's shapes, where each loop and product
+// follows another, the same work ran at 0.79 to 0.93 of these rates (docs/plan.md).
 constexpr double kShareInAStep = 0.88;
 
 double seconds_by(RateClock clock) {
@@ -77,7 +77,8 @@ class CpuTimer {
 
   // As many of the stream's tokens as `most` allows, of which one takes `each`.
   std::int64_t tokens_within(double most, double each) const {
-    return std::clamp<std::int64_t>(static_cast<std::int64_t>(most / each), 16, std::max<std::int64_t>(16, request_.stream.tokens));
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(most / each), 16,
+                                    std::max<std::int64_t>(16, request_.stream.tokens));
   }
 
   // Forward and input gradient of a square matrix and of the MLP's.
@@ -128,7 +129,8 @@ class CpuTimer {
     const std::int64_t mean = request_.stream.tokens / std::max<std::int64_t>(1, request_.stream.samples);
     const std::int64_t length = std::clamp<std::int64_t>(mean, 1, 1024);
     const std::int64_t width = decoder_.head_dim * (decoder_.heads + 2 * decoder_.kv_heads);
-    const std::int64_t samples = std::max<std::int64_t>(1, tokens_within(kLoopBytes, 2.0 * static_cast<double>(width)) / length);
+    const std::int64_t samples =
+        std::max<std::int64_t>(1, tokens_within(kLoopBytes, 2.0 * static_cast<double>(width)) / length);
     const std::int64_t tokens = samples * length;
     StreamShape shape;
     for (std::int64_t s = 0; s <= samples; ++s) shape.bounds.push_back(s * length);
