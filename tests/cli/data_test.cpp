@@ -165,7 +165,7 @@ TEST_F(DataCheckCommand, AnOddValueSpoilsOneSampleAtMost) {
   const CommandResult lines = check(file("odd.jsonl"));
   EXPECT_EQ(lines.exit_code, 2);
   EXPECT_THAT(lines.out, HasSubstr("good            3 (60.0%)\n"));
-  EXPECT_THAT(lines.out, HasSubstr("odd.jsonl: sample 2 (line 3): \"conversations\" is None, not a list"));
+  EXPECT_THAT(lines.out, HasSubstr("odd.jsonl: sample 2 (line 3): \"conversations\" is null, not a list"));
   EXPECT_THAT(lines.out, HasSubstr("odd.jsonl: sample 3 (line 4): its line is not one whole JSON object: null"));
   std::string array = "[" + text;
   for (char& c : array) {
