@@ -148,7 +148,8 @@ TEST_F(DatasetTest, SaysWhatIsWrongWithASample) {
   EXPECT_THAT(complaint(R"([{"conversations": [{"from": "gpt", "value": NaN}]}])"), HasSubstr("value is null, not"));
   EXPECT_THAT(complaint(R"([{"messages": None}])"), HasSubstr("\"messages\" is null, not a list"));
   EXPECT_THAT(complaint("[{\"image\": {\"bytes\": \"aGk=\"}, " + kTurns + "}]"), HasSubstr("but an object"));
-  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": 1 2}", 1), HasSubstr("sample 1 (line 2): its JSON:1:10: not valid JSON"));
+  EXPECT_THAT(complaint("{" + kTurns + "}\n{\"id\": 1 2}", 1),
+              HasSubstr("sample 1 (line 2): its JSON:1:10: not valid JSON"));
 }
 
 // What Python and tables write where a value is missing, and numbers that no machine number holds.

@@ -31,8 +31,7 @@ inline constexpr JsonLimits kHistoryJson{.bytes = 16'000'000, .depth = 1000, .va
 // Score files: numbers of every layer, and of every pair of layers.
 inline constexpr JsonLimits kScoreJson{.bytes = 256'000'000, .depth = 64, .values = 8'000'000};
 // One sample of a data set, as Python wrote it.
-inline constexpr JsonLimits kSampleJson{
-    .bytes = 64'000'000, .depth = 64, .values = 1'000'000, .repeated_keys = true};
+inline constexpr JsonLimits kSampleJson{.bytes = 64'000'000, .depth = 64, .values = 1'000'000, .repeated_keys = true};
 // One line of a JSON Lines file.
 inline constexpr JsonLimits kLineJson{.bytes = 64'000'000, .depth = 64, .values = 1'000'000};
 

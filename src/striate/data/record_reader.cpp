@@ -29,7 +29,9 @@ constexpr std::string_view kRepairHint = "repair the sample, or leave it out";
 
 // Where a number or a word that begins at `at` ends.
 std::size_t end_of_word(std::string_view text, std::size_t at) {
-  const auto goes_on = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.'; };
+  const auto goes_on = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.';
+  };
   while (at < text.size() && goes_on(text[at])) ++at;
   return at;
 }
