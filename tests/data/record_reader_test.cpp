@@ -114,6 +114,30 @@ TEST(RecordReader, ASystemFieldIsALeadingSystemTurn) {
   EXPECT_THAT(complaint(R"({"system": "B", )" + both + "}"), HasSubstr("different system texts"));
 }
 
+TEST(RecordReader, ANumberIsNeverTakenForAText) {
+  for (const std::string number : {"7", "1e5", "1e400", "-123456789012345678901234567890"}) {
+    SCOPED_TRACE(number);
+    const std::string shown = number + ", not a string";
+    EXPECT_THAT(complaint(cat(R"({"conversations": [{"from": "gpt", "value": )", number, "}]}")), HasSubstr(shown));
+    EXPECT_THAT(complaint(cat(R"({"messages": [{"role": )", number, R"(, "content": "a"}]})")), HasSubstr(shown));
+    EXPECT_THAT(complaint(cat(R"({"images": [)", number, R"(], "messages": []})")), HasSubstr(shown));
+    EXPECT_THAT(complaint(cat(R"({"image": )", number, R"(, "messages": []})")),
+                HasSubstr("neither a string nor a list of strings but " + number));
+    EXPECT_EQ(read(cat(R"({"id": )", number, R"(, "score": )", number, R"(, "messages": []})")).id, number);
+  }
+  EXPECT_THAT(complaint(R"({"score": 1e5e5, "messages": []})"), HasSubstr("not valid JSON"));
+}
+
+TEST(RecordReader, WordsOfPythonInsideStringsStay) {
+  const Record record = read(R"({"id": "None", "messages": [{"role": "user", "content": "\"NaN, True\" 1e400"}]})");
+  EXPECT_EQ(record.id, "None");
+  EXPECT_THAT(turns_of(record), ElementsAre("user: \"NaN, True\" 1e400"));
+}
+
+TEST(RecordReader, TheLastOfSeveralFieldsOfOneNameCounts) {
+  EXPECT_EQ(read(R"({"id": 1, "id": 2, "messages": []})").id, "2");
+}
+
 TEST(RecordReader, RemembersAFieldThatMayNamePictures) {
   EXPECT_EQ(read(R"({"topic": 1, "img_path": "a.jpg", "messages": []})").unread_pictures, "img_path");
   EXPECT_EQ(read(R"({"topic": 1, "messages": []})").unread_pictures, "");

@@ -1,5 +1,6 @@
 #include "tests/support/terminal.h"
 
+#include <fcntl.h>
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,13 @@ std::vector<std::string> lines_on_terminal(std::string_view written, std::size_t
     written.remove_prefix(taken);
   }
   return lines;
+}
+
+bool has_terminals() {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0) return false;
+  ::close(terminal);
+  return true;
 }
 
 TerminalResult run_on_terminal(const std::vector<std::string>& arguments, std::size_t columns) {

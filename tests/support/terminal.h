@@ -12,6 +12,9 @@ namespace striate::test {
 // on. It obeys line feed, carriage return and ESC [K, and begins a new line where one is full.
 std::vector<std::string> lines_on_terminal(std::string_view written, std::size_t columns);
 
+// Whether this machine gives a program terminals: a bare chroot without /dev/pts does not.
+bool has_terminals();
+
 struct TerminalResult {
   int exit_code;        // 128 + signal when a signal ended it
   std::string written;  // standard output and standard error, as the terminal got them

@@ -8,6 +8,7 @@ set -euo pipefail
 program=$1
 mapfile -t arrow < <(ldd "$program" | awk '/lib(arrow|parquet)\.so/ { print $3 }')
 [ ${#arrow[@]} -gt 0 ] || { echo "SKIPPED: the program was built without Arrow"; exit 77; }
+nm -D "$program" >/dev/null || { echo "nm cannot read $program"; exit 1; }
 names() { awk "$1" | sed 's/@.*//' | sort -u; }
 taken=$(comm -12 <(nm -D "$program" | names '$1 == "U" || $2 == "U" { print $NF }') \
   <(nm -D --defined-only "${arrow[@]}" | names 'NF >= 2 { print $NF }') | c++filt |

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "striate/base/error.h"
@@ -36,19 +38,35 @@ std::size_t end_of_word(std::string_view text, std::size_t at) {
   return at;
 }
 
-// What stands for a word of Python's that JSON lacks, or for a number that no machine number holds: null, a word of
-// JSON's, or the number's digits as a string. Other words stay.
-std::string word_of_json(std::string_view word) {
+// The name under which the digits of a number stand that a machine number would change; see word_of_json().
+constexpr const char* kDigits = "";
+
+// A number in JSON's sense whose value would change, or would not fit, as a machine number.
+bool is_long_number(std::string_view word) {
   constexpr std::size_t kSafeDigits = 17;
+  if (word.find_first_not_of("0123456789+-.eE") != std::string_view::npos) return false;
+  if (word.size() <= kSafeDigits && word.find_first_of("eE") == std::string_view::npos) return false;
+  double value = 0;
+  const auto [end, error] = std::from_chars(word.begin(), word.end(), value);
+  return error != std::errc::invalid_argument && end == word.end();
+}
+
+// What stands for a word of Python's that JSON lacks: null, or a word of JSON's. A long number becomes an object of its
+// digits, so that it is shown as it was written and is never taken for a text. Other words stay.
+std::string word_of_json(std::string_view word) {
   if (word == "None" || word == "NaN" || word == "Infinity" || word == "-Infinity") return "null";
   if (word == "True") return "true";
   if (word == "False") return "false";
-  const bool is_number = word.find_first_not_of("0123456789+-.eE") == std::string_view::npos;
-  const bool is_exact = word.size() <= kSafeDigits && word.find_first_of("eE") == std::string_view::npos;
-  return is_number && !is_exact ? cat('"', word, '"') : std::string(word);
+  return is_long_number(word) ? cat("{\"", kDigits, "\": \"", word, "\"}") : std::string(word);
 }
 
-// `text` as JSON that Python's json would read alike, but for numbers. What stands inside strings stays.
+// The digits of a long number; nullopt for any other value.
+std::optional<std::string> long_number(const json& value) {
+  if (!value.is_object() || value.size() != 1 || !value.contains(kDigits)) return std::nullopt;
+  return value.at(kDigits).is_string() ? std::optional(value.at(kDigits).get<std::string>()) : std::nullopt;
+}
+
+// `text` with its words as word_of_json() has them. What stands inside strings stays.
 std::string as_plain_json(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -68,6 +86,7 @@ std::string as_plain_json(std::string_view text) {
 }
 
 std::string description(const json& value) {
+  if (const auto digits = long_number(value)) return shortened(*digits, kShownValue);
   if (value.is_string()) return "a string";
   if (value.is_array()) return "a list";
   if (value.is_object()) return "an object";
@@ -137,6 +156,7 @@ class RecordReader {
   // Only shown to people: any value will do.
   std::string read_id(const json& value) const {
     if (value.is_null()) return {};
+    if (const auto digits = long_number(value)) return shortened(*digits, kShownId);
     return shortened(value.is_string() ? value.get_ref<const std::string&>() : json_text(value), kShownId);
   }
 
@@ -150,7 +170,8 @@ class RecordReader {
     if (value.is_string()) return {read_text(value, name)};
     if (!value.is_array()) {
       fail(cat("\"", name, "\" is neither a string nor a list of strings but ", description(value)),
-           value.is_object() ? "write the picture to a file, and give that file's name" : kFormHint);
+           value.is_object() && !long_number(value) ? "write the picture to a file, and give that file's name"
+                                                    : kFormHint);
     }
     std::vector<std::string> names;
     for (const json& next : value) names.push_back(read_text(next, element("\"" + name + "\"", names.size())));

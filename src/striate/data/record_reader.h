@@ -15,9 +15,9 @@
 
 namespace striate {
 
-// `json` is one object. Python's None, NaN and infinities are read as null, numbers that no machine number holds as
-// strings; of several fields of one name the last counts, as in Python. Throws BadSample (kBrokenRecord), with `place`
-// before what is wrong.
+// `json` is one object. Python's None, NaN and infinities are read as null; a number that no machine number holds does
+// no harm where it is not read, and is shown as it was written; of several fields of one name the last counts, as in
+// Python. Throws BadSample (kBrokenRecord), with `place` before what is wrong.
 Record read_record(std::string_view json, const std::string& place);
 
 }  // namespace striate

@@ -1,10 +1,15 @@
 #include "striate/tensor/cuda_operators.h"
 
+#include <torch/library.h>
+
+#include <tuple>
+
 #include "striate/cuda/gpu_kernels.h"
 #include "striate/cuda/launchers.h"
 #include "striate/tensor/composed_ops.h"
 
-namespace striate::on_cuda {
+namespace striate {
+namespace on_cuda {
 namespace {
 
 // What launches kernels over this tensor; null where there are none for it.
@@ -20,8 +25,6 @@ cuda::Mask drawn_mask(const at::Tensor& row_keys, std::int64_t key, double proba
   const DropoutDraw draw = dropout_draw(probability);
   return {row_keys, static_cast<std::uint64_t>(key), draw.threshold, draw.scale};
 }
-
-}  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (auto* runner = runner_for(x)) return cuda::rms_norm(*runner, x, weight, eps);
@@ -107,4 +110,24 @@ void adamw_in_place(const at::Tensor& values, const at::Tensor& first, const at:
                            {rates.vec(), decays.vec(), {beta1, beta2}, eps});
 }
 
-}  // namespace striate::on_cuda
+}  // namespace
+}  // namespace on_cuda
+
+void register_cuda_operators(torch::Library& library) {
+  library.impl("rms_norm", &on_cuda::rms_norm);
+  library.impl("add_rms_norm", &on_cuda::add_rms_norm);
+  library.impl("add_rms_norm_gradient", &on_cuda::add_rms_norm_gradient);
+  library.impl("rms_norm_weight_gradient", &on_cuda::rms_norm_weight_gradient);
+  library.impl("rotate_heads", &on_cuda::rotate_heads);
+  library.impl("silu_multiply", &on_cuda::silu_multiply);
+  library.impl("silu_multiply_backward", &on_cuda::silu_multiply_backward);
+  library.impl("quick_gelu", &on_cuda::quick_gelu);
+  library.impl("cross_entropy_in_place", &on_cuda::cross_entropy_in_place);
+  library.impl("dropout", &on_cuda::dropout);
+  library.impl("add_dropout", &on_cuda::add_dropout);
+  library.impl("square_sums", &on_cuda::square_sums);
+  library.impl("judge_gradients", &on_cuda::judge_gradients);
+  library.impl("adamw_in_place", &on_cuda::adamw_in_place);
+}
+
+}  // namespace striate

@@ -122,20 +122,7 @@ TORCH_LIBRARY_IMPL(striate, CPU, m) {
 }
 
 TORCH_LIBRARY_IMPL(striate, CUDA, m) {
-  m.impl("rms_norm", &on_cuda::rms_norm);
-  m.impl("add_rms_norm", &on_cuda::add_rms_norm);
-  m.impl("add_rms_norm_gradient", &on_cuda::add_rms_norm_gradient);
-  m.impl("rms_norm_weight_gradient", &on_cuda::rms_norm_weight_gradient);
-  m.impl("rotate_heads", &on_cuda::rotate_heads);
-  m.impl("silu_multiply", &on_cuda::silu_multiply);
-  m.impl("silu_multiply_backward", &on_cuda::silu_multiply_backward);
-  m.impl("quick_gelu", &on_cuda::quick_gelu);
-  m.impl("cross_entropy_in_place", &on_cuda::cross_entropy_in_place);
-  m.impl("dropout", &on_cuda::dropout);
-  m.impl("add_dropout", &on_cuda::add_dropout);
-  m.impl("square_sums", &on_cuda::square_sums);
-  m.impl("judge_gradients", &on_cuda::judge_gradients);
-  m.impl("adamw_in_place", &on_cuda::adamw_in_place);
+  register_cuda_operators(m);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
