@@ -20,21 +20,21 @@ struct AskedQuestion {
   std::string kind;       // "color", "facts", ...; empty where the benchmark has no kinds
   std::string text;       // what was asked, without the picture's mark
   std::string reference;  // the right answer, for people
-  std::string picture;    // path of its picture; empty: none
+  std::string picture;    // path of its picture, from the root or from the study's folder; empty: none
 };
 
 struct StudiedBenchmark {
   std::string name;      // as the study calls it, unique in the study
   std::string protocol;  // whose rules scored it
   Sense sense = Sense::kVisual;
-  std::vector<AskedQuestion> questions;
+  std::vector<AskedQuestion> questions{};
 };
 
 // What one model answered to one benchmark.
 struct BenchmarkAnswers {
-  double score = 0;                  // 0 to 100, by the protocol
-  std::vector<double> questions;     // each question's score, 0 to 1, in the order of StudiedBenchmark::questions
-  std::vector<std::string> answers;  // what the model wrote, in the same order
+  double score = 0;                    // 0 to 100, by the protocol
+  std::vector<double> questions{};     // each question's score, 0 to 1, in the order of StudiedBenchmark::questions
+  std::vector<std::string> answers{};  // what the model wrote, in the same order
 };
 
 struct HeldOutLoss {
@@ -53,6 +53,7 @@ struct Tuning {
   double data_fraction = 1;          // of the training samples
   double learning_rate = 0;          // of the adapters
   std::uint64_t seed = 0;
+  bool trial = false;  // one of the runs that a learning rate was chosen by: shown, and counted in no statistic
 };
 
 // Layers taken out of a model.
@@ -126,13 +127,17 @@ struct StudyResults {
   std::string reference;    // "paper" where the study repeats the paper's experiment on its own models; else empty
   std::string machine;      // that ran it, in words
   std::string version;      // of Striate
-  std::vector<StudiedLvlm> lvlms;
-  std::vector<StudiedBenchmark> benchmarks;
-  std::vector<StudiedModel> models;
-  std::vector<FailedCell> failed;
-  std::int64_t cells = 0, finished = 0;                    // of the study; failed ones are not finished
-  std::vector<std::pair<std::string, std::string>> notes;  // facts for the report's head: name, value
+  std::vector<StudiedLvlm> lvlms{};
+  std::vector<StudiedBenchmark> benchmarks{};
+  std::vector<StudiedModel> models{};
+  std::vector<FailedCell> failed{};
+  std::int64_t cells = 0, finished = 0;                      // of the study; failed ones are not finished
+  std::vector<std::pair<std::string, std::string>> notes{};  // facts for the report's head: name, value
 };
+
+// What does not fit together, in one line; "" where all does: names that occur twice, a benchmark's answers that are
+// not one per question, scores beyond 0 to 1, layers beyond their decoder, numbers that are not finite.
+std::string fault_of(const StudyResults& results);
 
 // Names as files and tables write them: "visual", "outside", "tuned".
 std::string name(Sense sense);
