@@ -1,17 +1,15 @@
 #include "striate/answers/bootstrap.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
+#include "striate/answers/quantile.h"
 #include "striate/base/random.h"
 
 namespace striate {
 namespace {
-
-constexpr double kOutside = 0.025;  // on either side
 
 // For each item the number of its group, from 0.
 std::vector<std::size_t> group_numbers(std::span<const Scored> items) {
@@ -23,14 +21,6 @@ std::vector<std::size_t> group_numbers(std::span<const Scored> items) {
     of_item.push_back(numbers.try_emplace(key, numbers.size()).first->second);
   }
   return of_item;
-}
-
-// Linear between the neighbours, as numpy's percentile.
-double quantile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
 }  // namespace
@@ -48,13 +38,9 @@ Interval resampled(std::span<const Scored> items, const Resampling& resampling,
       ++drawn[static_cast<std::size_t>(random.uniform(index) * static_cast<double>(groups))];
     }
     for (std::size_t i = 0; i < items.size(); ++i) weights[i] = drawn[group_of[i]];
-    const double drawn_value = value(weights);
-    if (std::isfinite(drawn_value)) values.push_back(drawn_value);
+    values.push_back(value(weights));
   }
-  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  if (values.empty()) return {kNone, kNone};
-  std::ranges::sort(values);
-  return {quantile(values, kOutside), quantile(values, 1 - kOutside)};
+  return middle_of(std::move(values));
 }
 
 }  // namespace striate

@@ -48,6 +48,10 @@ class FittingParts {
       if (scores.size() != static_cast<std::size_t>(lvlm->layers))
         return cat(scores.size(), " scores of ", lvlm->layers, " layers by ", metric);
     }
+    const bool before = model.treatment == Treatment::kBase || model.treatment == Treatment::kAligned;
+    if (before == model.tuning.has_value()) return cat(name(model.treatment), before ? " with" : " without", " tuning");
+    if (model.treatment == Treatment::kPruned && !model.removal) return "pruned without a removal";
+    if (model.treatment == Treatment::kHealed && !model.healing) return "healed without healing";
     if (model.tuning) {
       if (const std::string fault = of_tuning(*model.tuning, lvlm->layers); !fault.empty()) return fault;
     }

@@ -98,10 +98,10 @@ struct StudiedModel {
   std::string model;  // the study's name of the LVLM
   std::string data;   // the study's name of the training data
   Treatment treatment = Treatment::kBase;
-  std::optional<Tuning> tuning{};        // absent: before tuning
-  std::vector<std::int64_t> reverted{};  // layers that went back to their weights before tuning
-  std::optional<Removal> removal{};      // absent: nothing was removed
-  std::optional<Healing> healing{};
+  std::optional<Tuning> tuning{};                             // absent before tuning (base, aligned), and only there
+  std::vector<std::int64_t> reverted{};                       // layers that went back to their weights before tuning
+  std::optional<Removal> removal{};                           // absent: nothing was removed; a pruned model has one
+  std::optional<Healing> healing{};                           // a healed model has one
   std::map<std::string, BenchmarkAnswers> benchmarks{};       // by StudiedBenchmark::name
   std::map<std::string, HeldOutLoss> losses{};                // by the name of the held-out data
   std::map<std::string, std::vector<double>> layer_scores{};  // by metric, one number per layer (NaN: none)

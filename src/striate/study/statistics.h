@@ -1,0 +1,93 @@
+// Means over seeds and differences of a study's models, with intervals by drawing its questions and its seeds again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "striate/answers/bootstrap.h"
+#include "striate/study/groups.h"
+#include "striate/study/results.h"
+
+namespace striate::study {
+
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+// A number and its 95% interval; NaN: not measured, or no interval.
+struct Estimate {
+  double value = kNotMeasured, low = kNotMeasured, high = kNotMeasured;
+  std::size_t seeds = 0;       // that went into it
+  std::size_t benchmarks = 0;  // 0 for what is measured once for each seed
+
+  bool measured() const;      // there is a value
+  bool has_interval() const;  // there are both ends
+};
+
+// What is computed of the means of several groups: of {a, b} the difference a - b.
+using Combine = std::function<double(std::span<const double> means)>;
+
+// Every number in percent: a benchmark's mean score of a question, times 100. The mean of groups over benchmarks is
+// that of the benchmarks which all of the groups' models were asked; over seeds, that of the seeds which all groups
+// have, each the mean of its draws of a random region. Models before tuning count with every seed.
+//
+// Intervals are the middle 95% over the draws. In each draw the questions of every benchmark are drawn with
+// replacement (those about one picture together), and the seeds with replacement, one fewer than there are, so that the
+// spread of few seeds is not understated (Rao and Wu, "Resampling inference with complex survey data", 1988); the draws
+// of a random region likewise within each seed. All models are given the same questions and the same seeds: what is
+// computed of two groups is paired. With one seed the interval is over questions alone. The draws depend on the
+// resampling, the numbers of questions and the seeds' number, on nothing else.
+class Statistics {
+ public:
+  // The results must outlive it. Takes models x benchmarks x draws numbers of 8 bytes.
+  Statistics(const StudyResults& results, const Resampling& resampling);
+
+  const Resampling& resampling() const { return resampling_; }
+
+  Estimate of(std::span<const ModelGroup> groups, Sense sense, const Combine& combine) const;
+  Estimate mean(const ModelGroup& group, Sense sense) const;
+  Estimate difference(const ModelGroup& a, const ModelGroup& b, Sense sense) const;  // a - b
+  Estimate ratio(const ModelGroup& a, const ModelGroup& b, Sense sense) const;       // 100 a / b
+  // The standard deviation over seeds (n - 1) of the mean over benchmarks; NaN below two seeds.
+  double deviation(const ModelGroup& group, Sense sense) const;
+
+  // The mean of one benchmark.
+  Estimate mean(const ModelGroup& group, const std::string& benchmark) const;
+  double deviation(const ModelGroup& group, const std::string& benchmark) const;
+
+ private:
+  struct ModelDraws {
+    std::vector<std::vector<double>> benchmarks;  // of each one the value, then that of every draw; or empty
+  };
+  Estimate of_benchmarks(std::span<const ModelGroup> groups, const std::vector<std::size_t>& benchmarks,
+                         const Combine& combine) const;
+  double deviation_of(const ModelGroup& group, const std::vector<std::size_t>& benchmarks) const;
+  std::vector<std::size_t> common_benchmarks(std::span<const ModelGroup> groups, Sense sense) const;
+  std::vector<std::size_t> benchmark_named(const ModelGroup& group, const std::string& name) const;
+  const ModelDraws& draws_of(const StudiedModel& model) const;
+  double model_mean(const StudiedModel& model, const std::vector<std::size_t>& benchmarks, std::size_t draw) const;
+  double seed_mean(const ModelGroup& group, std::uint64_t seed, const std::vector<std::size_t>& benchmarks,
+                   std::size_t draw, std::uint64_t seed_place) const;
+
+  const StudyResults& results_;
+  Resampling resampling_;
+  std::vector<ModelDraws> models_;  // of results_.models
+};
+
+// What a model has one number of; NaN: none.
+using OfModel = std::function<double(const StudiedModel& model)>;
+
+// The same of numbers that are measured once for each seed (times, losses): the value of `combine` for every seed that
+// all groups have, their mean, and Student's 95% interval of it; no interval below two seeds.
+Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, const Combine& combine);
+Estimate over_seeds(const ModelGroup& group, const OfModel& number);
+
+// Above which 2.5% of Student's t distribution lie, for 1 degree of freedom or more.
+double student_t(std::size_t degrees);
+
+// The seeds that all groups which were tuned have, ascending.
+std::vector<std::uint64_t> common_seeds(std::span<const ModelGroup> groups);
+
+}  // namespace striate::study
