@@ -7,10 +7,10 @@
 #include "striate/answers/page_marks.h"
 #include "striate/answers/page_parts.h"
 #include "striate/answers/python_text.h"
-#include "striate/base/base64.h"
 #include "striate/base/strings.h"
 #include "striate/report/html.h"
 #include "striate/report/numbers.h"
+#include "striate/report/picture_uri.h"
 
 namespace striate {
 namespace {
@@ -55,14 +55,6 @@ std::string shown_text(const std::string& text, std::size_t most = kMostText) {
   std::size_t end = most;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
   return cat(html_escape(text.substr(0, end)), " <i class=\"quiet\">(", text.size() - end, " more bytes)</i>");
-}
-
-// "image/jpeg"; "" for bytes that a browser may not show.
-std::string picture_type(std::string_view bytes) {
-  if (bytes.starts_with("\xFF\xD8\xFF")) return "image/jpeg";
-  if (bytes.starts_with("\x89PNG\r\n\x1A\n")) return "image/png";
-  if (bytes.starts_with("GIF8")) return "image/gif";
-  return bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP") ? "image/webp" : "";
 }
 
 std::string references_html(const Question& question) {
@@ -161,16 +153,16 @@ std::string pictures_html(const PagePart& part, const Question& question, PageQu
   if (!part.picture) return html;
   for (const std::string& name : question.pictures) {
     const std::optional<std::string> bytes = part.picture(name);
-    const std::string type = bytes ? picture_type(*bytes) : "";
+    const std::string uri = bytes ? picture_uri(*bytes) : "";
     const std::uint64_t size = bytes ? (bytes->size() + 2) / 3 * 4 : 0;
-    if (type.empty() || out.picture_bytes + size > most) {
+    if (uri.empty() || out.picture_bytes + size > most) {
       ++out.pictures_left_out;
       html += cat("<p class=\"quiet no-picture\">", html_escape(name), "</p>");
       continue;
     }
     out.picture_bytes += size;
-    html += cat("<img loading=\"lazy\" alt=\"", html_escape(name), "\" title=\"", html_escape(name),
-                "\" src=\"data:", type, ";base64,", base64_of(*bytes), "\">");
+    html += cat("<img loading=\"lazy\" alt=\"", html_escape(name), "\" title=\"", html_escape(name), "\" src=\"", uri,
+                "\">");
   }
   return html.empty() ? "" : cat("<div class=\"pictures\">", html, "</div>\n");
 }

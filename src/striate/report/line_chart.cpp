@@ -10,6 +10,7 @@
 #include "striate/report/axes.h"
 #include "striate/report/html.h"
 #include "striate/report/numbers.h"
+#include "striate/report/plain_table.h"
 
 namespace striate {
 namespace {
@@ -201,9 +202,11 @@ void check_lengths(const LineSeries& series) {
 std::string line_chart_html(const LineChart& chart) {
   for (const LineSeries& series : chart.series) check_lengths(series);
   const Drawing wide(chart, kWide, "wide"), narrow(chart, kNarrow, "narrow");
+  std::string numbers;
+  if (chart.table) numbers = chart.folded ? folded_html("The numbers of this chart", table(chart)) : table(chart);
   return cat("<section>\n<h2>", html_escape(chart.title), "</h2>\n<p class=\"quiet\">", html_escape(chart.note),
              "</p>\n<figure>\n", legend(chart), wide.html(), narrow.html(), caption(chart, wide.axis_start()),
-             "</figure>\n", chart.table ? table(chart) : std::string(), "</section>\n");
+             "</figure>\n", numbers, "</section>\n");
 }
 
 }  // namespace striate

@@ -25,6 +25,7 @@ struct LineChart {
   std::vector<double> marked_x{};  // places behind which a band is drawn
   std::string mark_meaning{};      // what the bands are
   bool table = true;               // the numbers as a table below
+  bool folded = false;             // the table opens with a click
 };
 
 // HTML for a page (report_page.h): the chart drawn for a wide and for a narrow page, its legend, a caption that says

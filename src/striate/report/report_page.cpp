@@ -79,17 +79,50 @@ figure svg.narrow { display: none; }
 figcaption { color: var(--quiet); font-size: .85rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; font-size: .9rem; }
 .legend span { display: inline-flex; align-items: center; gap: .4rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .3rem; }
+table.plain { border-spacing: 0; }
+table.plain th, table.plain td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
+table.plain tbody tr:last-child th, table.plain tbody tr:last-child td { border-bottom: 0; }
+table.plain tbody th { color: var(--ink); white-space: normal; overflow-wrap: anywhere; min-width: 6rem;
+  max-width: 18rem; }
+table.plain .number { text-align: right; white-space: nowrap; }
+table.plain td.none { color: var(--quiet); }
+table.plain small { display: block; font-weight: 400; color: var(--quiet); font-size: .8rem; }
+table.plain tr.sum th, table.plain tr.sum td { background: var(--low); }
+details { margin: .3rem 0; max-width: 100%; } summary { cursor: pointer; }
+article { display: flex; gap: 1rem; align-items: flex-start; background: var(--panel); border: 1px solid var(--line);
+  border-radius: 6px; padding: .8rem 1rem; margin: .7rem 0; }
+.pictures { flex: 0 0 auto; max-width: min(240px, 100%); display: flex; flex-wrap: wrap; gap: .4rem; }
+.pictures img { min-width: 6rem; max-width: 100%; max-height: 240px; display: block; border-radius: 3px; }
+.no-picture { font-size: .8rem; overflow-wrap: anywhere; }
+.said { flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
+.said p { margin: 0 0 .4rem; } .said p.id { font-size: .85rem; color: var(--quiet); }
+.text { white-space: pre-wrap; } .asked { font-weight: 600; }
+.said dl { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr; gap: .15rem .9rem; margin: 0; }
+.said dt { color: var(--quiet); max-width: 12rem; } .said dd { margin: 0; min-width: 0; }
+.verdict, .tag { display: inline-block; border: 1px solid currentColor; border-radius: 3px; padding: 0 .35rem;
+  font-size: .8rem; white-space: nowrap; }
+.verdict.right { color: var(--s2); } .verdict.wrong { color: var(--mark); } .verdict.partly { color: var(--s3); }
+.tag { color: var(--quiet); margin-left: .25rem; white-space: normal; } .tag.better { color: var(--s2); } .tag.worse, .tag.changed { color: var(--mark); }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg text { fill: var(--quiet); font-size: 13px; }
 svg .band { fill: var(--band); stroke: var(--mark); stroke-width: .6; }
 svg .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
 svg .under { stroke-width: 5; stroke-opacity: .5; }
 svg .bar { fill: none; stroke-width: 1.3; }
+svg .reference { stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 3 3; }
+svg .label { fill: var(--ink); }
+svg text.number { fill: var(--page); font-weight: 700; }
 svg .mark { stroke: var(--page); stroke-width: 1.2; }
 @media (max-width: 34rem) {
   main { padding: 1.25rem .8rem 3rem; }
   dl.facts { grid-template-columns: 1fr; } dl.facts dd { margin-bottom: .4rem; }
   figure svg.wide { display: none; } figure svg.narrow { display: block; }
+}
+@media (max-width: 40rem) {
+  article { flex-direction: column; gap: .6rem; padding: .7rem .8rem; }
+  .said { width: 100%; }
+  .said dl { grid-template-columns: 1fr; gap: 0; } .said dd { margin-bottom: .35rem; }
 }
 @page { size: A4 landscape; margin: 12mm; }
 @media print {
@@ -101,6 +134,12 @@ svg .mark { stroke: var(--page); stroke-width: 1.2; }
   tfoot { display: table-row-group; }
   table { font-size: 8pt; } th, td, td.c { padding: 1pt 3pt; min-width: 0; } td.c { min-width: 0; }
   table.dense { font-size: 6.5pt; } table.dense td, table.dense th { min-width: 0; padding: .5pt 1pt; }
+  table.plain small { font-size: 7pt; } article { font-size: 8.5pt; }
+  article { break-inside: avoid; padding: 4pt 6pt; margin: 4pt 0; }
+  .pictures { max-width: 120px; } .pictures img { max-height: 120px; }
+  table.plain th, table.plain td { padding: 1pt 4pt; }
+  details.folded > summary { list-style: none; color: var(--quiet); }
+  details.folded::details-content { content-visibility: visible; block-size: auto; }
   td.c, .strip i, .scale i, svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 )css";
