@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "striate/base/files.h"
+#include "striate/base/strings.h"
 #include "tests/answers/small_runs.h"
-#include "tests/support/command.h"
+#include "tests/support/browser.h"
 
 namespace striate {
 namespace {
@@ -116,56 +116,24 @@ TEST_F(RunPages, TheProtocolsOfOneRunStandSideBySide) {
   EXPECT_THAT(html, HasSubstr("<p class=\"id\"><b>3</b>"));
 }
 
-// What a browser makes of a page: JSON from a page around it, in which it lies in a frame of the given widths.
-json in_browser(const std::string& html) {
-  constexpr const char* kAround = R"js(
-const frame = document.querySelector("iframe"), out = {};
-frame.onload = () => {
-  const page = frame.contentDocument;
-  const shown = () => [...page.querySelectorAll("article")].filter((one) => one.getClientRects().length > 0).length;
-  const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); return shown(); };
-  for (const width of [390, 1280]) {
-    frame.style.width = width + "px";
-    out["wide" + width] = page.documentElement.scrollWidth;
-    out["beyond" + width] = [...page.querySelectorAll("article *, h1, h2, h3, p, .filters *")]
-      .filter((one) => one.getBoundingClientRect().right > width + 0.5).length;
-  }
-  const selects = [...page.querySelectorAll(".filters select")];
-  out.all = shown();
-  for (const mark of ["changed", "better", "worse", "right", "wrong", "empty"]) out[mark] = choose(selects[0], mark);
-  choose(selects[0], "");
-  out.kind = choose(selects[1], selects[1].options[1].value);
-  out.said = page.querySelector("output").textContent;
-  choose(selects[1], "");
-  out.hacked = window.hacked || 0;
-  document.querySelector("pre").textContent = "RESULT" + JSON.stringify(out) + "END";
-};
+constexpr const char* kFilters = R"js(
+const shown = () => [...page.querySelectorAll("article")].filter((one) => one.getClientRects().length > 0).length;
+const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); return shown(); };
+const selects = [...page.querySelectorAll(".filters select")];
+out.all = shown();
+for (const mark of ["changed", "better", "worse", "right", "wrong", "empty"]) out[mark] = choose(selects[0], mark);
+choose(selects[0], "");
+out.kind = choose(selects[1], selects[1].options[1].value);
+out.said = page.querySelector("output").textContent;
+choose(selects[1], "");
+out.hacked = window.hacked || 0;
 )js";
-  std::string inside = json(html).dump();
-  for (std::size_t at = inside.find('<'); at != std::string::npos; at = inside.find('<', at)) {
-    inside.replace(at, 1, "\\u003c");
-  }
-  const test::TemporaryFolder folder;
-  write_file(
-      folder.path() / "around.html",
-      cat("<!doctype html><meta charset=\"utf-8\"><iframe style=\"border:0;height:900px\"></iframe><pre></pre><script>",
-          kAround, "frame.srcdoc = ", inside, ";</script>"));
-  const test::CommandResult result = test::run_command(
-      {"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-       "--window-size=1400,1000", cat("--user-data-dir=", (folder.path() / "profile").string()),
-       "--virtual-time-budget=20000", "--dump-dom", cat("file://", (folder.path() / "around.html").string())});
-  const std::size_t begin = result.out.find("<pre>RESULT"), end = result.out.find("END</pre>");
-  EXPECT_NE(begin, std::string::npos) << result.out.substr(0, 1000) << result.err;
-  return begin == std::string::npos ? json() : json::parse(result.out.substr(begin + 11, end - begin - 11));
-}
 
 TEST_F(RunPages, InABrowserThePageFitsAndItsFiltersHideQuestions) {
-  if (test::run_command({"chromium", "--version"}).exit_code != 0) {
-    GTEST_SKIP() << "there is no chromium: apt-get install chromium";
-  }
+  STRIATE_REQUIRE_BROWSER();
   runs_.run("tuned", {"yes", std::string(300, 'x'), "no", "no", "yes"});
   parts_ = compare_runs({{runs_.path("base"), runs_.path("tuned")}, {}, {.draws = 50}});
-  const json out = in_browser(run_page(page()));
+  const json out = test::in_browser(run_page(page()), cat(test::kPageWidths, kFilters));
   ASSERT_TRUE(out.is_object());
   for (const int width : {390, 1280}) {
     EXPECT_EQ(out.at(cat("wide", width)), width);

@@ -107,4 +107,100 @@ StudyResults small_study() {
   });
 }
 
+namespace {
+
+constexpr const char* kHostileAnswer =
+    "<img src=x onerror=\"parent.hacked = 1\"></article><script>parent.hacked = 1</script>";
+
+// Everything that begins as the tuned model of `like`'s seed does.
+StudiedModel made_from(const StudiedModel& like, const std::string& part, Treatment treatment) {
+  StudiedModel model = like;
+  model.part = part;
+  model.treatment = treatment;
+  model.curve.clear();
+  model.taken.reset();
+  model.layer_scores.clear();
+  return model;
+}
+
+void lose(const StudyResults& study, StudiedModel& model, double visual, double text, std::uint64_t seed) {
+  const double see = std::max(0.0, model.benchmarks["see"].score / 100 - visual);
+  const double facts = std::max(0.0, model.benchmarks["facts"].score / 100 - text);
+  const StudiedModel scored = small_model(study, "", model.treatment, {see, facts}, seed);
+  model.benchmarks = scored.benchmarks;
+  model.losses = scored.losses;
+}
+
+// Another point on the axes, for every seed of the tuned models of `strategy`.
+void add_point(StudyResults& study, const std::string& strategy, const std::string& part, double loss,
+               const std::function<void(Tuning&)>& change) {
+  const std::vector<StudiedModel> before = study.models;
+  for (const StudiedModel& model : before) {
+    if (!model.tuning || model.tuning->strategy != strategy || !model.part.empty()) continue;
+    StudiedModel other = model;
+    other.part = part;
+    change(*other.tuning);
+    lose(study, other, loss, loss / 2, model.tuning->seed);
+    study.models.push_back(std::move(other));
+  }
+}
+
+void add_pruned_and_healed(StudyResults& study) {
+  const std::vector<StudiedModel> before = study.models;
+  for (const StudiedModel& model : before) {
+    if (!model.tuning || !model.part.empty()) continue;
+    const bool all = model.tuning->strategy == "all";
+    if (!all && model.tuning->strategy != "uniform") continue;
+    for (const char* metric : {"angular", "bi"}) {
+      for (const auto where : {Removal::Where::kOutside, Removal::Where::kInside, Removal::Where::kAnywhere}) {
+        if (all && where != Removal::Where::kAnywhere) continue;
+        for (std::int64_t k = 1; k <= 2; ++k) {
+          StudiedModel pruned = made_from(model, cat(metric, "-", name(where), "-", k), Treatment::kPruned);
+          pruned.removal = Removal{{k, 5}, metric, where, false};
+          if (k == 1) pruned.removal->layers.pop_back();
+          lose(study, pruned, (where == Removal::Where::kOutside ? 0.02 : 0.08) * static_cast<double>(k), 0.02, 0);
+          pruned.answering =
+              AnsweringCost{1000.0 + 50 * static_cast<double>(k), 30.0 + static_cast<double>(k), 12'000'000};
+          study.models.push_back(std::move(pruned));
+        }
+      }
+    }
+    StudiedModel healed = made_from(model, "healed", Treatment::kHealed);
+    healed.removal = Removal{{1, 5}, "angular", all ? Removal::Where::kAnywhere : Removal::Where::kOutside, false};
+    healed.healing = Healing{"beside-cuts", false};
+    StudiedModel alike = made_from(model, "unpruned healed", Treatment::kHealed);
+    alike.healing = Healing{"beside-cuts", true};
+    StudiedModel reverted = made_from(model, "reverted", Treatment::kReverted);
+    reverted.reverted = {model.tuning->layers.back()};
+    for (StudiedModel* one : {&healed, &alike, &reverted}) study.models.push_back(std::move(*one));
+  }
+}
+
+}  // namespace
+
+StudyResults rich_study() {
+  StudyResults study = small_study();
+  for (std::size_t i = 0; i < 100; i += 7) {
+    study.models[2].benchmarks["see"].answers[i] = kHostileAnswer;
+    study.benchmarks[0].questions[i].text = cat("is <b>this</b> bold? ", std::string(200, 'w'));
+  }
+  add_point(study, "uniform", "one", 0.2, [](Tuning& t) { t.layers = {0}; });
+  add_point(study, "uniform", "four", -0.01, [](Tuning& t) { t.layers = {0, 2, 4, 6}; });
+  add_point(study, "uniform", "offset", 0.03, [](Tuning& t) { t.offset = 1, t.layers = {1, 5}; });
+  add_point(study, "uniform", "attention", 0.1, [](Tuning& t) { t.modules = "attention"; });
+  for (const char* strategy : {"uniform", "all"}) {
+    add_point(study, strategy, "quarter of data", 0.05, [](Tuning& t) { t.data_fraction = 0.25; });
+    add_point(study, strategy, "tenth of data", 0.1, [](Tuning& t) { t.data_fraction = 0.1; });
+  }
+  add_point(study, "all", "rate", 0.1, [](Tuning& t) {
+    t.learning_rate = 0.01;
+    t.trial = true;
+  });
+  add_pruned_and_healed(study);
+  study.cells = static_cast<std::int64_t>(study.models.size()) + 3;
+  study.finished = study.cells - 3;
+  study.failed.push_back({"tune-top-9", "the loss is not finite <b>"});
+  return study;
+}
+
 }  // namespace striate::study::test

@@ -21,6 +21,10 @@ StudyResults small_study(const std::function<SmallScores(const std::string& stra
 // random 0.7/0.8.
 StudyResults small_study();
 
+// The small study with everything else: sizes, shares of the data, offsets, kinds of linears, a search for a learning
+// rate, reversion, pruning by two metrics, healing, scores, costs, a failed cell, and answers that try to be markup.
+StudyResults rich_study();
+
 // A model of the study, of the small one's shapes, with so many right answers.
 StudiedModel small_model(const StudyResults& study, const std::string& cell, Treatment treatment,
                          const SmallScores& scores, std::uint64_t seed);

@@ -8,6 +8,7 @@
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/report/numbers.h"
+#include "striate/study/study_tables.h"
 
 namespace striate::study {
 namespace {
@@ -99,7 +100,9 @@ class ClaimList {
     judge(claim, quarter_ && all_ ? statistics_.difference(*quarter_, *all_, Sense::kText) : Estimate{}, missing);
     Claim& loss = add("c", cat(region_, " leaves a lower loss on held-out texts than tuning all"),
                       "all's mean loss minus its", "nats", kAboveZero);
-    judge(loss, paired(text_loss, [](double spread, double all) { return all - spread; }),
+    judge(loss,
+          paired([](const StudiedModel& m) { return mean_loss(m, Sense::kText); },
+                 [](double spread, double all) { return all - spread; }),
           missing.empty() ? "no held-out texts" : missing);
   }
 
@@ -181,17 +184,6 @@ class ClaimList {
     if (!quarter_ || !all_) return {};
     return over_seeds(std::array{*quarter_, *all_}, number,
                       [&](std::span<const double> means) { return combined(means[0], means[1]); });
-  }
-
-  static double text_loss(const StudiedModel& model) {
-    double sum = 0;
-    int count = 0;
-    for (const auto& [data, loss] : model.losses) {
-      if (loss.sense != Sense::kText) continue;
-      sum += loss.loss;
-      ++count;
-    }
-    return count > 0 ? sum / count : kNotMeasured;
   }
 
   const Statistics& statistics_;

@@ -1,0 +1,224 @@
+// Sections of a study's page: reversion, pruning, healing, scores of layers, training and its cost.
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "striate/base/strings.h"
+#include "striate/report/dot_plot.h"
+#include "striate/report/heat_map.h"
+#include "striate/report/line_chart.h"
+#include "striate/study/report_sections.h"
+
+namespace striate::study {
+namespace {
+
+constexpr std::size_t kMostLines = 4;    // that a line chart tells apart
+constexpr std::size_t kMostMaps = 4;     // heat maps of layer scores
+constexpr std::size_t kMostPoints = 60;  // of a loss curve
+
+// What remains after 0, 1, ... layers are removed from a tuned group by one rule.
+LineSeries removal_line(const StudyView& view, const ModelGroup& tuned, const RemovalRule& rule, Sense sense) {
+  LineSeries series{.name = cat(group_name(tuned, view.groups.setting()), ", ", name(rule.where))};
+  for (std::int64_t k = 0; k < view.groups.setting().layers; ++k) {
+    const auto group = view.groups.pruned(tuned, rule, k);
+    if (!group) continue;
+    const Estimate mean = view.statistics.mean(*group, sense);
+    series.x.push_back(static_cast<double>(k));
+    series.y.push_back(mean.value);
+    series.low.push_back(mean.low);
+    series.high.push_back(mean.high);
+  }
+  return series;
+}
+
+bool has_values(const LineSeries& series) {
+  return std::ranges::any_of(series.y, [](double value) { return std::isfinite(value); });
+}
+
+// Charts of at most four lines each.
+std::string charts_of(const LineChart& chart, const std::vector<LineSeries>& lines) {
+  std::string html;
+  for (std::size_t begin = 0; begin < lines.size(); begin += kMostLines) {
+    LineChart part = chart;
+    const auto end = static_cast<std::ptrdiff_t>(std::min(begin + kMostLines, lines.size()));
+    part.series.assign(lines.begin() + static_cast<std::ptrdiff_t>(begin), lines.begin() + end);
+    html += line_chart_html(part);
+  }
+  return html;
+}
+
+std::string pruning_charts(const StudyView& view, Sense sense) {
+  std::set<std::pair<std::string, bool>> rules;
+  const std::vector<ModelGroup> tuned = view.groups.of(Treatment::kTuned);
+  for (const ModelGroup& group : tuned) {
+    for (const RemovalRule& rule : view.groups.removals(group)) rules.emplace(rule.metric, rule.spaced);
+  }
+  std::string html;
+  for (const auto& [metric, spaced] : rules) {
+    std::vector<LineSeries> lines;
+    for (const ModelGroup& group : tuned) {
+      for (const RemovalRule& rule : view.groups.removals(group)) {
+        if (rule.metric != metric || rule.spaced != spaced) continue;
+        LineSeries line = removal_line(view, group, rule, sense);
+        if (has_values(line)) lines.push_back(std::move(line));
+      }
+    }
+    html +=
+        charts_of({.title = cat(sense == Sense::kVisual ? "Visual" : "Text", " accuracy after removing layers by ",
+                                metric, spaced ? ", spaced" : ""),
+                   .note = "Inside: layers of the region; outside: all others; anywhere: whichever. Before healing. "
+                           "Bars are 95% intervals over questions and seeds.",
+                   .x_name = "layers removed",
+                   .y_name = cat(name(sense), " mean, %"),
+                   .folded = true},
+                  lines);
+  }
+  return html;
+}
+
+// The mean over a group's models of each layer's score, by metric.
+std::map<std::string, std::vector<double>> mean_scores(const ModelGroup& group, std::size_t layers) {
+  std::map<std::string, std::vector<double>> sums;
+  std::map<std::string, double> counts;
+  for (const StudiedModel* model : group.models) {
+    for (const auto& [metric, scores] : model->layer_scores) {
+      std::vector<double>& sum = sums.try_emplace(metric, layers, 0.0).first->second;
+      for (std::size_t i = 0; i < layers; ++i) sum[i] += scores[i];
+      ++counts[metric];
+    }
+  }
+  for (auto& [metric, sum] : sums) {
+    for (double& value : sum) value /= counts[metric];
+  }
+  return sums;
+}
+
+std::string scores_map(const StudyView& view, const ModelGroup& group) {
+  const auto layers = static_cast<std::size_t>(view.groups.setting().layers);
+  HeatMap map{.title = cat("Scores of layers: ", group_name(group, view.groups.setting())),
+              .note =
+                  "Means over the models that were scored. A high score means that the layer changes what passes "
+                  "through it more, looks at the picture more, or was changed more by tuning.",
+              .row_name = "layer",
+              .mark_meaning = "a layer of the region"};
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    map.rows.push_back(std::to_string(layer));
+    map.marked_rows.push_back(group.first().tuning && group.tuning().strategy != "all" &&
+                              std::ranges::count(group.tuning().layers, static_cast<std::int64_t>(layer)) > 0);
+  }
+  for (auto& [metric, values] : mean_scores(group, layers))
+    map.columns.push_back({.name = metric, .values = std::move(values)});
+  return map.columns.empty() ? "" : heat_map_html(map);
+}
+
+// The mean loss over a group's models in windows of steps.
+LineSeries loss_line(const StudyView& view, const ModelGroup& group) {
+  std::map<std::int64_t, std::pair<double, double>> by_step;  // sum and count
+  for (const StudiedModel* model : group.models) {
+    for (const LossPoint& point : model->curve) {
+      if (!std::isfinite(point.loss)) continue;
+      by_step[point.step].first += point.loss;
+      ++by_step[point.step].second;
+    }
+  }
+  LineSeries series{.name = group_name(group, view.groups.setting())};
+  const std::size_t window = (by_step.size() + kMostPoints - 1) / kMostPoints;
+  double sum = 0, count = 0;
+  std::size_t steps = 0;
+  for (const auto& [step, loss] : by_step) {
+    sum += loss.first;
+    count += loss.second;
+    if (++steps % window != 0 && steps != by_step.size()) continue;
+    series.x.push_back(static_cast<double>(step));
+    series.y.push_back(sum / count);
+    sum = count = 0;
+  }
+  return series;
+}
+
+}  // namespace
+
+std::string reversion_html(const StudyView& view) {
+  const ResultTable table = reversion_table(view);
+  if (table.empty()) return "";
+  DotPlot plot{.title = "Reverted layers",
+               .note =
+                   "What the visual mean loses where layers get back their weights from before tuning. Bars are 95% "
+                   "intervals over questions and seeds.",
+               .x_name = "difference of the visual means, points",
+               .reference = 0,
+               .reference_meaning = "as tuned"};
+  for (const ModelGroup& group : view.groups.of(Treatment::kReverted)) {
+    const auto source = view.groups.source(group);
+    const Estimate e = source ? view.statistics.difference(group, *source, Sense::kVisual) : Estimate{};
+    std::vector<std::string> layers;
+    for (const std::int64_t layer : group.first().reverted) layers.push_back(std::to_string(layer));
+    plot.rows.push_back({.name = cat(group_name(group, view.groups.setting()), ", without ", join(layers, ",")),
+                         .value = e.value,
+                         .low = e.low,
+                         .high = e.high});
+  }
+  return dot_plot_html(plot) + table_html(table);
+}
+
+std::string pruning_html(const StudyView& view) {
+  const ResultTable table = pruning_table(view);
+  if (table.empty()) return "";
+  return cat(pruning_charts(view, Sense::kVisual), pruning_charts(view, Sense::kText), table_html(table));
+}
+
+std::string healing_html(const StudyView& view) {
+  const ResultTable table = healing_table(view);
+  return table.empty() ? "" : table_html(table);
+}
+
+std::string layer_scores_html(const StudyView& view) {
+  std::vector<ModelGroup> groups;
+  for (const auto& one : {view.groups.base(), view.groups.aligned()}) {
+    if (one) groups.push_back(*one);
+  }
+  for (const ModelGroup& group : compared_strategies(view)) groups.push_back(group);
+  std::string html;
+  std::size_t maps = 0;
+  for (const ModelGroup& group : groups) {
+    const std::string map = maps < kMostMaps ? scores_map(view, group) : "";
+    maps += map.empty() ? 0 : 1;
+    html += map;
+  }
+  return html;
+}
+
+std::string training_html(const StudyView& view) {
+  std::vector<LineSeries> lines;
+  for (const ModelGroup& group : compared_strategies(view)) {
+    LineSeries line = loss_line(view, group);
+    if (has_values(line)) lines.push_back(std::move(line));
+  }
+  std::string html = charts_of({.title = "Loss while training",
+                                .note = "Means over seeds and over windows of steps.",
+                                .x_name = "step",
+                                .y_name = "loss, nats per token",
+                                .folded = true},
+                               lines);
+  for (const ResultTable& table : {losses_table(view), rates_table(view)}) {
+    if (!table.empty()) html += table_html(table);
+  }
+  return html;
+}
+
+std::string cost_html(const StudyView& view) {
+  const ResultTable table = cost_table(view);
+  if (table.empty()) return "";
+  DotPlot plot{.title = "Time of tuning",
+               .note = "Elapsed, means over seeds; bars are Student's 95% intervals over seeds.",
+               .x_name = "seconds"};
+  for (const ModelGroup& group : compared_strategies(view)) {
+    const Estimate e =
+        over_seeds(group, [](const StudiedModel& m) { return m.taken ? m.taken->seconds : kNotMeasured; });
+    plot.rows.push_back(
+        {.name = group_name(group, view.groups.setting()), .value = e.value, .low = e.low, .high = e.high});
+  }
+  return (plot.rows.empty() ? std::string() : dot_plot_html(plot)) + table_html(table);
+}
+
+}  // namespace striate::study
