@@ -225,6 +225,9 @@ void add_run(CLI::App& c, TrainFlags& f) {
       ->check(whole_number(0, kMostSteps))
       ->capture_default_str()
       ->group(group);
+  c.add_flag("--shard-optimizer", r.shard_optimizer,
+             "Each of several processes keeps the optimiser's state of a part of the parameters")
+      ->group(group);
   f.held_out.add_to(c, group);
   c.add_option("--eval-every", r.held_out.every, "Number of steps between evaluations; 0: only at the end")
       ->check(whole_number(0, kMostSteps))

@@ -113,6 +113,57 @@ TEST_F(TrainRanks, ARunIsResumedOnAnotherNumberOfRanks) {
   expect_same_losses("through", "half");
 }
 
+TEST_F(TrainRanks, AShardedOptimizerIsThatOfOneProcessInParts) {
+  auto wide = kTwelve;
+  wide.insert(wide.end(), {"--lora-r", "192"});
+  auto sharded = wide;
+  sharded.emplace_back("--shard-optimizer");
+  run(1, "unsharded1", wide);
+  for (const int ranks : {2, 3}) {
+    const std::string whole = cat("unsharded", ranks), parts = cat("sharded", ranks);
+    run(ranks, whole, wide);
+    run(ranks, parts, sharded);
+    for (const char* name : {"adapter_model.safetensors", "checkpoints/step-000012/optimizer.safetensors"}) {
+      EXPECT_EQ(read_file(fs::path(file(whole)) / name), read_file(fs::path(file(parts)) / name)) << ranks << name;
+    }
+    expect_same_losses("unsharded1", parts);
+  }
+  // A run of three parts goes on as one of two, and as one process.
+  fs::remove_all(file("sharded3/checkpoints/step-000012"));
+  fs::copy(file("sharded3"), file("merged"), fs::copy_options::recursive);
+  sharded.emplace_back("--resume");
+  run(2, "sharded3", sharded);
+  expect_same_losses("unsharded1", "sharded3");
+  wide.emplace_back("--resume");
+  run(1, "merged", wide);
+  expect_same_losses("unsharded1", "merged");
+}
+
+TEST_F(TrainRanks, RanksOfWhichOneShardsAreRefused) {
+  const std::string port = std::to_string(free_port());
+  std::vector<std::unique_ptr<Background>> processes;
+  for (int rank = 0; rank < 2; ++rank) {
+    std::vector<std::string> arguments = command("torn", {"--steps", "5"});
+    if (rank == 1) arguments.emplace_back("--shard-optimizer");
+    processes.push_back(std::make_unique<Background>(
+        arguments,
+        std::map<std::string, std::string>{
+            {"RANK", std::to_string(rank)}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}}));
+  }
+  for (const auto& process : processes) {
+    const CommandResult result = process->wait();
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("error: rank 1 has another plan than rank 0: shard-optimizer is true there and "
+                                      "false on rank 0\nhint: "));
+  }
+}
+
+TEST_F(TrainRanks, AProcessAloneIsToldThatItHasNothingToShare) {
+  const CommandResult result = run_command(command("by_itself", {"--steps", "1", "--shard-optimizer"}));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("--shard-optimizer changes nothing"));
+}
+
 TEST_F(TrainRanks, EveryoneStopsWhenOneIsAskedTo) {
   auto processes = start(2, command("asked", {"--steps", "5000", "--save-every", "0"}));
   processes[0]->wait_until([&] { return metrics_of(file("asked")).size() >= 3; });

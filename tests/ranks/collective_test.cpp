@@ -55,6 +55,31 @@ TEST(Collective, SumsNumbersInMainMemory) {
   EXPECT_EQ(join(errors, ""), "");
 }
 
+TEST(Collective, RanksExchangeAndGatherWhileTheyDoOtherThings) {
+  for (const int size : {1, 2, 3}) {
+    const auto errors = on_gloo_ranks(size, [size](Collective& group) {
+      const at::TensorOptions floats(at::kFloat);
+      const at::Tensor sent = at::full({size, 4}, 10.0 * group.rank(), floats);
+      for (int to = 0; to < size; ++to) sent[to].add_(to);
+      const at::Tensor received = at::full({size, 4}, -1.0, floats), all = at::full({size, 4}, -1.0, floats);
+      const at::Tensor own = at::full({4}, 100.0 + group.rank(), floats);
+      const auto exchange = group.begin_exchange(sent, received);
+      const auto gather = group.begin_gather(own, all);
+      const at::Tensor one = at::full({1}, 1.0, floats);
+      group.sum(one);
+      gather->wait();
+      exchange->wait();
+      EXPECT_EQ(one.item<float>(), static_cast<float>(size));
+      for (int from = 0; from < size; ++from) {
+        EXPECT_TRUE(at::equal(received[from], at::full({4}, 10.0 * from + group.rank(), floats)));
+        EXPECT_TRUE(at::equal(all[from], at::full({4}, 100.0 + from, floats)));
+      }
+      group.finish();
+    });
+    EXPECT_EQ(join(errors, ""), "");
+  }
+}
+
 TEST(Collective, EveryRankLearnsWhetherAllGaveTheSame) {
   const auto errors = on_gloo_ranks(3, [](Collective& group) {
     EXPECT_TRUE(group.agree("the same plan"));

@@ -14,6 +14,33 @@ namespace {
 
 std::atomic<std::int64_t> sums_taken = 0;
 
+// A call whose results are ordered on the device: who asks whether it is done has the host wait for the device.
+class StrictWork final : public c10d::Work {
+ public:
+  explicit StrictWork(c10::intrusive_ptr<c10d::Work> inner) : inner_(std::move(inner)) {}
+  bool isCompleted() override {
+    const bool done = inner_->isCompleted();
+    if (done) pretend::count_wait("a collective");
+    return done;
+  }
+  bool wait(std::chrono::milliseconds timeout) override { return inner_->wait(timeout); }
+
+ private:
+  c10::intrusive_ptr<c10d::Work> inner_;
+};
+
+c10::intrusive_ptr<c10d::Work> strict(c10::intrusive_ptr<c10d::Work> inner) {
+  return c10::make_intrusive<StrictWork>(std::move(inner));
+}
+
+// The bytes of a tensor that NCCL would take.
+at::Tensor checked_bytes(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.device() == pretend_device(), "Tensors must be on the device and dense: one is on ",
+              tensor.device());
+  TORCH_CHECK(tensor.is_contiguous(), "Tensors must be contiguous");
+  return bytes_of(tensor);
+}
+
 class Strict final : public c10d::Backend {
  public:
   Strict(c10::intrusive_ptr<c10d::Backend> inner, const Ranks& ranks)
@@ -25,14 +52,24 @@ class Strict final : public c10d::Backend {
                                            const c10d::AllreduceOptions& options) override {
     std::vector<at::Tensor> hosts;
     for (const at::Tensor& tensor : tensors) {
-      TORCH_CHECK(tensor.device() == pretend_device(), "Tensors must be on the device and dense: one is on ",
-                  tensor.device());
-      TORCH_CHECK(tensor.is_contiguous(), "Tensors must be contiguous");
       TORCH_CHECK(tensor.scalar_type() == tensors.front().scalar_type(), "Tensors must have identical type");
-      hosts.push_back(bytes_of(tensor));
+      hosts.push_back(checked_bytes(tensor));
     }
     ++sums_taken;
-    return inner_->allreduce(hosts, options);
+    return strict(inner_->allreduce(hosts, options));
+  }
+
+  c10::intrusive_ptr<c10d::Work> alltoall_base(at::Tensor& output, at::Tensor& input,
+                                               std::vector<std::int64_t>& outputs, std::vector<std::int64_t>& inputs,
+                                               const c10d::AllToAllOptions& options) override {
+    at::Tensor to = checked_bytes(output), from = checked_bytes(input);
+    return strict(inner_->alltoall_base(to, from, outputs, inputs, options));
+  }
+
+  c10::intrusive_ptr<c10d::Work> _allgather_base(at::Tensor& output, at::Tensor& input,
+                                                 const c10d::AllgatherOptions& options) override {
+    at::Tensor to = checked_bytes(output), from = checked_bytes(input);
+    return strict(inner_->_allgather_base(to, from, options));
   }
 
  private:

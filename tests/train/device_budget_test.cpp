@@ -1,8 +1,12 @@
 // What a training step may cost on a GPU besides arithmetic, counted on the pretend device: waits, copies, launches.
 #include <gtest/gtest.h>
 
+#include <barrier>
+
+#include "striate/base/strings.h"
 #include "striate/train/trainer.h"
 #include "tests/support/pretend_device/pretend_device.h"
+#include "tests/support/strict_group.h"
 #include "tests/support/test_device.h"
 #include "tests/train/gradient_checks.h"
 
@@ -14,47 +18,96 @@ constexpr std::int64_t kSteps = 3;
 // The same stream at every step.
 class OneStream : public StepSource {
  public:
+  // Of so many ranks, each with the same stream.
+  explicit OneStream(int ranks = 1) : ranks_(ranks) {}
   TrainingStep next() override {
     TrainingStep step;
     step.streams.push_back(pack(samples()));
     step.sample_names.push_back({"a", "b", "c"});
-    step.targets = step.streams[0].targets.size(0);
-    step.tokens = step.streams[0].tokens();
+    step.targets = ranks_ * step.streams[0].targets.size(0);
+    step.tokens = ranks_ * step.streams[0].tokens();
     step.samples = 3;
     return step;
   }
   std::int64_t samples_per_epoch() const override { return 3; }
   std::int64_t steps_per_epoch() const override { return 1; }
+
+ private:
+  int ranks_;
 };
 
 Placement pretend_placement() {
   return {pretend_device(), Compute::kBFloat16};
 }
 
-// The counts of `kSteps` steps of a run, with what a step tells meanwhile.
+// What is trained on one rank.
+struct Rig {
+  Rig(const TuneOptions& options, ActivationCheckpointing checkpointing, std::int64_t layers, Collective& group,
+      bool shared)
+      : model(tiny_model_on(pretend_placement(), {.layers = layers})),
+        tunable(*model, options),
+        pass(tunable, checkpointing),
+        optimizer(tunable.parameters(), {}, shared ? &group : nullptr),
+        source(group.size()),
+        group(group) {
+    scatter(tunable);
+    run.steps = kSteps;
+    run.rates = {1e-3, 1e-3, 1e-3, 1e-3};
+    run.schedule = {ScheduleKind::kConstant, kSteps, 0};
+  }
+  // With what a step tells meanwhile.
+  void train() {
+    TrainerHooks hooks;
+    std::int64_t told = 0;
+    hooks.on_step = [&told](const StepMetrics&) { ++told; };
+    Trainer(tunable, pass, source, optimizer, group, run, hooks, {}).run();
+    EXPECT_EQ(told, group.rank() == 0 ? kSteps : 0);
+  }
+
+  std::unique_ptr<Lvlm> model;
+  Tunable tunable;
+  TrainPass pass;
+  AdamW optimizer;
+  OneStream source;
+  Collective& group;
+  TrainerOptions run;
+};
+
+std::string next_run() {
+  static int runs = 0;
+  return "run " + std::to_string(++runs);
+}
+
+// The counts of `kSteps` steps of a run.
 DeviceCounts counts_of_steps(const TuneOptions& options, ActivationCheckpointing checkpointing,
                              std::int64_t layers = 3) {
-  const auto model = tiny_model_on(pretend_placement(), {.layers = layers});
-  Tunable tunable(*model, options);
-  scatter(tunable);
-  TrainPass pass(tunable, checkpointing);
-  AdamW optimizer(tunable.parameters(), {});
-  OneStream source;
   const std::unique_ptr<Collective> alone = join_ranks({}, at::kCPU);
-  TrainerOptions run;
-  run.steps = kSteps;
-  run.rates = {1e-3, 1e-3, 1e-3, 1e-3};
-  run.schedule = {ScheduleKind::kConstant, kSteps, 0};
-  TrainerHooks hooks;
-  std::int64_t told = 0;
-  hooks.on_step = [&told](const StepMetrics&) { ++told; };
-  static int runs = 0;
-  const std::string name = "run " + std::to_string(++runs);
+  Rig rig(options, checkpointing, layers, *alone, false);
+  const std::string name = next_run();
   {
     const CountedSection section(name);
-    Trainer(tunable, pass, source, optimizer, *alone, run, hooks, {}).run();
+    rig.train();
   }
-  EXPECT_EQ(told, kSteps);
+  return counts_of(name);
+}
+
+// Of all ranks of a group together.
+DeviceCounts counts_of_ranks(int ranks, bool shared) {
+  const std::string name = next_run();
+  std::unique_ptr<CountedSection> section;
+  std::barrier all(ranks);  // of threads: one of the group would be counted
+  const auto errors = on_strict_ranks(ranks, [&](Collective& group) {
+    Rig rig(region({0, 1, 2}), ActivationCheckpointing::kNone, 3, group, shared);
+    all.arrive_and_wait();
+    if (group.rank() == 0) section = std::make_unique<CountedSection>(name);
+    all.arrive_and_wait();
+    rig.train();
+    all.arrive_and_wait();
+    if (group.rank() == 0) section.reset();
+    all.arrive_and_wait();
+    group.finish();
+  });
+  EXPECT_EQ(join(errors, ""), "");
   return counts_of(name);
 }
 
@@ -82,6 +135,20 @@ TEST(DeviceBudget, AStepWaitsOnceAndCopiesNothingElseBack) {
       EXPECT_EQ(counts.to_device.waited, 0);
       EXPECT_EQ(counts.hazards, 0);
       EXPECT_GT(counts.launches, 0);
+    }
+  }
+}
+
+TEST(DeviceBudget, AStepOfSeveralRanksWaitsOnceOnEach) {
+  STRIATE_REQUIRE_NO_GPU();
+  for (const int ranks : {2, 3}) {
+    for (const bool shared : {false, true}) {
+      const DeviceCounts counts = counts_of_ranks(ranks, shared);
+      EXPECT_EQ(counts.waits, kSteps * ranks) << list(counts.waited_for);
+      EXPECT_EQ(counts.to_host.copies, kSteps * ranks) << "the numbers of a step";
+      EXPECT_EQ(counts.to_device.pinned, counts.to_device.copies);
+      EXPECT_EQ(counts.to_device.waited, 0);
+      EXPECT_EQ(counts.hazards, 0);
     }
   }
 }

@@ -135,8 +135,8 @@ TEST(Distillation, TermsAreThoseOfPlainOperators) {
   const PassResult got = pair.run(samples(), ActivationCheckpointing::kNone, scale);
   const Reference want = reference(pair, scale);
   EXPECT_GT(want.hidden, 1e-3);
-  EXPECT_NEAR(got.hidden, want.hidden, 1e-5 * want.hidden);
-  EXPECT_NEAR(got.kl, want.kl, 1e-4 * want.kl);
+  EXPECT_NEAR(got.hidden.item<double>(), want.hidden, 1e-5 * want.hidden);
+  EXPECT_NEAR(got.kl.item<double>(), want.kl, 1e-4 * want.kl);
   EXPECT_NEAR(got.nll.sum().item<double>(), want.ce, 1e-5 * want.ce);
 }
 
@@ -147,8 +147,8 @@ TEST(Distillation, GradientsAreTheSlopeOfTheLoss) {
     const DistillationOptions& o = pair.distillation.options();
     expect_gradients_are_slopes(pair.tunable, [&] {
       const PassResult result = pair.run(samples(), ActivationCheckpointing::kNone, scale);
-      return result.nll.to(at::kDouble).sum().item<double>() + o.hidden_weight * result.hidden +
-             o.kl_weight * result.kl;
+      return result.nll.to(at::kDouble).sum().item<double>() + o.hidden_weight * result.hidden.item<double>() +
+             o.kl_weight * result.kl.item<double>();
     });
   }
 }
@@ -193,12 +193,12 @@ TEST(Distillation, PackingDoesNotChangeTheTerms) {
   for (const Sample& sample : samples()) {
     alone += pair.gradients({sample}, ActivationCheckpointing::kNone);
     const PassResult part = pair.run({sample}, ActivationCheckpointing::kNone, {0.1, 0.02});
-    hidden += part.hidden;
-    kl += part.kl;
+    hidden += part.hidden.item<double>();
+    kl += part.kl.item<double>();
   }
   EXPECT_LT(relative_difference(alone, together), 1e-5);
-  EXPECT_NEAR(hidden, whole.hidden, 1e-5 * whole.hidden);
-  EXPECT_NEAR(kl, whole.kl, 1e-5 * whole.kl);
+  EXPECT_NEAR(hidden, whole.hidden.item<double>(), 1e-5 * whole.hidden.item<double>());
+  EXPECT_NEAR(kl, whole.kl.item<double>(), 1e-5 * whole.kl.item<double>());
 }
 
 TEST(Distillation, AStudentThatIsTheTeacherHasNothingToLearn) {
@@ -209,8 +209,8 @@ TEST(Distillation, AStudentThatIsTheTeacherHasNothingToLearn) {
                                   {.hidden_weight = 1, .kl_weight = 1, .original = {0, 1, 2}, .layers = {}});
   const PassResult result =
       TrainPass(tunable, ActivationCheckpointing::kNone, &distillation).run(pack(samples()), LossScale{0.1, 0.02}, 0);
-  EXPECT_LT(result.hidden, 1e-10);
-  EXPECT_LT(std::abs(result.kl), 1e-6);
+  EXPECT_LT(result.hidden.item<double>(), 1e-10);
+  EXPECT_LT(std::abs(result.kl.item<double>()), 1e-6);
 }
 
 TEST(Distillation, LayersThatCannotChangeAreLeftOut) {

@@ -159,6 +159,41 @@ TEST_P(StrictRuns, ARunTrainsEvaluatesSavesAndResumes) {
   expect_same_losses("alone", "together");
 }
 
+// Losses, result and checkpoints; and a run goes on with a shared optimiser or without.
+TEST_P(StrictRuns, ASharedOptimizerChangesNoBit) {
+  const auto with = [&](const std::string& out, bool shared, bool resume = false) {
+    TrainingRequest wide = request(out);
+    wide.tune.lora.rank = 192;  // so that every rank has blocks of its own
+    wide.shard_optimizer = shared;
+    wide.resume = resume;
+    return wide;
+  };
+  const auto train = [&](const TrainingRequest& asked) {
+    run([&](Collective& group) { run_training(asked, group, {}); });
+  };
+  const auto bytes = [&](const std::string& out, const std::string& name) {
+    return read_file(world_.path(out) / name);
+  };
+  train(with("whole", false));
+  train(with("shared", true));
+  fs::copy(world_.path("whole"), world_.path("mixed"), fs::copy_options::recursive);
+  fs::remove_all(world_.path("mixed/checkpoints/step-000004"));
+  train(with("mixed", true, true));
+  for (const std::string out : {"shared", "mixed"}) {
+    for (const char* name : {"adapter_model.safetensors", "non_lora_trainables.safetensors",
+                             "checkpoints/step-000004/parameters.safetensors",
+                             "checkpoints/step-000004/optimizer.safetensors", "checkpoints/step-000004/state.json"}) {
+      EXPECT_EQ(bytes("whole", name), bytes(out, name)) << out << ' ' << name;
+    }
+    const auto one = metrics("whole"), two = metrics(out);
+    ASSERT_EQ(one.size(), two.size());
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      for (const char* key : {"loss", "grad_norm", "eval_loss"})
+        EXPECT_EQ(one[i].value(key, 0.0), two[i].value(key, 0.0));
+    }
+  }
+}
+
 TEST_P(StrictRuns, EveryRankSeesALossThatIsNotFinite) {
   std::mutex mutex;
   int seen = 0;

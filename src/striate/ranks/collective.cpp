@@ -1,5 +1,6 @@
 #include "striate/ranks/collective.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 
@@ -31,11 +32,25 @@ constexpr std::chrono::hours kStep{24};
 constexpr std::chrono::seconds kLeaving{4};  // how long rank 0 waits for the others to leave
 constexpr const char* kHint = "see that rank's own messages; then start the same command again with `resume`";
 
+class Done final : public Transfer {
+ public:
+  void wait() override {}
+};
+
 class SingleProcess final : public Collective {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
   void sum(const at::Tensor&) override {}
+  std::unique_ptr<Transfer> begin_exchange(const at::Tensor& sent, const at::Tensor& received) override {
+    received.copy_(sent);
+    return std::make_unique<Done>();
+  }
+  std::unique_ptr<Transfer> begin_gather(const at::Tensor& own, const at::Tensor& all) override {
+    all.copy_(own.view_as(all));
+    return std::make_unique<Done>();
+  }
+  void wait_until(const std::function<bool()>&) override {}
   std::unique_ptr<RankExchange> open_exchange(const std::string&) override { return nullptr; }
   void report_failure(const std::string&) override {}
   void finish() override {}
@@ -100,6 +115,22 @@ class Group final : public Collective {
     }
   }
 
+  std::unique_ptr<Transfer> begin_exchange(const at::Tensor& sent, const at::Tensor& received) override {
+    return begin(sent, received, [this](at::Tensor& from, at::Tensor& to) {
+      std::vector<std::int64_t> even;  // empty: as many to each rank
+      return backend_->alltoall_base(to, from, even, even, {});
+    });
+  }
+
+  std::unique_ptr<Transfer> begin_gather(const at::Tensor& own, const at::Tensor& all) override {
+    return begin(own, all,
+                 [this](at::Tensor& from, at::Tensor& to) { return backend_->_allgather_base(to, from, {}); });
+  }
+
+  void wait_until(const std::function<bool()>& done) override {
+    guarded([&] { nap_until(done); });
+  }
+
   std::unique_ptr<RankExchange> open_exchange(const std::string& name) override {
     return std::make_unique<StoreExchange>(another_connection(ranks_), name, ranks_.rank, ranks_.size,
                                            [this] { return watch_.problem(); });
@@ -121,23 +152,66 @@ class Group final : public Collective {
   }
 
  private:
-  // The one place that hands tensors to the backend: always of its own device.
+  class UnderWay final : public Transfer {
+   public:
+    UnderWay(Group& group, c10::intrusive_ptr<c10d::Work> work, at::Tensor there, at::Tensor here)
+        : group_(group), work_(std::move(work)), there_(std::move(there)), here_(std::move(here)) {}
+    void wait() override {
+      group_.guarded([&] { group_.await(*work_, !here_.is_same(there_)); });
+      if (!here_.is_same(there_)) here_.copy_(there_.view_as(here_));
+    }
+
+   private:
+    Group& group_;
+    c10::intrusive_ptr<c10d::Work> work_;
+    at::Tensor there_, here_;  // the results on the backend's device, and where they are wanted
+  };
+
+  at::Tensor on_backend(const at::Tensor& tensor) const {
+    return tensor.device() == device_ ? tensor : tensor.to(device_);
+  }
+
+  // Together with sum_chunk() the one place that hands tensors to the backend: always flat ones of its own device.
+  template <typename Call>
+  std::unique_ptr<Transfer> begin(const at::Tensor& given, const at::Tensor& results, const Call& call) {
+    if (!given.is_contiguous() || !results.is_contiguous()) {
+      throw internal_error("a tensor with gaps was to be exchanged between ranks");
+    }
+    at::Tensor from = on_backend(given).view({-1});
+    const bool copied = results.device() != device_;
+    at::Tensor to = (copied ? at::empty(results.sizes(), results.options().device(device_)) : results).view({-1});
+    std::unique_ptr<Transfer> transfer;
+    guarded([&] {
+      throw_problem();
+      transfer = std::make_unique<UnderWay>(*this, call(from, to), to, copied ? results : to);
+    });
+    return transfer;
+  }
+
   void sum_chunk(const at::Tensor& part) {
     const bool copied = part.device() != device_;
-    std::vector<at::Tensor> tensors = {copied ? part.to(device_) : part};
-    guarded([&] { await(*backend_->allreduce(tensors, {})); });
+    std::vector<at::Tensor> tensors = {on_backend(part)};
+    guarded([&] { await(*backend_->allreduce(tensors, {}), copied); });
     if (copied) part.copy_(tensors.front());
   }
 
-  // Until the call is done, or the group has a problem.
-  void await(c10d::Work& work) {
+  // Until the call is done, or the group has a problem. A GPU's own calls are ordered on the GPU, and the host goes on,
+  // unless it needs the results `here`.
+  void await(c10d::Work& work, bool here) {
+    throw_problem();
+    if (device_.is_cpu() || here) {
+      nap_until([&work] { return work.isCompleted(); });
+    }
+    work.wait();
+  }
+
+  void nap_until(const std::function<bool()>& done) const {
     constexpr std::chrono::microseconds kShort{20};
     constexpr std::chrono::microseconds kLong{1000};
-    for (std::chrono::microseconds nap = kShort; !work.isCompleted(); nap = std::min(2 * nap, kLong)) {
+    for (std::chrono::microseconds nap = kShort; !done(); nap = std::min(2 * nap, kLong)) {
       throw_problem();
       std::this_thread::sleep_for(nap);
     }
-    work.wait();
   }
 
   void throw_problem() const {

@@ -1,8 +1,9 @@
-// Sums across the processes of a run, on LibTorch's own c10d (Gloo, or NCCL where the build has it).
+// What the processes of a run exchange, on LibTorch's own c10d (Gloo, or NCCL where the build has it).
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,14 @@
 #include "striate/ranks/ranks.h"
 
 namespace striate {
+
+// A collective call under way.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // Until its results are there. On a GPU the host goes on: what it gives the device from here on comes after them.
+  virtual void wait() = 0;
+};
 
 // A group of processes that take every step together. When one of them dies, freezes or fails, the others' next (or
 // waiting) call throws ResourceError, saying which and why as far as is known: within seconds when it died or failed,
@@ -25,8 +34,17 @@ class Collective {
   virtual int size() const = 0;
   // Every rank's `tensor` becomes the sum of them all, in place: fp32 or double, contiguous, on any device (where the
   // backend takes tensors of its own device alone, as NCCL does, others are copied there and back). The order of sums
-  // depends on the number of ranks and nothing else.
+  // depends on the number of ranks, the number of elements, and nothing else. On a GPU the host does not wait for sums
+  // of the GPU's own tensors.
   virtual void sum(const at::Tensor& tensor) = 0;
+  // Begins to give every rank its part of what the others have: `sent` [ranks, n] has a row for each rank, and row r of
+  // `received` [ranks, n] becomes what rank r sends to this one. Both are contiguous and stay as they are until the
+  // transfer is waited for. All ranks begin the same transfers in the same order.
+  virtual std::unique_ptr<Transfer> begin_exchange(const at::Tensor& sent, const at::Tensor& received) = 0;
+  // Begins to gather: row r of `all` [ranks, n] becomes `own` [n] of rank r. Otherwise as begin_exchange().
+  virtual std::unique_ptr<Transfer> begin_gather(const at::Tensor& own, const at::Tensor& all) = 0;
+  // Returns once `done` says so: for waits that depend on the other ranks, such as for a GPU that waits for theirs.
+  virtual void wait_until(const std::function<bool()>& done) = 0;
   // The same of numbers in main memory.
   void sum(std::span<double> values);
   // Waits for every rank.

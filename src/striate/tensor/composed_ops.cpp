@@ -102,7 +102,15 @@ void add_dropout(const at::Tensor& y, const at::Tensor& x, const DropoutMask& ma
 }
 
 at::Tensor square_sums(const at::Tensor& values) {
-  return at::linalg_vector_norm(values, 2, std::nullopt, false, at::kDouble).square().reshape({1});
+  const auto sums = [](const at::Tensor& blocks) {
+    constexpr std::int64_t kAlongBlock = 1;
+    return at::linalg_vector_norm(blocks, 2, kAlongBlock, false, at::kDouble).square();
+  };
+  const std::int64_t whole = values.numel() / kSquareBlock * kSquareBlock;
+  const at::Tensor rest = values.slice(0, whole).unsqueeze(0);
+  if (whole == 0) return sums(rest);
+  const at::Tensor of_whole = sums(values.slice(0, 0, whole).view({-1, kSquareBlock}));
+  return rest.numel() > 0 ? at::cat({of_whole, sums(rest)}) : of_whole;
 }
 
 void judge_gradients(const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses, double max_norm,

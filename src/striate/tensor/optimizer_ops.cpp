@@ -14,8 +14,6 @@
 namespace striate {
 namespace {
 
-constexpr std::int64_t kSquareChunk = 1 << 16;
-
 // Sum of squares. Eight sums side by side let the compiler use vector registers without changing the order of sums.
 double square_sum(const float* values, std::int64_t count) {
   constexpr std::int64_t kLanes = 8;
@@ -43,14 +41,14 @@ void count_update(double* step, double updates, Betas betas) {
 at::Tensor square_sums(const at::Tensor& values) {
   if (!values.is_cpu()) return operators::square_sums(values);
   const std::int64_t count = values.numel();
-  const std::int64_t chunks = (count + kSquareChunk - 1) / kSquareChunk;
+  const std::int64_t chunks = (count + kSquareBlock - 1) / kSquareBlock;
   at::Tensor sums = at::empty({chunks}, values.options().dtype(at::kDouble));
   const float* in = values.const_data_ptr<float>();
   double* out = sums.mutable_data_ptr<double>();
   parallel_ranges(chunks, 4, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
-      const std::int64_t begin = i * kSquareChunk;
-      out[i] = square_sum(in + begin, std::min(kSquareChunk, count - begin));
+      const std::int64_t begin = i * kSquareBlock;
+      out[i] = square_sum(in + begin, std::min(kSquareBlock, count - begin));
     }
   });
   return sums;

@@ -9,8 +9,9 @@
 
 namespace striate {
 
-// values [count] -> [ceil(count / 65536)] fp64: the sums of squares of its parts, in an order that depends on count
-// alone.
+// values [count] -> [ceil(count / kSquareBlock)] fp64: the sums of squares of its blocks, each in an order that depends
+// on the block's length alone.
+inline constexpr std::int64_t kSquareBlock = 1 << 16;
 at::Tensor square_sums(const at::Tensor& values);
 
 // What a step knows about itself: kStepSlots fp64 numbers on the parameters' device.

@@ -107,33 +107,33 @@ std::string damage_of(const fs::path& folder) {
   }
 }
 
-void copy_in(const WeightFile& file, const NamedTensors& targets, const fs::path& where) {
-  if (file.tensors().size() != targets.size()) {
-    throw corrupt_data(
-        cat(where.string(), ": ", file.tensors().size(), " tensors, but the run trains ", targets.size()),
-        "the checkpoint belongs to another run");
+// A file's tensor, which a run of this shape must have.
+at::Tensor tensor_of(const WeightFile& file, const std::string& name, at::IntArrayRef shape, const fs::path& where) {
+  const TensorInfo* info = file.find(name);
+  if (info == nullptr || info->dtype != at::kFloat || shape != at::IntArrayRef(info->shape)) {
+    throw corrupt_data(cat(where.string(), ": tensor ", name, " is missing or has another shape"),
+                       "the checkpoint belongs to another run");
   }
-  for (const auto& [name, target] : targets) {
-    const TensorInfo* info = file.find(name);
-    if (info == nullptr || info->dtype != at::kFloat || target.sizes() != at::IntArrayRef(info->shape)) {
-      throw corrupt_data(cat(where.string(), ": tensor ", name, " is missing or has another shape"),
-                         "the checkpoint belongs to another run");
-    }
-    const at::Tensor view = target;
-    view.copy_(file.load(name));
-  }
+  return file.load(name);
+}
+
+std::shared_ptr<const WeightFile> open_tensors(const fs::path& where, std::size_t count) {
+  std::shared_ptr<const WeightFile> file = open_safetensors(where);
+  if (file->tensors().size() == count) return file;
+  throw corrupt_data(cat(where.string(), ": ", file->tensors().size(), " tensors, but the run trains ", count),
+                     "the checkpoint belongs to another run");
 }
 
 }  // namespace
 
 fs::path save_checkpoint(const fs::path& folder, const RunState& state, const ParameterSet& parameters,
-                         const AdamW& optimizer, std::int64_t keep) {
+                         const NamedTensors& moments, std::int64_t keep) {
   make_folders(folder);
   clear_leftovers_in(folder);
   const fs::path path = folder / folder_name(state.step);
   AtomicFolder building(path);
   write_tensors(OutputPath::inside(building.path(), kParameters), named_values(parameters));
-  write_tensors(OutputPath::inside(building.path(), kOptimizer), optimizer.moments());
+  write_tensors(OutputPath::inside(building.path(), kOptimizer), moments);
   write_file(OutputPath::inside(building.path(), kState), to_json(state).dump(2) + "\n");
   write_file(OutputPath::inside(building.path(), kManifest), manifest_of(building.path()).dump(2) + "\n");
   building.commit(/*replace=*/true);  // a damaged one of the same step may stand there
@@ -163,10 +163,15 @@ std::optional<FoundCheckpoint> newest_whole_checkpoint(const fs::path& folder, c
 void restore_checkpoint(const FoundCheckpoint& checkpoint, ParameterSet& parameters, AdamW& optimizer) {
   const fs::path values = checkpoint.path / kParameters;
   const fs::path moments = checkpoint.path / kOptimizer;
-  copy_in(*open_safetensors(values), named_values(parameters), values);
-  copy_in(*open_safetensors(moments), optimizer.moments(), moments);
-  optimizer.set_updates(checkpoint.state.updates);
+  const auto stored_values = open_tensors(values, parameters.all().size());
+  for (const auto& parameter : parameters.all()) {
+    parameter->value.copy_(tensor_of(*stored_values, parameter->name, parameter->value.sizes(), values));
+  }
   parameters.refresh();
+  const auto stored_moments = open_tensors(moments, 2 * parameters.all().size());
+  optimizer.restore(
+      [&](const std::string& name, at::IntArrayRef shape) { return tensor_of(*stored_moments, name, shape, moments); },
+      checkpoint.state.updates);
 }
 
 }  // namespace striate

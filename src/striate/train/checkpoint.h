@@ -17,9 +17,10 @@
 namespace striate {
 
 // Writes the checkpoint of `state.step` into `folder` and then deletes all but the newest `keep` (0 keeps all).
-// Every byte is on the disk before the checkpoint appears under its name. Returns where it is. Throws ResourceError.
+// `moments` are AdamW::moments(). Every byte is on the disk before the checkpoint appears under its name. Returns where
+// it is. Throws ResourceError.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, const RunState& state,
-                                      const ParameterSet& parameters, const AdamW& optimizer, std::int64_t keep);
+                                      const ParameterSet& parameters, const NamedTensors& moments, std::int64_t keep);
 
 // A checkpoint whose files are all there and as they were written.
 struct FoundCheckpoint {

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -12,6 +13,27 @@
 #include "striate/base/error.h"
 
 namespace striate {
+namespace {
+
+const std::string kFirstMoment = "exp_avg.";
+const std::string kSecondMoment = "exp_avg_sq.";
+
+// Gathers what each rank keeps in `own` [BlockShare::own_size()], some rows at a time: `take` is given the blocks of
+// each rank, [ranks, numbers], and their first row.
+template <typename Take>
+void gather_rows(const BlockShare& share, Collective& ranks, const at::Tensor& own, const Take& take) {
+  constexpr std::int64_t kMostNumbers = 1 << 22;
+  const std::int64_t rows = std::max<std::int64_t>(1, kMostNumbers / (share.ranks() * BlockShare::kBlock));
+  for (std::int64_t first = 0; first < share.rows(); first += rows) {
+    const std::int64_t last = std::min(share.rows(), first + rows);
+    const at::Tensor mine = own.slice(0, first * BlockShare::kBlock, last * BlockShare::kBlock);
+    const at::Tensor blocks = at::empty({share.ranks(), mine.numel()}, own.options());
+    ranks.begin_gather(mine, blocks)->wait();
+    take(blocks, first);
+  }
+}
+
+}  // namespace
 
 double GroupRates::of(ParameterGroup group) const {
   switch (group) {
@@ -45,35 +67,84 @@ std::string group_name(ParameterGroup group) {
   throw internal_error("unknown parameter group");
 }
 
-AdamW::AdamW(ParameterSet& parameters, const AdamWOptions& options) : parameters_(parameters), options_(options) {
-  constexpr std::size_t kMostKinds = 8;
+AdamW::AdamW(ParameterSet& parameters, const AdamWOptions& options, Collective* sharing)
+    : parameters_(parameters), ranks_(sharing), options_(options) {
   if (parameters.count() == 0) return;
   const at::Tensor& values = parameters.values();
   const at::Tensor none = at::empty({0}, values.options().dtype(at::kBFloat16));
-  state_ = {values,
-            at::zeros_like(values),
-            at::zeros_like(values),
-            parameters.rounded().defined() ? parameters.rounded() : none,
-            parameters.gradients(),
-            {},
-            {}};
-  std::int64_t end = 0;
-  for (const auto& parameter : parameters.all()) {
-    end += parameter->value.numel();
-    const std::pair<ParameterGroup, bool> settings(parameter->group, parameter->decays);
-    const auto place = std::find(kinds_.begin(), kinds_.end(), settings);
-    const std::int64_t kind = place - kinds_.begin();
-    if (place == kinds_.end()) kinds_.push_back(settings);
-    // Views of one flat tensor: neighbours of the same settings are one range of it.
-    if (!state_.kinds.empty() && state_.kinds.back() == kind) {
-      state_.ends.back() = end;
-    } else {
-      state_.ends.push_back(end);
-      state_.kinds.push_back(kind);
+  if (sharing == nullptr) {
+    state_ = {values,
+              at::zeros_like(values),
+              at::zeros_like(values),
+              parameters.rounded().defined() ? parameters.rounded() : none,
+              parameters.gradients(),
+              {},
+              {}};
+    find_ranges(BlockShare(parameters.count(), 0, 1));
+    return;
+  }
+  share_.emplace(parameters.count(), sharing->rank(), sharing->size());
+  for (at::Tensor* own : {&own_values_, &own_gradients_, &own_first_, &own_second_}) {
+    *own = at::zeros({share_->own_size()}, values.options());
+  }
+  const auto filled = [this](const at::Tensor& own) { return own.narrow(0, 0, share_->own_count()); };
+  // Rounded copies are made of all values, once they are there.
+  state_ = {filled(own_values_), filled(own_first_), filled(own_second_), none, filled(own_gradients_), {}, {}};
+  find_ranges(*share_);
+  take_own_values();
+}
+
+// The number of a parameter's settings.
+std::int64_t AdamW::kind_of(const Parameter& parameter) {
+  constexpr std::size_t kMostKinds = 8;
+  const std::pair<ParameterGroup, bool> settings(parameter.group, parameter.decays);
+  const auto place = std::find(kinds_.begin(), kinds_.end(), settings);
+  const std::int64_t kind = place - kinds_.begin();
+  if (place == kinds_.end()) kinds_.push_back(settings);
+  if (kinds_.size() > kMostKinds) throw internal_error("more kinds of parameters than an update tells apart");
+  return kind;
+}
+
+// Cuts the blocks of a share into ranges of one kind. Neighbours of one kind are one range where both begin with a
+// block: loops then go through them in the same strides however many ranks there are, and round alike.
+void AdamW::find_ranges(const BlockShare& share) {
+  struct Run {
+    std::int64_t end, kind;
+  };
+  std::vector<Run> runs;
+  std::int64_t count = 0;
+  for (const auto& parameter : parameters_.all()) {
+    count += parameter->value.numel();
+    const std::int64_t kind = kind_of(*parameter);
+    if (!runs.empty() && runs.back().kind == kind) runs.pop_back();
+    runs.push_back({count, kind});
+  }
+  if (count != parameters_.count()) throw internal_error("parameters do not fill their flat tensor");
+  bool after_blocks = false;  // whether the last range consists of whole blocks' beginnings
+  auto run = runs.begin();
+  for (const BlockShare::Piece& piece : share.own_pieces()) {
+    for (std::int64_t begin = piece.begin; begin < piece.end;) {
+      while (run->end <= begin) ++run;
+      const std::int64_t stop = std::min(piece.end, run->end);
+      const std::int64_t end = piece.own + stop - piece.begin;
+      const bool from_block = begin == piece.begin;
+      if (from_block && after_blocks && state_.kinds.back() == run->kind) {
+        state_.ends.back() = end;
+      } else {
+        state_.ends.push_back(end);
+        state_.kinds.push_back(run->kind);
+      }
+      after_blocks = from_block;
+      begin = stop;
     }
   }
-  if (end != parameters.count()) throw internal_error("parameters do not fill their flat tensor");
-  if (kinds_.size() > kMostKinds) throw internal_error("more kinds of parameters than an update tells apart");
+}
+
+void AdamW::take_own_values() {
+  for (const BlockShare::Piece& piece : share_->own_pieces()) {
+    own_values_.slice(0, piece.own, piece.own + piece.end - piece.begin)
+        .copy_(parameters_.values().slice(0, piece.begin, piece.end));
+  }
 }
 
 AdamWSettings AdamW::settings(const GroupRates& rates) const {
@@ -92,7 +163,7 @@ void AdamW::step(const GroupRates& rates, double gradient_factor) {
   if (parameters_.count() == 0) return;
   const AdamWSettings settings = this->settings(rates);
   const at::Tensor step = wanted_step(gradient_factor, updates_, settings.betas);
-  adamw_in_place(state_, step.to(state_.values.device()), settings);
+  update(step.to(state_.values.device()), settings);
 }
 
 const at::Tensor& AdamW::step_if_finite(const GroupRates& rates, double max_norm, const at::Tensor& losses) {
@@ -100,10 +171,38 @@ const at::Tensor& AdamW::step_if_finite(const GroupRates& rates, double max_norm
   const AdamWSettings settings = this->settings(rates);
   const at::TensorOptions options = state_.values.options().dtype(at::kDouble);
   if (!step_.defined()) step_ = at::full({kStepSlots}, static_cast<double>(updates_), options);
-  judge_gradients(step_, square_sums(state_.gradients), losses.defined() ? losses : at::empty({0}, options), max_norm,
+  judge_gradients(step_, all_square_sums(), losses.defined() ? losses : at::empty({0}, options), max_norm,
                   settings.betas);
-  adamw_in_place(state_, step_, settings);
+  update(step_, settings);
   return step_;
+}
+
+void AdamW::update(const at::Tensor& step, const AdamWSettings& settings) {
+  if (state_.values.numel() > 0) adamw_in_place(state_, step, settings);
+  if (share_) hand_out_values();
+}
+
+// Of the blocks of all ranks, in order.
+at::Tensor AdamW::all_square_sums() const {
+  if (!share_) return square_sums(state_.gradients);
+  const std::int64_t rows = share_->rows();
+  const at::Tensor own = at::zeros({rows}, state_.values.options().dtype(at::kDouble));
+  if (state_.gradients.numel() > 0) {
+    const at::Tensor sums = square_sums(state_.gradients);
+    own.narrow(0, 0, sums.numel()).copy_(sums);
+  }
+  const at::Tensor all = at::empty({share_->ranks(), rows}, own.options());
+  ranks_->begin_gather(own, all)->wait();
+  const std::int64_t blocks = (share_->count() + BlockShare::kBlock - 1) / BlockShare::kBlock;
+  return all.t().reshape({-1}).narrow(0, 0, blocks);
+}
+
+// Bucket by bucket, so that little is held at once.
+void AdamW::hand_out_values() {
+  gather_rows(*share_, *ranks_, own_values_, [this](const at::Tensor& blocks, std::int64_t row) {
+    share_->into_vector(blocks, parameters_.values(), row);
+  });
+  parameters_.refresh();
 }
 
 std::int64_t AdamW::updates() const {
@@ -115,19 +214,57 @@ void AdamW::set_updates(std::int64_t updates) {
   step_.reset();
 }
 
+// What all ranks keep of a moment, [count] in main memory; undefined on other ranks.
+at::Tensor AdamW::whole_on_first_rank(const at::Tensor& own) const {
+  at::Tensor whole;
+  if (ranks_->rank() == 0) whole = at::empty({share_->count()}, own.options().device(at::kCPU));
+  gather_rows(*share_, *ranks_, own, [&](const at::Tensor& blocks, std::int64_t row) {
+    if (whole.defined()) share_->into_vector(blocks.cpu(), whole, row);
+  });
+  return whole;
+}
+
 NamedTensors AdamW::moments() const {
+  const at::Tensor first = share_ ? whole_on_first_rank(own_first_) : state_.first;
+  const at::Tensor second = share_ ? whole_on_first_rank(own_second_) : state_.second;
   NamedTensors named;
+  if (!first.defined()) return named;
   std::int64_t begin = 0;
   for (const auto& parameter : parameters_.all()) {
     const std::int64_t size = parameter->value.numel();
     const auto part = [&](const at::Tensor& flat) {
       return flat.narrow(0, begin, size).view(parameter->value.sizes());
     };
-    named.emplace_back("exp_avg." + parameter->name, part(state_.first));
-    named.emplace_back("exp_avg_sq." + parameter->name, part(state_.second));
+    named.emplace_back(kFirstMoment + parameter->name, part(first));
+    named.emplace_back(kSecondMoment + parameter->name, part(second));
     begin += size;
   }
   return named;
+}
+
+void AdamW::restore(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& moment,
+                    std::int64_t updates) {
+  const BlockShare all(parameters_.count(), 0, 1);
+  const std::vector<BlockShare::Piece> pieces = (share_ ? *share_ : all).own_pieces();
+  std::int64_t begin = 0;
+  for (const auto& parameter : parameters_.all()) {
+    const std::int64_t end = begin + parameter->value.numel();
+    for (const bool is_first : {true, false}) {
+      const at::Tensor given =
+          moment((is_first ? kFirstMoment : kSecondMoment) + parameter->name, parameter->value.sizes());
+      const at::Tensor flat = given.reshape({-1});
+      const at::Tensor& own = is_first ? state_.first : state_.second;
+      for (const BlockShare::Piece& piece : pieces) {
+        const std::int64_t from = std::max(begin, piece.begin), to = std::min(end, piece.end);
+        if (from >= to) continue;
+        const std::int64_t place = piece.own + from - piece.begin;
+        own.slice(0, place, place + to - from).copy_(flat.slice(0, from - begin, to - begin));
+      }
+    }
+    begin = end;
+  }
+  if (share_) take_own_values();
+  set_updates(updates);
 }
 
 double gradient_norm(const ParameterSet& parameters) {

@@ -4,11 +4,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "striate/model/parameter.h"
+#include "striate/ranks/block_share.h"
+#include "striate/ranks/collective.h"
 #include "striate/tensor/optimizer_ops.h"
 
 namespace striate {
@@ -39,10 +43,20 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 // Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), LibTorch's fused kernel or ours: the
 // numbers are those of torch.optim.AdamW(fused=True). Moments are fp32, one flat tensor each, for what is trained and
 // nothing else.
+//
+// Shared by ranks (ZeRO's first stage: Rajbhandari et al., arXiv 1910.02054), each keeps the moments and master values
+// of its own blocks (ranks/block_share.h), is given the sums of their gradients, and hands the new values to the
+// others. The bits are those of an optimiser that is not shared. Every call but moments of one's own is then one of all
+// ranks.
 class AdamW {
  public:
-  // `parameters` must outlive the optimiser. Throws Internal for more than 8 pairs of group and `decays`.
-  AdamW(ParameterSet& parameters, const AdamWOptions& options);
+  // `parameters` and `sharing` must outlive the optimiser; without `sharing` everything is this process's. Throws
+  // Internal for more than 8 pairs of group and `decays`.
+  AdamW(ParameterSet& parameters, const AdamWOptions& options, Collective* sharing = nullptr);
+
+  // Where the sums of gradients are expected: [BlockShare::own_size()] of a shared optimiser; else undefined, and they
+  // are expected in the parameters' own.
+  at::Tensor own_gradients() const { return share_ ? own_gradients_ : at::Tensor(); }
 
   // One update with the gradients, multiplied by `gradient_factor` (which changes them), at these rates; brings the
   // parameters' rounded copies up to date.
@@ -57,15 +71,30 @@ class AdamW {
   // Updates made so far. Waits for the device after step_if_finite().
   std::int64_t updates() const;
 
-  // Both moments of every parameter under its name: `exp_avg.NAME` and `exp_avg_sq.NAME`; views, on the device.
+  // Both moments of every parameter under its name, `exp_avg.NAME` and `exp_avg_sq.NAME`: views, on the device; of a
+  // shared optimiser copies in main memory, on rank 0 alone.
   NamedTensors moments() const;
-  // Takes up where an earlier optimiser stood: copy `moments()` first, then say how many updates they hold.
+  // Takes up where an earlier optimiser stood: the parameters have its values, `moment` gives the moments by the names
+  // of moments(), and they hold so many updates.
+  void restore(const std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>& moment,
+               std::int64_t updates);
   void set_updates(std::int64_t updates);
 
  private:
   AdamWSettings settings(const GroupRates& rates) const;
+  std::int64_t kind_of(const Parameter& parameter);
+  void find_ranges(const BlockShare& share);
+  void take_own_values();
+  void update(const at::Tensor& step, const AdamWSettings& settings);
+  at::Tensor all_square_sums() const;
+  void hand_out_values();
+  at::Tensor whole_on_first_rank(const at::Tensor& own) const;
 
   ParameterSet& parameters_;
+  Collective* ranks_ = nullptr;
+  std::optional<BlockShare> share_;  // none: not shared
+  // With a share, of whole rows: the state's tensors are their beginnings.
+  at::Tensor own_values_, own_gradients_, own_first_, own_second_;
   AdamWOptions options_;
   AdamWState state_;
   std::vector<std::pair<ParameterGroup, bool>> kinds_;  // group and `decays` of each kind of AdamWState

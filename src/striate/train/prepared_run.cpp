@@ -167,13 +167,19 @@ void warn_of_small_runs(const PreparedRun& run, double rate, const Notes& notes)
 }
 
 // Ranks that read other data, or were started with other flags, would train nonsense together.
-void compare_with_other_ranks(const PreparedRun& run, Collective& ranks) {
+void compare_with_other_ranks(const TrainingRequest& request, const PreparedRun& run, Collective& ranks) {
   const std::unique_ptr<RankExchange> exchange = ranks.open_exchange("plan");
   if (!exchange) return;
   const StepSourceOptions& data = run.steps->options();
   nlohmann::json plan = run.settings;
   plan["version"] = STRIATE_VERSION;
   plan["number of steps"] = run.plan.steps;
+  // What ranks do together, though it is no setting of the run.
+  plan["shard-optimizer"] = request.shard_optimizer;
+  plan["save-every"] = request.save_every;
+  plan["eval-every"] = request.held_out.every;
+  plan["eval-first"] = request.held_out.first;
+  plan["skip-bad-steps"] = request.skip_bad_steps;
   const std::vector<std::uint32_t> order = epoch_order(run.plan.samples, data.seed, 0, data.shuffle);
   plan["order of the samples"] =
       sha256_of({reinterpret_cast<const char*>(order.data()), order.size() * sizeof(std::uint32_t)});
@@ -283,10 +289,13 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
   run.plan.samples = run.steps->samples_per_epoch();
   run.plan.steps = run.schedule.total_steps;
   run.plan.ranks = ranks.size();
+  if (request.shard_optimizer && ranks.size() == 1) {
+    notes.warn("`shard_optimizer` changes nothing: this run has one process");
+  }
   const TrainingCost cost = plan_memory(request, run, notes);
   warn_of_small_runs(run, largest_rate(request.rates, cost), notes);
   run.settings = settings_of(request, run);
-  compare_with_other_ranks(run, ranks);
+  compare_with_other_ranks(request, run, ranks);
   check_resumed(run);
   run.steps->wait();
   return run;

@@ -216,8 +216,8 @@ class TeacherPass {
     add(kl_, term.sum * scale_.per_target);
     return term.gradient;
   }
-  double hidden() const { return hidden_.defined() ? hidden_.item<double>() : 0.0; }
-  double kl() const { return kl_.defined() ? kl_.item<double>() : 0.0; }
+  const at::Tensor& hidden() const { return hidden_; }
+  const at::Tensor& kl() const { return kl_; }
 
  private:
   static void add(at::Tensor& sum, const at::Tensor& term) { sum = sum.defined() ? sum + term : term; }
@@ -304,7 +304,7 @@ void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded&
 TrainPass::TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation)
     : tunable_(&tunable), checkpointing_(checkpointing), distillation_(distillation) {}
 
-PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step) {
+PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step, const LayerPassed& passed) {
   const at::NoGradGuard no_autograd;
   const bool spare = wants_spare_tokens(tunable_->model().placement()) && given.targets.numel() > 0;
   PackedBatch batch = spare ? with_spare_tokens(given, kSpareRowStep - 1) : given;
@@ -312,7 +312,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
     throw internal_error("features of a tower that is being trained are stale: give pixels");
   }
   if (batch.targets.numel() == 0) {
-    return {at::empty({0}, at::TensorOptions(at::kFloat).device(tunable_->model().placement().device))};
+    return {at::empty({0}, at::TensorOptions(at::kFloat).device(tunable_->model().placement().device)), {}, {}};
   }
   const Lvlm& model = tunable_->model();
   batch.targets = uploaded(batch.targets, model.placement().device);
@@ -347,13 +347,15 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   read.reset();
   head.rows_gradient.reset();
   const InputGradient below = gradient_below(model, batch, embedded);
+  if (passed) passed(static_cast<std::int64_t>(layers.size()));
   for (std::size_t i = layers.size(); i-- > lowest;) {
     if (teacher && i + 1 < layers.size()) teacher->add_gradient(i, dx);
     LayerTape tape = completed(layers[i], std::move(tapes[i]), checkpointing_, context);
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest ? InputGradient{} : below);
+    if (passed) passed(static_cast<std::int64_t>(i));
   }
   if (below.wanted) backward_below(model, batch, embedded, below.rows.defined(), dx);
-  return {head.nll, teacher ? teacher->hidden() : 0.0, teacher ? teacher->kl() : 0.0};
+  return {head.nll, teacher ? teacher->hidden() : at::Tensor(), teacher ? teacher->kl() : at::Tensor()};
 }
 
 }  // namespace striate

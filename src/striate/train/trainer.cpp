@@ -83,15 +83,21 @@ struct Trainer::Launched {
 // What becomes known of a step when it is done: sums over all ranks, then what the optimiser says.
 struct Trainer::Numbers {
   static constexpr std::int64_t kNll = 0, kHidden = 1, kKl = 2, kLosses = 3;
+  // How many ranks have a reason to stop, and these reasons added up.
+  static constexpr std::int64_t kAsked = 3, kReasons = 4, kSums = 5;
 
   explicit Numbers(const at::Tensor& numbers) : values_(numbers.const_data_ptr<double>()) {}
   double nll() const { return values_[kNll]; }
   double hidden() const { return values_[kHidden]; }
   double kl() const { return values_[kKl]; }
-  double norm() const { return values_[kLosses + kStepNorm]; }
-  std::int64_t updates() const { return std::llround(values_[kLosses + kStepUpdates]); }
-  bool applied() const { return values_[kLosses + kStepApplied] != 0; }
+  double norm() const { return values_[kSums + kStepNorm]; }
+  std::int64_t updates() const { return std::llround(values_[kSums + kStepUpdates]); }
+  bool applied() const { return values_[kSums + kStepApplied] != 0; }
   bool bad_loss() const { return !std::isfinite(nll() + hidden() + kl()); }
+  // Of all ranks; 0: none of them has one.
+  int stop_reason() const {
+    return values_[kAsked] > 0 ? static_cast<int>(std::lround(values_[kReasons] / values_[kAsked])) : 0;
+  }
 
  private:
   const double* values_;
@@ -106,50 +112,53 @@ Trainer::Trainer(Tunable& tunable, TrainPass& pass, StepSource& source, AdamW& o
       ranks_(ranks),
       options_(options),
       hooks_(std::move(hooks)),
-      state_(std::move(start)) {}
+      state_(std::move(start)) {
+  if (ranks.size() > 1) {
+    gradients_.emplace(tunable.parameters(), ranks, options.bucket_bytes, optimizer.own_gradients());
+  }
+}
 
 Trainer::~Trainer() = default;
 
-// Every stream forward and back. Returns the losses of this rank, [kLosses] fp64 on the device.
+// Every stream forward and back; gradients leave for the other ranks during the last one's way back. Returns the losses
+// of this rank, [kLosses] fp64 on the device.
 at::Tensor Trainer::run_streams(Launched& launched) {
   const TrainingStep& step = launched.step;
   if (step.targets <= 0) throw internal_error("a step without targets");
   tunable_.parameters().zero_gradients();
+  if (gradients_) gradients_->begin();
   const LossScale scale{1.0 / static_cast<double>(step.targets), 1.0 / static_cast<double>(step.tokens)};
-  const at::Device device = tunable_.parameters().values().device();
-  const at::TensorOptions numbers(at::kDouble);
-  at::Tensor nll = at::zeros({1}, numbers.device(device));
-  std::vector<double> terms = {0.0, 0.0};
+  const at::TensorOptions numbers = tunable_.parameters().values().options().dtype(at::kDouble);
+  const at::Tensor losses = at::zeros({Numbers::kLosses}, numbers);
+  const auto add = [&losses](std::int64_t place, const at::Tensor& term) {
+    if (term.defined()) losses.select(0, place).add_(term);
+  };
   for (const PackedBatch& stream : step.streams) {
-    const PassResult result = pass_.run(stream, scale, steps_launched_);
-    nll.add_(result.nll.sum(at::kDouble));
-    terms[0] += result.hidden;
-    terms[1] += result.kl;
+    LayerPassed passed;
+    if (gradients_ && &stream == &step.streams.back()) {
+      passed = [this](std::int64_t layer) { gradients_->passed(layer); };
+    }
+    const PassResult result = pass_.run(stream, scale, steps_launched_, passed);
+    add(Numbers::kNll, result.nll.sum(at::kDouble));
+    add(Numbers::kHidden, result.hidden);
+    add(Numbers::kKl, result.kl);
     launched.nll.push_back(result.nll);
   }
-  return at::cat({nll, uploaded(at::tensor(terms, numbers), device)});
+  return losses;
 }
 
-// The losses of all ranks; their gradients are summed as well, and it becomes known whether one of them is to stop.
+// The sums [kSums] fp64 of all ranks, on the device. Gradients become sums as well.
 at::Tensor Trainer::sum_over_ranks(const at::Tensor& losses) {
   const double reason = hooks_.stop_reason ? hooks_.stop_reason() : 0;
-  if (ranks_.size() == 1) {
-    stop_reason_ = static_cast<int>(reason);
-    return losses;
+  const at::Tensor asked = at::tensor({reason > 0 ? 1.0 : 0.0, reason}, at::TensorOptions(at::kDouble));
+  const at::Tensor sums = at::cat({losses, uploaded(asked, losses.device())});
+  if (!gradients_) {
+    stop_reason_ = static_cast<int>(reason);  // nobody else has to know of it
+    return sums;
   }
-  // One sum for what is small: the losses, and of the reason how many ranks have one and which in all.
-  const at::Tensor host = losses.cpu();
-  const auto* loss = host.const_data_ptr<double>();
-  std::array<double, Numbers::kLosses + 2> small{};
-  std::copy_n(loss, Numbers::kLosses, small.begin());
-  small[Numbers::kLosses] = reason > 0 ? 1.0 : 0.0;
-  small[Numbers::kLosses + 1] = reason;
-  ranks_.sum(small);
-  ranks_.sum(tunable_.parameters().gradients());
-  const double asked = small[Numbers::kLosses];
-  stop_reason_ = asked > 0 ? static_cast<int>(std::lround(small[Numbers::kLosses + 1] / asked)) : 0;
-  const std::vector<double> sums(small.begin(), small.begin() + Numbers::kLosses);
-  return uploaded(at::tensor(sums, at::TensorOptions(at::kDouble)), losses.device());
+  gradients_->finish();
+  ranks_.sum(sums);
+  return sums;
 }
 
 // Gives the next step to the device. The one before is finished on the way, while this one is worked on and before it
@@ -161,11 +170,12 @@ void Trainer::launch() {
   metrics.wait_seconds = seconds_since(launched->begin);
   const at::Tensor own_losses = run_streams(*launched);
   if (launched_) finish();
-  const at::Tensor losses = sum_over_ranks(own_losses);
+  const at::Tensor sums = sum_over_ranks(own_losses);
   const GroupRates rates = options_.rates.scaled(options_.schedule.factor(steps_launched_));
+  const at::Tensor losses = sums.narrow(0, 0, Numbers::kLosses);
   const at::Tensor& judged = optimizer_.step_if_finite(rates, options_.max_gradient_norm, losses);
-  const at::Device device = losses.device();
-  launched->numbers = at::cat({losses, judged}).to(at::kCPU, at::kDouble, /*non_blocking=*/true);
+  const at::Device device = sums.device();
+  launched->numbers = at::cat({sums, judged}).to(at::kCPU, at::kDouble, /*non_blocking=*/true);
   if (!device.is_cpu()) {
     launched->arrived.emplace(device.type());
     launched->arrived->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
@@ -210,8 +220,12 @@ void Trainer::report_bad(const Launched& launched, const Numbers& numbers) {
 // Waits for the numbers of the launched step, judges and tells them.
 void Trainer::finish() {
   const std::unique_ptr<Launched> launched = std::move(launched_);
-  if (launched->arrived) launched->arrived->synchronize();
+  if (launched->arrived) {
+    ranks_.wait_until([&launched] { return launched->arrived->query(); });
+    launched->arrived->synchronize();
+  }
   const Numbers numbers(launched->numbers);
+  if (gradients_) stop_reason_ = numbers.stop_reason();
   const TrainingStep& step = launched->step;
   StepMetrics& metrics = launched->metrics;
   metrics.gradient_norm = numbers.norm();
@@ -244,13 +258,13 @@ void Trainer::evaluate() {
 
 void Trainer::save() {
   if (saved_step_ == state_.step) return;
-  if (ranks_.rank() == 0 && hooks_.save) hooks_.save(state_);
+  if (hooks_.save) hooks_.save(state_);
   saved_step_ = state_.step;
 }
 
 TrainerOutcome Trainer::run() {
   const Clock::time_point begin = Clock::now();
-  const bool waits_late = !tunable_.parameters().values().is_cpu() && ranks_.size() == 1;
+  const bool waits_late = !tunable_.parameters().values().is_cpu();
   const auto due = [this](std::int64_t every) { return every > 0 && steps_launched_ % every == 0; };
   steps_launched_ = state_.step;
   TrainerOutcome outcome;
@@ -258,11 +272,10 @@ TrainerOutcome Trainer::run() {
   while (steps_launched_ < options_.steps && stop_reason_ == 0) {
     launch();
     const bool last = steps_launched_ >= options_.steps;
-    const bool evaluates = last || (due(options_.evaluate_every) && stop_reason_ == 0);
-    const bool saves = last || due(options_.save_every) || stop_reason_ != 0;
-    if (!waits_late || evaluates || saves) finish();
-    if (evaluates) evaluate();
-    if (saves) save();
+    const bool told = last || due(options_.evaluate_every) || due(options_.save_every) || stop_reason_ != 0;
+    if (!waits_late || told) finish();  // which may bring a reason to stop from another rank
+    if (last || (due(options_.evaluate_every) && stop_reason_ == 0)) evaluate();
+    if (last || due(options_.save_every) || stop_reason_ != 0) save();
   }
   outcome.loss = loss_;
   // A reason that came in the very last step has nothing left to stop.

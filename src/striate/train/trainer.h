@@ -1,7 +1,7 @@
 // The training loop: one optimiser step after another, the same on every rank.
 //
-//   next step's streams -> forward and backward of each -> sums across ranks -> guard -> clip -> AdamW -> metrics ->
-//   held-out evaluation -> checkpoint
+//   next step's streams -> forward and backward of each, sums across ranks meanwhile -> guard -> clip -> AdamW ->
+//   metrics -> held-out evaluation -> checkpoint
 //
 // Losses are divided by the targets of the whole step on all ranks before gradients are taken, so that neither packing
 // nor accumulation over streams nor the number of ranks changes an update.
@@ -16,6 +16,7 @@
 #include "striate/base/notes.h"
 #include "striate/data/step_source.h"
 #include "striate/ranks/collective.h"
+#include "striate/train/gradient_sum.h"
 #include "striate/train/metrics.h"
 #include "striate/train/optimizer.h"
 #include "striate/train/run_state.h"
@@ -33,6 +34,7 @@ struct TrainerOptions {
   std::int64_t evaluate_every = 0;  // steps; 0: at the end alone, where there is something to evaluate with
   bool evaluate_first = false;      // before the first step of a new run as well
   std::int64_t skip_bad_steps = 0;  // how many steps of the whole run may be skipped
+  std::int64_t bucket_bytes = kGradientBucket;
 };
 
 // What a run does beside training; any may be empty. Called on every rank unless said otherwise.
@@ -40,9 +42,9 @@ struct TrainerHooks {
   std::function<void(const StepMetrics&)> on_step;               // rank 0
   std::function<EvaluationMetrics(std::int64_t step)> evaluate;  // ranks share the work
   std::function<void(const EvaluationMetrics&)> on_evaluation;   // rank 0
-  std::function<void(const RunState&)> save;                     // rank 0
-  std::function<int()> stop_reason;                              // why this process is to stop (StopFlag), or 0
-  Notes notes;                                                   // warned of steps that are skipped
+  std::function<void(const RunState&)> save;
+  std::function<int()> stop_reason;  // why this process is to stop (StopFlag), or 0
+  Notes notes;                       // warned of steps that are skipped
 };
 
 // How a run ended.
@@ -69,8 +71,8 @@ class Trainer {
   // gradient is not finite and no more such steps may be skipped, with the parameters as they were before that step,
   // naming samples; what the source throws.
   //
-  // On a GPU a process alone waits for it once a step, for the numbers of the step before, which are there by then:
-  // on_step comes one step late, but before anything is evaluated or saved.
+  // On a GPU a process waits for it once a step, for the numbers of the step before, which are there by then: on_step
+  // comes one step late, but before anything is evaluated or saved.
   TrainerOutcome run();
 
  private:
@@ -91,6 +93,7 @@ class Trainer {
   AdamW& optimizer_;
   Collective& ranks_;
   TrainerOptions options_;
+  std::optional<GradientSum> gradients_;  // none for a process alone
   TrainerHooks hooks_;
   RunState state_;
   std::optional<EvaluationMetrics> evaluation_;

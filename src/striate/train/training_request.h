@@ -62,6 +62,9 @@ struct TrainingRequest {
   std::int64_t save_every = 500;
   std::int64_t keep = 2;  // checkpoints; 0: all
   std::int64_t skip_bad_steps = 0;
+  // Each of several ranks keeps the optimiser's state of a part of the parameters; not a setting of the run, which goes
+  // on with it or without.
+  bool shard_optimizer = false;
   std::optional<ActivationCheckpointing>
       checkpointing;                           // absent: the one with the fewest operations that fits into memory
   std::optional<std::uint64_t> memory_budget;  // bytes; absent: what is free

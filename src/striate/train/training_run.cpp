@@ -42,6 +42,13 @@ TrainerHooks trainer_hooks(const TrainingRequest& request, TrainingSession& sess
       return metrics;
     };
   }
+  hooks.save = [records, &request, &session, &saved, &observer](const RunState& state) {
+    const NamedTensors moments = session.optimizer->moments();  // which all ranks may have a part of
+    if (records == nullptr) return;
+    records->sync();
+    saved = save_checkpoint(request.out / "checkpoints", state, session.tunable->parameters(), moments, request.keep);
+    if (observer.on_save) observer.on_save(saved);
+  };
   if (records == nullptr) return hooks;
   hooks.on_step = [records, &observer](const StepMetrics& m) {
     records->add(m);
@@ -51,12 +58,6 @@ TrainerHooks trainer_hooks(const TrainingRequest& request, TrainingSession& sess
     records->add(m);
     if (observer.on_evaluation) observer.on_evaluation(m);
   };
-  hooks.save = [records, &request, &session, &saved, &observer](const RunState& state) {
-    records->sync();
-    saved = save_checkpoint(request.out / "checkpoints", state, session.tunable->parameters(), *session.optimizer,
-                            request.keep);
-    if (observer.on_save) observer.on_save(saved);
-  };
   return hooks;
 }
 
@@ -65,7 +66,7 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
   PreparedRun prepared = prepare_run(request, group, observer.notes);
   TrainingResult result{prepared.plan, {}, prepared.plan.resumed_from};
   const TrainerOptions options = trainer_options(request, prepared.schedule);
-  TrainingSession session = open_session(request, std::move(prepared));
+  TrainingSession session = open_session(request, std::move(prepared), group);
   std::unique_ptr<RunRecords> records;
   if (group.rank() == 0) records = std::make_unique<RunRecords>(request, session, result.plan);
   if (observer.on_begin) observer.on_begin(result.plan);

@@ -16,14 +16,15 @@ EvaluationMetrics TrainingSession::evaluate(Collective& ranks, const EvaluationP
   return evaluate_held_out(*model, tokenizer, *held_out, ranks, answers, progress);
 }
 
-TrainingSession open_session(const TrainingRequest& request, PreparedRun prepared) {
+TrainingSession open_session(const TrainingRequest& request, PreparedRun prepared, Collective& ranks) {
   TrainingSession session;
   session.checkpoint = std::move(prepared.checkpoint);
   session.tokenizer = prepared.tokenizer;
   session.answers = prepared.answers;
   session.model = load_model(session.checkpoint, request.placement);
   session.tunable = std::make_unique<Tunable>(*session.model, prepared.tune, &session.checkpoint.weights);
-  session.optimizer = std::make_unique<AdamW>(session.tunable->parameters(), request.adamw);
+  session.optimizer = std::make_unique<AdamW>(session.tunable->parameters(), request.adamw,
+                                              request.shard_optimizer && ranks.size() > 1 ? &ranks : nullptr);
   if (prepared.teacher) {
     session.teacher_checkpoint = std::move(prepared.teacher->checkpoint);
     session.teacher = load_model(*session.teacher_checkpoint, request.placement);

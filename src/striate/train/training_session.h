@@ -39,7 +39,7 @@ struct TrainingSession {
 };
 
 // Reads the weights, puts what is trained in place of what is frozen, and goes to where a resumed run stands. Throws
-// what load_model() and restore_checkpoint() throw.
-TrainingSession open_session(const TrainingRequest& request, PreparedRun prepared);
+// what load_model() and restore_checkpoint() throw. `ranks` must outlive the session.
+TrainingSession open_session(const TrainingRequest& request, PreparedRun prepared, Collective& ranks);
 
 }  // namespace striate
