@@ -9,12 +9,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "striate/cuda/gpu_kernels.h"
 #include "striate/tensor/fused_ops.h"
+#include "striate/tensor/matrix.h"
 #include "striate/tensor/optimizer_ops.h"
+#include "striate/tensor/quantized_matrix.h"
 #include "striate/tensor/stream_attention.h"
 #include "striate/tensor/train_ops.h"
 #include "tests/support/test_device.h"
@@ -112,6 +115,27 @@ TEST(OnGpu, OperationsAreThoseOfTheCpu) {
     rotate_heads(heads, angles.cos(), angles.sin());
     rotate_heads(gheads, angles.cos().to(gpu()), angles.sin().to(gpu()));
     expect_same(gheads, heads, tolerance, "rotary");
+  }
+}
+
+// Frozen weights in fewer bits, read and multiplied.
+TEST(OnGpu, QuantisedWeightsAreThoseOfTheCpu) {
+  STRIATE_REQUIRE_GPU();
+  for (const FrozenPrecision precision : {FrozenPrecision::kInt8, FrozenPrecision::kFp8, FrozenPrecision::kNf4}) {
+    const std::string name = frozen_precision_name(precision);
+    for (const std::int64_t columns : {77, 4096}) {
+      const auto cpu = std::make_shared<QuantizedMatrix>(drawn({528, columns}, 1) * 0.02, precision, "w");
+      const auto there = std::make_shared<QuantizedMatrix>(cpu->to(gpu()));
+      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+        expect_same(there->dequantized(dtype), cpu->dequantized(dtype), 0.0, name);
+      }
+      const at::Tensor x = drawn({67, columns}, 2, at::kBFloat16), dy = drawn({67, 528}, 3, at::kBFloat16);
+      const at::Tensor y = FrozenMatrix(cpu).multiply(x.to(at::kFloat), Compute::kFloat32);
+      const at::Tensor dx = FrozenMatrix(cpu).input_gradient(dy.to(at::kFloat), Compute::kFloat32);
+      const FrozenMatrix ours(there);
+      expect_same(ours.multiply(x.to(gpu()), Compute::kBFloat16), y, 1.0 / 16, name + " product");
+      expect_same(ours.input_gradient(dy.to(gpu()), Compute::kBFloat16), dx, 1.0 / 16, name + " gradient");
+    }
   }
 }
 

@@ -11,7 +11,8 @@ const std::vector<KernelSource>& kernel_sources() {
   static const std::vector<KernelSource> sources = {
       {"activation", activation_text()}, {"cross_entropy", cross_entropy_text()},
       {"dropout", dropout_text()},       {"norm", norm_text()},
-      {"optimizer", optimizer_text()},   {"rotary", rotary_text()}};
+      {"optimizer", optimizer_text()},   {"quantized", quantized_text()},
+      {"rotary", rotary_text()}};
   return sources;
 }
 

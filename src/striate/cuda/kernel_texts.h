@@ -11,6 +11,7 @@ std::string_view cross_entropy_text();
 std::string_view dropout_text();
 std::string_view norm_text();
 std::string_view optimizer_text();
+std::string_view quantized_text();
 std::string_view rotary_text();
 
 }  // namespace striate::cuda

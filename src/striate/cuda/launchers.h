@@ -41,6 +41,11 @@ struct Mask {
 at::Tensor dropout(KernelRunner& runner, const at::Tensor& x, const Mask& mask);
 void add_dropout(KernelRunner& runner, const at::Tensor& y, const at::Tensor& x, const Mask& mask);
 
+// Of QuantizedMatrix and QuantizedRows (tensor/quantized_matrix.h).
+void dequantize(KernelRunner& runner, const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse,
+                std::int64_t first, const at::Tensor& to);
+std::tuple<at::Tensor, at::Tensor> quantize_rows(KernelRunner& runner, const at::Tensor& x);
+
 at::Tensor square_sums(KernelRunner& runner, const at::Tensor& values);
 void judge_gradients(KernelRunner& runner, const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses,
                      double max_norm, double beta1, double beta2);

@@ -37,8 +37,10 @@ DecoderLayer::DecoderLayer(const WeightSource& weights, const DecoderConfig& con
   for (const LinearShape& shape : decoder_linears(config)) {
     at::Tensor bias;
     if (shape.bias) bias = placement.vector(weights.load(cat(prefix, shape.name, ".bias"), {shape.out}));
-    const at::Tensor weight = placement.weight(weights.load(cat(prefix, shape.name, ".weight"), {shape.out, shape.in}));
-    linears_.emplace_back(shape.name, std::make_shared<FrozenLinear>(FrozenMatrix(weight, bias)));
+    const std::string name = cat(prefix, shape.name, ".weight");
+    const at::Tensor stored = weights.load(name, {shape.out, shape.in});
+    linears_.emplace_back(shape.name,
+                          std::make_shared<FrozenLinear>(placement.layer_matrix(index, name, stored, bias)));
   }
 }
 

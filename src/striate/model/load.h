@@ -39,7 +39,9 @@ struct Checkpoint {
 Checkpoint open_checkpoint(const ModelPaths& paths);
 
 // Maps the weights and builds the model, adapters included. Peak memory is the model's bytes in the type it is kept in:
-// on the CPU weights stay in the mapped files. Throws CorruptData when a tensor is missing or of another shape.
+// on the CPU weights stay in the mapped files. What the placement says is quantised one matrix at a time: codes take
+// memory, and of what they are made of one matrix at most. Throws CorruptData when a tensor is missing, of another
+// shape, or not finite where it is quantised.
 std::unique_ptr<Lvlm> load_model(const Checkpoint& checkpoint, const Placement& placement);
 
 // Puts a PEFT LoRA adapter (adapter_config.json + adapter_model.safetensors|bin; the authors' naming and PEFT's) around

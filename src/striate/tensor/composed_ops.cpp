@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
@@ -13,6 +14,8 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/stack.h>
+
+#include "striate/tensor/nf4.h"
 
 namespace striate::composed {
 namespace {
@@ -99,6 +102,43 @@ at::Tensor dropout(const at::Tensor& x, const DropoutMask& mask) {
 
 void add_dropout(const at::Tensor& y, const at::Tensor& x, const DropoutMask& mask) {
   y.add_((x.to(at::kFloat) * mask_factors(x, mask)).to(y.scalar_type()));
+}
+
+namespace {
+
+// Elements [first, first + count) of a matrix in nf4, in fp32; `coarse` as QuantizedMatrix::coarse().
+at::Tensor nf4_values(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                      std::int64_t count) {
+  constexpr auto kLevels = static_cast<std::int64_t>(nf4::kLevels.size());
+  const std::int64_t mean = kLevels + static_cast<std::int64_t>(nf4::scale_levels().size());
+  const std::int64_t begin = first / 2 * 2, end = first + count;
+  const at::Tensor bytes = codes.slice(0, begin / 2, (end + 1) / 2).to(at::kLong);
+  const at::Tensor halves = at::stack({bytes.div(16, "floor"), bytes.remainder(16)}, 1).flatten();
+  const at::Tensor values = coarse.index_select(0, halves.slice(0, first - begin, first - begin + count));
+  const at::Tensor block = at::arange(first, end, bytes.options()).div(nf4::kBlock, "floor");
+  const at::Tensor level = coarse.index_select(0, scales.index_select(0, block).to(at::kLong).add(kLevels));
+  const at::Tensor largest = coarse.index_select(0, block.div(nf4::kScalesBlock, "floor").add(mean + 1));
+  return values * (level * largest + coarse.slice(0, mean, mean + 1));
+}
+
+}  // namespace
+
+void dequantize(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                const at::Tensor& to) {
+  if (codes.scalar_type() == at::kByte) {
+    to.copy_(nf4_values(codes, scales, coarse, first * to.size(1), to.numel()).view(to.sizes()));
+    return;
+  }
+  const at::Tensor values = codes.slice(0, first, first + to.size(0)).to(at::kFloat);
+  to.copy_(values * scales.view({-1, 1}).slice(0, first, first + to.size(0)));
+}
+
+QuantizedRows quantize_rows(const at::Tensor& x) {
+  constexpr double kLargest = 448.0;  // of e4m3
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor scales = wide.abs().amax(1, /*keepdim=*/true).div(kLargest);
+  const at::Tensor divisors = scales.masked_fill(scales.eq(0), 1.0);
+  return {wide.div(divisors).clamp(-kLargest, kLargest).to(at::kFloat8_e4m3fn), scales};
 }
 
 at::Tensor square_sums(const at::Tensor& values) {

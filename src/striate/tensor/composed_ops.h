@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "striate/tensor/optimizer_ops.h"
+#include "striate/tensor/quantized_matrix.h"
 #include "striate/tensor/train_ops.h"
 
 namespace striate::composed {
@@ -23,6 +24,10 @@ at::Tensor cross_entropy_in_place(const at::Tensor& logits, const at::Tensor& ta
 // The masks are drawn on the CPU, by its loop, and copied.
 at::Tensor dropout(const at::Tensor& x, const DropoutMask& mask);
 void add_dropout(const at::Tensor& y, const at::Tensor& x, const DropoutMask& mask);
+
+void dequantize(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                const at::Tensor& to);
+QuantizedRows quantize_rows(const at::Tensor& x);
 
 // Nothing waits for the device. LibTorch's own AdamW: the numbers are those of torch.optim.AdamW(fused=True).
 at::Tensor square_sums(const at::Tensor& values);

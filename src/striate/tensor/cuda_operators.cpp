@@ -85,6 +85,18 @@ void add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row
   composed::add_dropout(y, x, mask_of(row_keys, key, probability));
 }
 
+void dequantize(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                const at::Tensor& to) {
+  if (auto* runner = runner_for(to)) return cuda::dequantize(*runner, codes, scales, coarse, first, to);
+  composed::dequantize(codes, scales, coarse, first, to);
+}
+
+std::tuple<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& x) {
+  if (auto* runner = runner_for(x)) return cuda::quantize_rows(*runner, x);
+  QuantizedRows rows = composed::quantize_rows(x);
+  return {std::move(rows.codes), std::move(rows.scales)};
+}
+
 at::Tensor square_sums(const at::Tensor& values) {
   if (auto* runner = runner_for(values)) return cuda::square_sums(*runner, values);
   return composed::square_sums(values);
@@ -125,6 +137,8 @@ void register_cuda_operators(torch::Library& library) {
   library.impl("cross_entropy_in_place", &on_cuda::cross_entropy_in_place);
   library.impl("dropout", &on_cuda::dropout);
   library.impl("add_dropout", &on_cuda::add_dropout);
+  library.impl("dequantize", &on_cuda::dequantize);
+  library.impl("quantize_rows", &on_cuda::quantize_rows);
   library.impl("square_sums", &on_cuda::square_sums);
   library.impl("judge_gradients", &on_cuda::judge_gradients);
   library.impl("adamw_in_place", &on_cuda::adamw_in_place);

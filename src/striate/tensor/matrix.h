@@ -8,7 +8,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+
+#include "striate/tensor/quantized_matrix.h"
 
 namespace striate {
 
@@ -32,6 +35,9 @@ class FrozenMatrix {
   FrozenMatrix() = default;
   // `weight` fp32, fp16 or bf16, kept as it is (a memory-mapped view stays one). Throws Internal on wrong ranks.
   FrozenMatrix(at::Tensor weight, at::Tensor bias = {});
+  // A weight in fewer bits, dequantised a block at a time (on a GPU whole) ahead of each product. With fp8 weights the
+  // rows of x are rounded to e4m3, too; where the hardware multiplies e4m3, products of bf16 take both as they are.
+  explicit FrozenMatrix(std::shared_ptr<const QuantizedMatrix> weight, at::Tensor bias = {});
 
   // x [..., in] -> [..., out] in compute_dtype(compute): x W^T + b. Sums are fp32 inside; fp32 x is never rounded.
   // Up to 8 rows of x (decoding) stream the weight once through vector kernels that keep fp16 and fp32 weights whole;
@@ -41,17 +47,29 @@ class FrozenMatrix {
   at::Tensor multiply(const at::Tensor& x, Compute compute) const;
 
   // The gradient of x: dy [tokens, out] -> dy W, [tokens, in] in compute_dtype(compute), added to `onto` in place where
-  // that is defined (it is then what is returned).
+  // that is defined (it is then what is returned). dy is never rounded to fewer bits: with a weight in fp8 it is the
+  // gradient at the rounded x, as if rounding had the derivative 1.
   at::Tensor input_gradient(const at::Tensor& dy, Compute compute, at::Tensor onto = {}) const;
 
-  std::int64_t in_features() const { return weight_.size(1); }
-  std::int64_t out_features() const { return weight_.size(0); }
-  const at::Tensor& weight() const { return weight_; }
+  std::int64_t in_features() const { return quantized_ ? quantized_->columns() : weight_.size(1); }
+  std::int64_t out_features() const { return quantized_ ? quantized_->rows() : weight_.size(0); }
+  bool is_quantized() const { return quantized_ != nullptr; }
+  // Throws Internal for a quantised weight: what is written or trained comes from the file.
+  const at::Tensor& weight() const;
   const at::Tensor& bias() const { return bias_; }
-  bool defined() const { return weight_.defined(); }
+  bool defined() const { return weight_.defined() || is_quantized(); }
 
  private:
-  at::Tensor weight_;
+  at::Device device() const { return quantized_ ? quantized_->device() : weight_.device(); }
+  // All of the weight, and rows from `first` on into dense `to`, in another type.
+  at::Tensor weight_as(at::ScalarType dtype) const;
+  void read_rows(std::int64_t first, const at::Tensor& to) const;
+  at::Tensor device_product(const at::Tensor& x, at::ScalarType dtype) const;
+  at::Tensor many_tokens(const at::Tensor& x, at::ScalarType dtype) const;
+  at::Tensor few_tokens(const at::Tensor& x) const;
+
+  at::Tensor weight_;  // undefined where `quantized_` is
+  std::shared_ptr<const QuantizedMatrix> quantized_;
   at::Tensor bias_;
 };
 

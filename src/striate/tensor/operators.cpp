@@ -7,6 +7,7 @@
 #include "striate/tensor/cuda_operators.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/optimizer_ops.h"
+#include "striate/tensor/quantized_matrix.h"
 #include "striate/tensor/train_ops.h"
 
 namespace striate::operators {
@@ -46,6 +47,11 @@ at::Tensor cpu_dropout(const at::Tensor& x, const at::Tensor& row_keys, std::int
 void cpu_add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key,
                      double probability) {
   striate::add_dropout(y, x, mask_of(row_keys, key, probability));
+}
+
+std::tuple<at::Tensor, at::Tensor> cpu_quantize_rows(const at::Tensor& x) {
+  QuantizedRows rows = striate::quantize_rows_on_cpu(x);
+  return {std::move(rows.codes), std::move(rows.scales)};
 }
 
 void cpu_judge_gradients(const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses, double max_norm,
@@ -96,6 +102,8 @@ TORCH_LIBRARY_FRAGMENT(striate, m) {
   m.def("cross_entropy_in_place(Tensor(a!) logits, Tensor targets, float scale) -> Tensor");
   m.def("dropout(Tensor x, Tensor row_keys, int key, float probability) -> Tensor");
   m.def("add_dropout(Tensor(a!) y, Tensor x, Tensor row_keys, int key, float probability) -> ()");
+  m.def("dequantize(Tensor codes, Tensor scales, Tensor coarse, int first, Tensor(a!) to) -> ()");
+  m.def("quantize_rows(Tensor x) -> (Tensor, Tensor)");
   m.def("square_sums(Tensor values) -> Tensor");
   m.def("judge_gradients(Tensor(a!) step, Tensor sums, Tensor losses, float max_norm, float beta1, float beta2) -> ()");
   m.def(
@@ -116,6 +124,8 @@ TORCH_LIBRARY_IMPL(striate, CPU, m) {
   m.impl("cross_entropy_in_place", &striate::cross_entropy_in_place);
   m.impl("dropout", &cpu_dropout);
   m.impl("add_dropout", &cpu_add_dropout);
+  m.impl("dequantize", &striate::dequantize_on_cpu);
+  m.impl("quantize_rows", &cpu_quantize_rows);
   m.impl("square_sums", &striate::square_sums);
   m.impl("judge_gradients", &cpu_judge_gradients);
   m.impl("adamw_in_place", &cpu_adamw_in_place);
@@ -181,6 +191,17 @@ void add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row
                  double probability) {
   static const auto op = operator_like(&operators::add_dropout, "striate::add_dropout");
   return op(y, x, row_keys, key, probability);
+}
+
+void dequantize(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                const at::Tensor& to) {
+  static const auto op = operator_like(&operators::dequantize, "striate::dequantize");
+  return op(codes, scales, coarse, first, to);
+}
+
+std::tuple<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& x) {
+  static const auto op = operator_like(&operators::quantize_rows, "striate::quantize_rows");
+  return op(x);
 }
 
 at::Tensor square_sums(const at::Tensor& values) {

@@ -29,6 +29,11 @@ at::Tensor cross_entropy_in_place(const at::Tensor& logits, const at::Tensor& ta
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key, double probability);
 void add_dropout(const at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::int64_t key,
                  double probability);
+// As QuantizedMatrix has them: rows from `first` on into `to`.
+void dequantize(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                const at::Tensor& to);
+// The codes and scales of QuantizedRows.
+std::tuple<at::Tensor, at::Tensor> quantize_rows(const at::Tensor& x);
 at::Tensor square_sums(const at::Tensor& values);
 void judge_gradients(const at::Tensor& step, const at::Tensor& sums, const at::Tensor& losses, double max_norm,
                      double beta1, double beta2);

@@ -29,6 +29,9 @@ namespace norm {
 namespace optimizer {
 #include "striate/cuda/kernels/optimizer.cu"
 }
+namespace quantized {
+#include "striate/cuda/kernels/quantized.cu"
+}
 namespace rotary {
 #include "striate/cuda/kernels/rotary.cu"
 }
@@ -80,6 +83,14 @@ const std::map<std::string, Kernel>& kernels() {
       {"optimizer/adamw", kernel_of(&optimizer::adamw)},
       {"optimizer/judge_gradients", kernel_of(&optimizer::judge_gradients)},
       {"optimizer/square_sums", kernel_of(&optimizer::square_sums)},
+      {"quantized/dequantize_fp8_bf16", kernel_of(&quantized::dequantize_fp8_bf16)},
+      {"quantized/dequantize_fp8_f32", kernel_of(&quantized::dequantize_fp8_f32)},
+      {"quantized/dequantize_int8_bf16", kernel_of(&quantized::dequantize_int8_bf16)},
+      {"quantized/dequantize_int8_f32", kernel_of(&quantized::dequantize_int8_f32)},
+      {"quantized/dequantize_nf4_bf16", kernel_of(&quantized::dequantize_nf4_bf16)},
+      {"quantized/dequantize_nf4_f32", kernel_of(&quantized::dequantize_nf4_f32)},
+      {"quantized/quantize_rows_bf16", kernel_of(&quantized::quantize_rows_bf16)},
+      {"quantized/quantize_rows_f32", kernel_of(&quantized::quantize_rows_f32)},
       {"rotary/rotate_bf16", kernel_of(&rotary::rotate_bf16)},
       {"rotary/rotate_f32", kernel_of(&rotary::rotate_f32)},
   };
