@@ -96,6 +96,11 @@ void add_what_is_trained(CLI::App& c, TrainFlags& f) {
       ->delimiter(',')
       ->type_name("NAMES")
       ->group(group);
+  c.add_option("--frozen-precision", f.frozen_precision,
+               "Type that layers outside the region are kept in: bf16 (as they are), int8, fp8 or nf4, in which a "
+               "model takes less memory")
+      ->capture_default_str()
+      ->group(group);
   c.add_flag("--freeze-projector", tune.freeze_projector, "Keep the projector unchanged")->group(group);
   c.add_flag("--tune-vision-tower", tune.tune_vision_tower, "Train the vision tower as well")->group(group);
 }
@@ -302,6 +307,9 @@ TuneMethod TrainFlags::tune_method() const {
                                 {{"align", Stage::kAlign}, {"tune", Stage::kTune}, {"pretrain", Stage::kPretrain}});
   options.kind = one_of<TuneKind>("--tune", tune, {{"lora", TuneKind::kLora}, {"full", TuneKind::kFull}});
   options.lora.targets = lora_targets;
+  std::vector<std::pair<std::string, FrozenPrecision>> precisions;
+  for (const FrozenPrecision each : kFrozenPrecisions) precisions.emplace_back(frozen_precision_name(each), each);
+  options.frozen_precision = one_of("--frozen-precision", frozen_precision, precisions);
   return options;
 }
 

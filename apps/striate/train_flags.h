@@ -24,6 +24,7 @@ struct TrainFlags {
   std::optional<double> epochs, lr, projector_lr, vision_tower_lr;
   TrainingRequest request;  // everything whose default is the library's own
   std::vector<std::string> lora_targets;
+  std::string frozen_precision = "bf16";
   std::string schedule = "cosine", on_bad_sample = "stop", recompute = "auto", memory_budget, feature_cache = "1GB",
               feature_cache_folder, save_dtype, max_shard_size = "5GB";
   bool no_shuffle = false;

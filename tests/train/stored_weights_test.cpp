@@ -7,6 +7,7 @@
 #include "striate/train/adapter_out.h"
 #include "striate/train/training_run.h"
 #include "tests/data/small_world.h"
+#include "tests/support/errors.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/test_device.h"
 
@@ -91,6 +92,28 @@ TEST_P(StoredWeights, ARunInBf16AtRateZeroLeavesEveryBit) {
   expect_same_weights(r.out);
   const Checkpoint tuned = open_small(r.out);
   expect_no_change(param_change(*load_model(tuned, r.placement), open_small(model()), &tuned.weights));
+}
+
+TEST_P(StoredWeights, QuantisedLayersAreWrittenAndComparedAsTheyWereStored) {
+  TrainingRequest r;
+  r.model.model = model();
+  r.placement = {test_device(), Compute::kFloat32};
+  r.tokenizer = world_.path("tokenizer");
+  r.layers = "1";
+  r.tune.kind = TuneKind::kFull;
+  r.tune.frozen_precision = FrozenPrecision::kNf4;
+  r.data = world_.options();
+  r.steps = 2;
+  r.rates = {0, 0, 0, 0};
+  r.out = world_.path("run");
+  run_training(r, Ranks{}, {});
+  expect_same_weights(r.out);
+  const Checkpoint base = open_small(model());
+  Placement placement = r.placement;
+  placement.quantized = {FrozenPrecision::kNf4, LayerSet::all(base.config.decoder.layers)};
+  const auto quantized = load_model(base, placement);
+  expect_no_change(param_change(*quantized, base, &base.weights));
+  EXPECT_ERROR(param_change(*quantized, base), "the stored weight of a quantised matrix");
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, StoredWeights, testing::Values(at::kFloat, at::kHalf, at::kBFloat16),

@@ -80,9 +80,10 @@ ParamChange param_change(const Lvlm& tuned, const Checkpoint& base, const Weight
     for (const auto& [name, linear] : layers[i].linears()) {
       const std::vector<std::int64_t> shape = {linear->out_features(), linear->in_features()};
       const std::string tensor = cat("model.layers.", i, ".", name, ".weight");
-      const at::Tensor used = linear->matrix().weight();
-      // On the CPU the model computes with what is stored.
-      const at::Tensor weight = stored != nullptr && !used.is_cpu() ? stored->load(tensor, shape) : used;
+      const FrozenMatrix matrix = linear->matrix();
+      // On the CPU the model computes with what is stored, unless it is quantised.
+      const bool others = matrix.is_quantized() || !matrix.weight().is_cpu();
+      const at::Tensor weight = stored != nullptr && others ? stored->load(tensor, shape) : matrix.weight();
       const Squares squares = compare(*linear, weight, base_weight(base, tensor, shape));
       whole.change += squares.change;
       whole.weight += squares.weight;

@@ -270,6 +270,7 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
   const ModelConfig& config = run.checkpoint.config;
   run.tune = tune_options(request, config.decoder);
   check_tune_options(config, run.tune);
+  check_frozen_precision(config.decoder, run.tune);
   if (request.teacher) run.teacher = open_teacher(*request.teacher, run.checkpoint);
   run.tokenizer = load_tokenizer(request.tokenizer.value_or(run.checkpoint.folder));
   run.found = find_checkpoint(request, ranks, notes);

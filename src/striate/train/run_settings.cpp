@@ -106,6 +106,10 @@ nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
       {"beta2", r.adamw.beta2},
       {"adam-eps", r.adamw.epsilon},
       {"max-grad-norm", r.max_gradient_norm}};
+  // Absent where nothing is quantised, as in runs of releases that did not know it.
+  if (tune.frozen_precision != FrozenPrecision::kStored) {
+    s["frozen-precision"] = frozen_precision_name(tune.frozen_precision);
+  }
   if (run.teacher) {
     s["teacher"] = model_identity(run.teacher->checkpoint);
     s["hidden-weight"] = r.teacher->hidden_weight;

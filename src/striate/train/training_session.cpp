@@ -21,7 +21,9 @@ TrainingSession open_session(const TrainingRequest& request, PreparedRun prepare
   session.checkpoint = std::move(prepared.checkpoint);
   session.tokenizer = prepared.tokenizer;
   session.answers = prepared.answers;
-  session.model = load_model(session.checkpoint, request.placement);
+  Placement placement = request.placement;
+  placement.quantized = quantized_layers(session.checkpoint.config.decoder, prepared.tune);
+  session.model = load_model(session.checkpoint, placement);
   session.tunable = std::make_unique<Tunable>(*session.model, prepared.tune, &session.checkpoint.weights);
   session.optimizer = std::make_unique<AdamW>(session.tunable->parameters(), request.adamw,
                                               request.shard_optimizer && ranks.size() > 1 ? &ranks : nullptr);

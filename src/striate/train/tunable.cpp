@@ -190,6 +190,20 @@ LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std:
   return chosen ? LinearState::kAdapter : LinearState::kFrozen;
 }
 
+QuantizedLayers quantized_layers(const DecoderConfig& decoder, const TuneOptions& tune) {
+  if (tune.frozen_precision == FrozenPrecision::kStored || tune.stage == Stage::kPretrain) return {};
+  const LayerSet all = LayerSet::all(decoder.layers);
+  const bool region = tune.stage == Stage::kTune && !tune.layers.empty();
+  return {tune.frozen_precision, region ? tune.layers.complement() : all};
+}
+
+void check_frozen_precision(const DecoderConfig& decoder, const TuneOptions& tune) {
+  if (tune.frozen_precision == FrozenPrecision::kStored || !quantized_layers(decoder, tune).layers.empty()) return;
+  throw invalid_input(cat("`frozen_precision` ", frozen_precision_name(tune.frozen_precision),
+                          " does not apply: every layer is trained, and only frozen layers are kept in fewer bits"),
+                      tune.stage == Stage::kTune ? "leave it out, or give fewer `layers`" : "leave it out");
+}
+
 bool trains_below_decoder(const ModelConfig& config, const TuneMethod& tune) {
   return tune.stage == Stage::kPretrain || tune.tune_vision_tower || (config.projector && !tune.freeze_projector);
 }

@@ -9,6 +9,7 @@
 #include "striate/model/layer_set.h"
 #include "striate/model/lvlm.h"
 #include "striate/model/parameter.h"
+#include "striate/model/placement.h"
 #include "striate/model/weight_source.h"
 
 namespace striate {
@@ -42,6 +43,7 @@ struct TuneMethod {
   bool freeze_projector = false;  // then no backward pass runs below the lowest trained layer
   bool tune_vision_tower = false;
   std::uint64_t seed = 234;
+  FrozenPrecision frozen_precision = FrozenPrecision::kStored;  // of quantized_layers()
 };
 
 struct TuneOptions : TuneMethod {
@@ -52,6 +54,12 @@ struct TuneOptions : TuneMethod {
 enum class LinearState { kFrozen, kAdapter, kTrained };
 // `name` as decoder_linears() gives it.
 LinearState linear_state(const TuneOptions& tune, std::int64_t layer, const std::string& name);
+
+// The layers whose linears are kept in `frozen_precision`: those outside the region. Everything else (the region's
+// layers, projector, vision tower, embedding, head, norms) stays as it is stored.
+QuantizedLayers quantized_layers(const DecoderConfig& decoder, const TuneOptions& tune);
+// Throws InvalidInput for a `frozen_precision` that no layer would have.
+void check_frozen_precision(const DecoderConfig& decoder, const TuneOptions& tune);
 
 // Whether gradients must reach the stream's first layer: a projector, embedding or vision tower is trained.
 bool trains_below_decoder(const ModelConfig& config, const TuneMethod& tune);
