@@ -120,6 +120,9 @@ void print_memory(const RunPlan& p, bool compare) {
   std::cout << '\n';
   print_row("memory", "this region", compare ? "all layers" : "");
   row("frozen weights", a.weights, b.weights);
+  if (a.quantized > 0) {
+    row(cat("  of them in ", frozen_precision_name(p.request.tune.frozen_precision)), a.quantized, b.quantized);
+  }
   row("trained values", a.parameters, b.parameters);
   row("gradients", a.gradients, b.gradients);
   row("optimiser's moments", a.moments, b.moments);
@@ -193,6 +196,49 @@ void print_fits(const RunPlan& p) {
   std::cout << "; docs/plan.md has the model.\n";
 }
 
+// A line of columns.
+void print_columns(const std::vector<std::string>& texts) {
+  constexpr int kWidths[] = {8, 20, 17};  // precision, memory, each card
+  std::cout << "  " << std::left;
+  for (std::size_t i = 0; i + 1 < texts.size(); ++i) {
+    std::cout << std::setw(kWidths[std::min<std::size_t>(i, 2)]) << texts[i];
+  }
+  std::cout << texts.back() << '\n' << std::right;
+}
+
+// Which cards the run fits with its frozen layers in fewer bits.
+void print_precisions(const RunPlan& p) {
+  if (p.precisions.empty()) return;
+  std::vector<std::string> head = {"frozen", "memory"};
+  for (const std::int64_t size : kCardSizes) head.push_back(cat(size, " GB"));
+  std::cout << '\n';
+  print_columns(head);
+  for (const PrecisionFit& fit : p.precisions) {
+    std::vector<std::string> row = {frozen_precision_name(fit.precision),
+                                    cat(bytes(fit.memory.total(ActivationCheckpointing::kLayer)), " to ",
+                                        bytes(fit.memory.total(ActivationCheckpointing::kNone)))};
+    for (const auto& card : fit.cards) row.push_back(card ? checkpointing_name(*card) : "no");
+    print_columns(row);
+  }
+  std::cout << "  (--frozen-precision, for the layers outside the region, on a GPU)\n";
+}
+
+json precisions_json(const RunPlan& p) {
+  json all = json::array();
+  for (const PrecisionFit& fit : p.precisions) {
+    json cards;
+    for (std::size_t i = 0; i < fit.cards.size(); ++i) {
+      cards[cat(kCardSizes[i])] = fit.cards[i] ? json(checkpointing_name(*fit.cards[i])) : json(nullptr);
+    }
+    all.push_back({{"precision", frozen_precision_name(fit.precision)},
+                   {"weights", fit.memory.weights},
+                   {"least_bytes", fit.memory.total(ActivationCheckpointing::kLayer)},
+                   {"most_bytes", fit.memory.total(ActivationCheckpointing::kNone)},
+                   {"cards_gb", cards}});
+  }
+  return all;
+}
+
 json cost_json(const TrainingCost& cost) {
   json activations, recompute, totals, operations_total;
   for (const ActivationCheckpointing checkpointing : kCheckpointings) {
@@ -212,6 +258,7 @@ json cost_json(const TrainingCost& cost) {
           {"lowest_backward_layer", cost.lowest_backward_layer},
           {"memory_bytes",
            {{"weights", cost.memory.weights},
+            {"quantized_weights", cost.memory.quantized},
             {"parameters", cost.memory.parameters},
             {"gradients", cost.memory.gradients},
             {"moments", cost.memory.moments},
@@ -281,6 +328,7 @@ void print_plan(const RunPlan& p) {
   print_operations(p, is_region(p));
   print_run(p);
   print_fits(p);
+  print_precisions(p);
 }
 
 json plan_json(const RunPlan& p) {
@@ -307,6 +355,8 @@ json plan_json(const RunPlan& p) {
             {"image_rows", r.stream.image_rows},
             {"targets", r.stream.targets}}},
           {"compute", compute_name(r.compute)},
+          {"frozen_precision", frozen_precision_name(r.tune.frozen_precision)},
+          {"precisions", precisions_json(p)},
           {"gpu", r.on_gpu},
           {"region", cost_json(p.region)},
           {"all", is_region(p) ? cost_json(p.all) : json(nullptr)},

@@ -13,6 +13,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 
 class PlanCommand : public testing::Test {
  protected:
@@ -162,6 +163,38 @@ TEST_F(PlanCommand, PredictsSpeedAndSavingForEveryMachineThatFits) {
     EXPECT_EQ(machines[i]["predicted"]["seconds"], nullptr) << "no data and no steps say how long the run is";
   }
   EXPECT_EQ(machines[3]["predicted"], nullptr) << "its maker states no bf16 rate";
+}
+
+TEST_F(PlanCommand, CountsMemoryByTheFrozenLayersPrecisionAndSaysWhatFitsWhichCard) {
+  const auto memory = [&](const std::string& precision) {
+    const CommandResult result = plan({"--device", "cuda", "--frozen-precision", precision, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const json planned = json::parse(result.out);
+    EXPECT_EQ(planned["frozen_precision"], precision);
+    EXPECT_EQ(planned["precisions"].size(), 4U);
+    for (const json& fit : planned["precisions"]) {
+      if (fit["precision"] != precision) continue;
+      EXPECT_EQ(fit["weights"], planned["region"]["memory_bytes"]["weights"]);
+      EXPECT_EQ(fit["least_bytes"], planned["region"]["memory_bytes"]["total"]["recompute-layer"]);
+      EXPECT_EQ(fit["cards_gb"]["80"], "keep");
+    }
+    return planned["region"]["memory_bytes"];
+  };
+  const json plain = memory("bf16"), int8 = memory("int8"), fp8 = memory("fp8"), nf4 = memory("nf4");
+  EXPECT_EQ(plain["quantized_weights"], 0);
+  EXPECT_EQ(int8["quantized_weights"], fp8["quantized_weights"]);
+  EXPECT_LT(nf4["weights"], int8["weights"]);
+  EXPECT_LT(int8["weights"], plain["weights"]);
+
+  const CommandResult text = plan({"--device", "cuda", "--frozen-precision", "nf4"});
+  for (const char* words : {"of them in nf4", "frozen  memory", "8 GB", "80 GB", "\n  int8 "}) {
+    EXPECT_THAT(text.out, HasSubstr(words));
+  }
+  EXPECT_THAT(plan({"--device", "cpu"}).out, Not(HasSubstr("frozen  memory")));
+  const CommandResult refused = plan({"--layers", "all", "--frozen-precision", "nf4"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--frozen-precision nf4 does not apply: every layer is trained"));
+  EXPECT_THAT(refused.err, HasSubstr("hint: leave it out, or give fewer --layers"));
 }
 
 TEST_F(PlanCommand, AnA100IsBothAndOneThatFitsIsEnough) {

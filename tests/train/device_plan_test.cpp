@@ -28,7 +28,7 @@ TEST_P(DevicePlan, MemoryOfAPassIsWithinATenth) {
   PlanRequest request = planned_request(c);
   request.on_gpu = true;
   const TrainingCost cost = plan_cost(request);
-  const auto model = planned_model(request.config, c.stored, {device_, c.compute});
+  const auto model = planned_model(request.config, c.stored, planned_placement(c, device_));
   Tunable tunable(*model, c.tune);
   PackedBatch batch = planned_batch(model->config(), c.compute);
   batch.image_features = batch.image_features.to(device_);  // as the tower leaves them
@@ -39,6 +39,26 @@ TEST_P(DevicePlan, MemoryOfAPassIsWithinATenth) {
     pass.run(batch, 1.0, 1);
     expect_near_plan(allocated().peak - before, cost.memory.activations[static_cast<std::size_t>(checkpointing)],
                      checkpointing_name(checkpointing));
+  }
+}
+
+// No weight of a quantised layer is on the device in another form than its codes.
+TEST_P(DevicePlan, WeightsAreLoadedOneMatrixAtATime) {
+  PlannedCase c = GetParam();
+  c.compute = Compute::kBFloat16;
+  PlanRequest request = planned_request(c);
+  request.on_gpu = true;
+  const std::int64_t before = allocated().current;
+  forget_peak();
+  const auto model = planned_model(request.config, c.stored, planned_placement(c, device_));
+  const std::int64_t held = allocated().current - before;
+  const std::int64_t largest = request.config.decoder.vocab_size * request.config.decoder.hidden_size * 4;
+  EXPECT_LE(allocated().peak - before, held + largest);
+  const TrainingCost cost = plan_cost(request);
+  if (cost.memory.quantized > 0 && !c.tune.freeze_projector) {
+    // The plan counts what is trained with the parameters.
+    const auto trained = static_cast<double>(2 * (cost.projector + cost.decoder));
+    EXPECT_NEAR(static_cast<double>(held) / (static_cast<double>(cost.memory.weights) + trained), 1.0, 0.1);
   }
 }
 

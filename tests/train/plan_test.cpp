@@ -26,6 +26,7 @@
 #include "striate/train/tunable.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
+#include "tests/support/small_checkpoint.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/weights.h"
 #include "tests/train/planned_cases.h"
@@ -39,6 +40,7 @@ using test::planned_batch;
 using test::planned_cases;
 using test::planned_config;
 using test::planned_model;
+using test::planned_placement;
 using test::planned_request;
 using test::PlannedCase;
 using testing::HasSubstr;
@@ -96,7 +98,7 @@ TEST_P(PlanAgainstReality, MemoryIsWithinATenth) {
   const PlannedCase& c = GetParam();
   CountingAllocator& tensors = CountingAllocator::installed();
   const TrainingCost cost = plan_cost(planned_request(c));
-  const auto model = planned_model(planned_config(c.kind), c.stored, {at::kCPU, c.compute});
+  const auto model = planned_model(planned_config(c.kind), c.stored, planned_placement(c, at::kCPU));
   const std::int64_t before = tensors.now();
   Tunable tunable(*model, c.tune);
   AdamW optimizer(tunable.parameters(), {});
@@ -121,6 +123,34 @@ TEST_P(PlanAgainstReality, MemoryIsWithinATenth) {
 
 INSTANTIATE_TEST_SUITE_P(Plan, PlanAgainstReality, testing::ValuesIn(planned_cases()),
                          [](const testing::TestParamInfo<PlannedCase>& info) { return info.param.name; });
+
+TEST(QuantisedModel, IsLoadedOneMatrixAtATime) {
+  const test::TemporaryFolder folder;
+  test::make_checkpoint(folder.path() / "model", {.dtype = at::kBFloat16});
+  const Checkpoint checkpoint = test::open_small(folder.path() / "model");
+  CountingAllocator& tensors = CountingAllocator::installed();
+  for (const FrozenPrecision precision : {FrozenPrecision::kInt8, FrozenPrecision::kFp8, FrozenPrecision::kNf4}) {
+    SCOPED_TRACE(frozen_precision_name(precision));
+    PlanRequest request;
+    request.config = checkpoint.config;
+    request.tune.layers = LayerSet(checkpoint.config.decoder.layers, {1});
+    const std::int64_t plain = [&] {  // what is not mapped: norms and the like, in fp32
+      const std::int64_t before = tensors.now();
+      const auto model = load_model(checkpoint, {});
+      return tensors.now() - before;
+    }();
+    request.tune.frozen_precision = precision;
+    request.stream = kPlannedStream;
+    const std::int64_t planned = plan_cost(request).memory.quantized;
+    Placement placement;
+    placement.quantized = quantized_layers(checkpoint.config.decoder, request.tune);
+    const std::int64_t before = tensors.now();
+    tensors.forget_most();
+    const auto model = load_model(checkpoint, placement);
+    EXPECT_EQ(tensors.now() - before, plain + planned);
+    EXPECT_LE(tensors.most() - tensors.now(), 64) << "a copy of a matrix was made beside its codes";
+  }
+}
 
 PlanRequest llava_7b(std::vector<std::int64_t> layers) {
   PlanRequest request;

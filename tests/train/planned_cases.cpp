@@ -95,6 +95,11 @@ std::vector<PlannedCase> planned_cases() {
   add("Align", tune_options(Stage::kAlign, {}));
   add("Pretrain", tune_options(Stage::kPretrain, {}));
   add("PhiPretrain", tune_options(Stage::kPretrain, {})).kind = DecoderKind::kPhi3;
+  for (const FrozenPrecision precision : {FrozenPrecision::kInt8, FrozenPrecision::kFp8, FrozenPrecision::kNf4}) {
+    PlannedCase& quantized = add("Frozen_" + frozen_precision_name(precision), tune_options(Stage::kTune, {0, 3}));
+    quantized.tune.frozen_precision = precision;
+  }
+  add("AlignInNf4", tune_options(Stage::kAlign, {})).tune.frozen_precision = FrozenPrecision::kNf4;
   add("StoredInBf16", tune_options(Stage::kTune, {0, 2, 4})).stored = at::kBFloat16;
   if (best_compute() == Compute::kBFloat16) {
     PlannedCase& bf16 = add("ComputedInBf16", tune_options(Stage::kTune, {0, 2, 4}));
@@ -102,6 +107,10 @@ std::vector<PlannedCase> planned_cases() {
     bf16.compute = Compute::kBFloat16;
   }
   return all;
+}
+
+Placement planned_placement(const PlannedCase& c, at::Device device) {
+  return {device, c.compute, quantized_layers(planned_config(c.kind).decoder, c.tune)};
 }
 
 PlanRequest planned_request(const PlannedCase& c) {

@@ -32,6 +32,7 @@ PackedBatch planned_batch(const ModelConfig& config, Compute compute);
 inline constexpr PlannedStream kPlannedStream = {
     .tokens = 40 * 60, .image_rows = 40 * 16, .targets = 40 * 20, .samples = 40};
 
+Placement planned_placement(const PlannedCase& c, at::Device device);
 PlanRequest planned_request(const PlannedCase& c);
 // Within a tenth.
 void expect_near_plan(std::int64_t measured, std::int64_t planned, const std::string& what);

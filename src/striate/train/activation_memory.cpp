@@ -55,7 +55,8 @@ class PassLedger {
         e_(shape.compute == Compute::kBFloat16 ? 2 : kFloat),
         linears_(decoder_linears(c_)),
         q_width_(c_.heads * c_.head_dim),
-        kv_width_(c_.kv_heads * c_.head_dim) {
+        kv_width_(c_.kv_heads * c_.head_dim),
+        quantized_(quantized_layers(c_, shape.tune)) {
     for (std::int64_t layer = 0; layer < c_.layers; ++layer) {
       for (const LinearShape& linear : linears_) states_.push_back(linear_state(shape.tune, layer, linear.name));
     }
@@ -100,6 +101,29 @@ class PassLedger {
     const bool converts = !shape_.on_gpu && state != LinearState::kTrained && shape_.weight_element != e_;
     return ledger_.hold(converts ? std::min(kConvertedBytes, out * in * e_) : 0);
   }
+  // The same of a layer's linear; a quantised weight is read in blocks on the CPU, and whole on a GPU.
+  Block conversion(std::int64_t layer, std::size_t slot) {
+    const LinearShape& linear = linears_[slot];
+    if (!is_quantized(layer)) return conversion(linear.out, linear.in, state(layer, slot));
+    const std::int64_t whole = linear.out * linear.in * e_;
+    return ledger_.hold(shape_.on_gpu ? whole : std::min(kConvertedBytes, whole));
+  }
+  bool is_quantized(std::int64_t layer) const { return quantized_.of(layer) != FrozenPrecision::kStored; }
+  // Whether a GPU multiplies a layer's weights in fp8 as they are.
+  bool multiplies_fp8(std::int64_t layer, const LinearShape& linear) const {
+    return shape_.on_gpu && e_ == 2 && quantized_.of(layer) == FrozenPrecision::kFp8 && linear.in % 16 == 0 &&
+           linear.out % 16 == 0;
+  }
+  // What a forward product holds in passing: the weight, and with fp8 the rows that it rounds.
+  void forward_conversion(std::int64_t layer, std::size_t slot, std::int64_t rows) {
+    const LinearShape& linear = linears_[slot];
+    const std::int64_t codes = rows * (linear.in + kFloat);
+    if (multiplies_fp8(layer, linear)) return ledger_.touch(codes);
+    const bool rounds = quantized_.of(layer) == FrozenPrecision::kFp8;
+    const Block rounded = ledger_.hold(rounds ? rows * linear.in * e_ : 0);
+    if (rounds) ledger_.touch(codes);
+    conversion(layer, slot);
+  }
 
   // Bytes an adapter's forward product leaves on the tape.
   std::int64_t low_bytes(std::int64_t layer, std::size_t slot, std::int64_t rows) const {
@@ -108,7 +132,7 @@ class PassLedger {
   // The product into `y`, with what it holds in passing.
   Block forward(std::int64_t layer, std::size_t slot, std::int64_t rows) {
     Block y = held(rows, linears_[slot].out);
-    conversion(linears_[slot].out, linears_[slot].in, state(layer, slot));
+    forward_conversion(layer, slot, rows);
     if (state(layer, slot) == LinearState::kAdapter && drops()) {
       ledger_.touch(rows * linears_[slot].in * e_ + low_bytes(layer, slot, rows));
     }
@@ -125,7 +149,7 @@ class PassLedger {
     }
     if (state(layer, slot) == LinearState::kTrained && e_ != kFloat) ledger_.touch(linear.out * linear.in * e_);
     Block dx = ledger_.hold(onto || !wanted ? 0 : rows * linear.in * e_);
-    if (wanted) conversion(linear.out, linear.in, state(layer, slot));
+    if (wanted) conversion(layer, slot);
     if (adapter && wanted && drops()) ledger_.touch(rows * linear.in * e_);
     return dx;
   }
@@ -359,6 +383,7 @@ class PassLedger {
   std::vector<LinearState> states_;  // of every layer, linear by linear
   std::int64_t q_width_;
   std::int64_t kv_width_;
+  QuantizedLayers quantized_;
   Ledger ledger_;
 };
 

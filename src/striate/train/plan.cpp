@@ -63,12 +63,16 @@ void count_parameters(const PlanRequest& request, TrainingCost& cost) {
   cost.parameters = cost.adapter + cost.projector + cost.decoder + cost.vision_tower;
 }
 
-// Bytes that a frozen tensor takes. Vectors are widened; matrices stay as stored on the CPU.
-std::int64_t frozen_bytes(const PlanRequest& request, const TensorSpec& spec) {
+// Bytes that a frozen tensor takes unless it is quantised. Vectors are widened; matrices stay as stored on the CPU.
+std::int64_t unquantized_bytes(const PlanRequest& request, const TensorSpec& spec) {
   if (is_vector(spec)) return spec.numel() * 4;
   if (request.on_gpu) return spec.numel() * element_of(request.compute);
   const at::ScalarType stored = request.stored_type ? request.stored_type(spec.name) : at::kBFloat16;
   return spec.numel() * static_cast<std::int64_t>(c10::elementSize(stored));
+}
+
+bool is_layer_matrix(const TensorSpec& spec) {
+  return spec.part == Part::kDecoder && spec.layer >= 0 && !is_vector(spec);
 }
 
 // The widest moment of a tower's layer: its stream, norm and heads, or the MLP's inner rows before and after.
@@ -84,11 +88,18 @@ std::int64_t tower_bytes(const PlanRequest& request) {
 void plan_memory(const PlanRequest& request, TrainingCost& cost) {
   MemoryPlan& memory = cost.memory;
   const ModelConfig& config = request.config;
+  const QuantizedLayers quantized = quantized_layers(config.decoder, request.tune);
   std::int64_t weight_element = 2;
   for (const TensorSpec& spec : expected_tensors(config)) {
     if (!is_loaded(config, spec) || is_trained(request, spec)) continue;
-    memory.weights += frozen_bytes(request, spec);
-    if (spec.part == Part::kDecoder && !is_vector(spec)) weight_element = frozen_bytes(request, spec) / spec.numel();
+    std::int64_t bytes = unquantized_bytes(request, spec);
+    if (spec.part == Part::kDecoder && !is_vector(spec)) weight_element = bytes / spec.numel();
+    const FrozenPrecision precision = is_layer_matrix(spec) ? quantized.of(spec.layer) : FrozenPrecision::kStored;
+    if (precision != FrozenPrecision::kStored) {
+      bytes = quantized_bytes(precision, spec.shape[0], spec.shape[1]);
+      memory.quantized += bytes;
+    }
+    memory.weights += bytes;
   }
   memory.parameters = cost.parameters * (request.compute == Compute::kBFloat16 ? 6 : 4);
   memory.gradients = cost.parameters * 4;
@@ -282,7 +293,7 @@ std::int64_t decoder_matrix_bytes(const DecoderConfig& decoder, const Placement&
   request.stored_type = stored_type;
   std::int64_t sum = 0;
   for (const TensorSpec& spec : expected_tensors(request.config)) {
-    if (!is_vector(spec)) sum += frozen_bytes(request, spec);
+    if (!is_vector(spec)) sum += unquantized_bytes(request, spec);
   }
   return sum;
 }

@@ -30,7 +30,10 @@ struct PlanRequest {
 
 // Bytes.
 struct MemoryPlan {
-  std::int64_t weights = 0;     // frozen: in the files' types on the CPU, in the compute type on a GPU
+  // Frozen: in the files' types on the CPU, in the compute type on a GPU, in fewer bits outside the region where
+  // `frozen_precision` says so.
+  std::int64_t weights = 0;
+  std::int64_t quantized = 0;   // of them, those in fewer bits
   std::int64_t parameters = 0;  // trained: fp32 masters, and their bf16 copies in bf16 compute
   std::int64_t gradients = 0;   // fp32
   std::int64_t moments = 0;     // AdamW's two, fp32
@@ -112,6 +115,17 @@ void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, C
 // What of a machine's memory a run may plan for: a GPU's less what its driver and libraries take, and a twentieth that
 // is lost to fragments.
 std::int64_t usable_memory(const Hardware& hardware);
+
+// What a run takes, and which cards it fits, with the layers outside the region in one of the precisions.
+struct PrecisionFit {
+  FrozenPrecision precision = FrozenPrecision::kStored;
+  MemoryPlan memory;
+  // Of kCardSizes: the checkpointing that fits; nullopt where none does.
+  std::vector<std::optional<ActivationCheckpointing>> cards;
+};
+inline constexpr std::int64_t kCardSizes[] = {8, 16, 24, 48, 80};  // GiB
+// Of a run on a GPU, in every precision; empty where no layer is frozen whole.
+std::vector<PrecisionFit> fits_by_precision(const PlanRequest& request);
 
 // Ways to make a run fit that does not, most useful first, each with the memory it would then take. Empty when it fits.
 struct Advice {

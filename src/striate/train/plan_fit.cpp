@@ -65,6 +65,7 @@ class Adviser {
 
   std::vector<Advice> all() {
     shorter_streams();
+    lower_precision();
     fewer_layers();
     smaller_adapters();
     return std::move(advice_);
@@ -82,6 +83,19 @@ class Adviser {
     std::int64_t tokens = request_.stream.tokens;
     while (tokens / 2 >= sample && least_memory(with_tokens(request_, tokens)) > budget_) tokens /= 2;
     if (tokens < request_.stream.tokens) add(cat("`tokens_per_stream` ", tokens), with_tokens(request_, tokens));
+  }
+
+  // The first of the smaller precisions with which it fits, else the smallest.
+  void lower_precision() {
+    PlanRequest lower = request_;
+    lower.tune.frozen_precision = FrozenPrecision::kNf4;
+    if (request_.tune.frozen_precision == FrozenPrecision::kNf4) return;
+    if (quantized_layers(request_.config.decoder, lower.tune).layers.empty()) return;
+    PlanRequest int8 = lower;
+    int8.tune.frozen_precision = FrozenPrecision::kInt8;
+    const bool suits = request_.tune.frozen_precision == FrozenPrecision::kStored && least_memory(int8) <= budget_;
+    const PlanRequest& chosen = suits ? int8 : lower;
+    add(cat("`frozen_precision` ", frozen_precision_name(chosen.tune.frozen_precision)), chosen);
   }
 
   // Half as many layers, evenly spread, until it fits.
@@ -185,6 +199,23 @@ void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, C
 std::int64_t usable_memory(const Hardware& hardware) {
   if (!hardware.gpu) return hardware.memory;
   return (hardware.memory - kGpuLibraries) / 20 * 19;
+}
+
+std::vector<PrecisionFit> fits_by_precision(const PlanRequest& request) {
+  std::vector<PrecisionFit> fits;
+  for (const FrozenPrecision precision : kFrozenPrecisions) {
+    PlanRequest asked = request;
+    asked.on_gpu = true;
+    asked.tune.frozen_precision = precision;
+    const bool quantizes = !quantized_layers(request.config.decoder, asked.tune).layers.empty();
+    if (precision != FrozenPrecision::kStored && !quantizes) return {};
+    PrecisionFit fit{precision, plan_cost(asked).memory, {}};
+    for (const std::int64_t size : kCardSizes) {
+      fit.cards.push_back(checkpointing_within(fit.memory, usable_memory({"", size * kGiB, true, 0, 0})));
+    }
+    fits.push_back(std::move(fit));
+  }
+  return fits;
 }
 
 std::vector<Advice> advise(const PlanRequest& request, std::int64_t budget) {

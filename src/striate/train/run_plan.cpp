@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -146,10 +147,12 @@ std::optional<RunCost> cost_of_run(const RunPlanRequest& asked, const Checkpoint
   return run_cost(shape, cost);
 }
 
-// The request as for a machine: GPUs compute in bf16.
-PlanRequest on_machine(PlanRequest request, bool gpu, const std::optional<Compute>& compute) {
-  request.on_gpu = gpu;
-  request.compute = compute.value_or(gpu ? Compute::kBFloat16 : best_compute());
+// The request as for a machine: GPUs compute in bf16, those before Ampere, which have no units for it, in fp32.
+PlanRequest on_machine(PlanRequest request, const Hardware& machine, const std::optional<Compute>& compute) {
+  const bool lacks_bf16 = machine.memory_rate > 0 && machine.bf16_rate <= 0;
+  const Compute on_gpu = lacks_bf16 ? Compute::kFloat32 : Compute::kBFloat16;
+  request.on_gpu = machine.gpu;
+  request.compute = compute.value_or(machine.gpu ? on_gpu : best_compute());
   return request;
 }
 
@@ -157,17 +160,17 @@ class Planner {
  public:
   Planner(const RunPlanRequest& asked, const PlanRequest& request) : asked_(asked), request_(request) {}
 
-  const TrainingCost& cost(bool gpu) { return costs(gpu).region; }
-  const TrainingCost& cost_of_all(bool gpu) { return costs(gpu).all; }
+  const TrainingCost& cost(const Hardware& machine) { return costs(machine).region; }
+  const TrainingCost& cost_of_all(const Hardware& machine) { return costs(machine).all; }
 
   MachineFit fit(const AskedMachine& asked, const std::optional<RunCost>& run) {
     const std::int64_t usable = asked_.memory.value_or(usable_memory(asked.machine));
-    const PlanRequest there = on_machine(request_, asked.machine.gpu, asked_.compute);
+    const PlanRequest there = on_machine(request_, asked.machine, asked_.compute);
     MachineFit fit;
     fit.asked = asked.name;
     fit.machine = asked.machine;
     fit.usable = usable;
-    fit.cost = cost(asked.machine.gpu);
+    fit.cost = cost(asked.machine);
     fit.checkpointing = checkpointing_within(fit.cost.memory, usable);
     if (!fit.checkpointing) fit.advice = advise(there, usable);
     if (fit.checkpointing) fit.speed = speed(there, fit, run);
@@ -182,11 +185,12 @@ class Planner {
     TrainingCost region, all;
   };
 
-  const Costs& costs(bool gpu) {
-    const auto found = costs_.find(gpu);
+  const Costs& costs(const Hardware& machine) {
+    const PlanRequest there = on_machine(request_, machine, asked_.compute);
+    const std::pair kind{there.on_gpu, there.compute};
+    const auto found = costs_.find(kind);
     if (found != costs_.end()) return found->second;
-    const PlanRequest there = on_machine(request_, gpu, asked_.compute);
-    return costs_.emplace(gpu, Costs{plan_cost(there), plan_cost(with_all_layers(there))}).first->second;
+    return costs_.emplace(kind, Costs{plan_cost(there), plan_cost(with_all_layers(there))}).first->second;
   }
 
   std::optional<PredictedSpeed> speed(const PlanRequest& there, const MachineFit& fit,
@@ -201,7 +205,7 @@ class Planner {
       const double tower = run->tower_images * fit.cost.operations.tower_per_image / rates->products;
       speed.seconds = run->tokens / speed.tokens_per_second + tower;
     }
-    const auto all_fits = checkpointing_within(cost_of_all(fit.machine.gpu).memory, fit.usable);
+    const auto all_fits = checkpointing_within(cost_of_all(fit.machine).memory, fit.usable);
     if (there.tune.stage == Stage::kTune && all_fits) {
       const StreamSeconds all = predicted_seconds(stream_work(with_all_layers(there), *all_fits), *rates);
       speed.saving = 1 - speed.stream.total() / all.total();
@@ -217,7 +221,7 @@ class Planner {
 
   const RunPlanRequest& asked_;
   const PlanRequest& request_;
-  std::map<bool, Costs> costs_;  // on the CPU, on a GPU
+  std::map<std::pair<bool, Compute>, Costs> costs_;  // by whether it is a GPU, and by what it computes in
   std::optional<MachineRates> cpu_rates_;
 };
 
@@ -232,10 +236,12 @@ RunPlan plan_run(const RunPlanRequest& asked) {
   plan.whole = !checkpoint.weights.entries().empty();
   plan.sample = sample_shape(asked, checkpoint);
   const PlanRequest request = cost_request(asked, checkpoint, plan.sample);
+  check_frozen_precision(request.config.decoder, request.tune);
   Planner planner(asked, request);
-  plan.request = on_machine(request, asked.machines.front().machine.gpu, asked.compute);
-  plan.region = planner.cost(plan.request.on_gpu);
-  plan.all = planner.cost_of_all(plan.request.on_gpu);
+  const Hardware& first = asked.machines.front().machine;
+  plan.request = on_machine(request, first, asked.compute);
+  plan.region = planner.cost(first);
+  plan.all = planner.cost_of_all(first);
   plan.run = cost_of_run(asked, checkpoint, plan.sample, plan.request, plan.region);
   for (const AskedMachine& machine : asked.machines) {
     if (machine.machine.gpu || machine.machine.memory > 0 || asked.memory) {
@@ -243,6 +249,7 @@ RunPlan plan_run(const RunPlanRequest& asked) {
     }
   }
   plan.cpu_rates = planner.cpu_rates();
+  if (plan.request.on_gpu) plan.precisions = fits_by_precision(plan.request);
   plan.request.stored_type = nullptr;  // it refers to the checkpoint, which goes
   return plan;
 }

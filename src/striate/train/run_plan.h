@@ -90,6 +90,7 @@ struct RunPlan {
   std::optional<RunCost> run;             // absent: neither data nor steps say how long it is
   std::optional<MachineRates> cpu_rates;  // measured, where they were
   std::vector<MachineFit> fits;           // of the machines whose memory is known
+  std::vector<PrecisionFit> precisions;   // where costs are told for a GPU
 };
 
 // Reads headers and up to 1000 samples, no weights and no picture; measures this machine's rates where a plan for it is

@@ -29,7 +29,10 @@ constexpr double kDropoutLaunches = 3;
 class Mover {
  public:
   Mover(const PlanRequest& request, const TrainingCost& cost, ActivationCheckpointing checkpointing)
-      : request_(request), cost_(cost), checkpointing_(checkpointing) {
+      : request_(request),
+        cost_(cost),
+        checkpointing_(checkpointing),
+        quantized_(quantized_layers(request.config.decoder, request.tune)) {
     element_ = request.compute == Compute::kBFloat16 ? 2.0 : 4.0;
   }
 
@@ -75,8 +78,19 @@ class Mover {
     for (const LinearShape& linear : decoder_linears(c)) {
       const double passes = 1.0 + (backward ? 1.0 : 0.0) + (again ? 1.0 : 0.0);
       work_.product_bytes += passes * static_cast<double>(linear.in * linear.out) * element_;
+      if (const FrozenPrecision precision = quantized_.of(layer); precision != FrozenPrecision::kStored) {
+        dequantized(linear, precision, passes);
+      }
       if (linear_state(request_.tune, layer, linear.name) == LinearState::kAdapter) adapter(linear, rows, passes);
     }
+  }
+
+  // A quantised weight is read and written in the compute type ahead of every product, in one launch. Products in fp8
+  // are counted like these: faster ones are not predicted.
+  void dequantized(const LinearShape& linear, FrozenPrecision precision, double passes) {
+    move(passes * static_cast<double>(linear.in * linear.out));
+    work_.moved += passes * static_cast<double>(quantized_bytes(precision, linear.out, linear.in));
+    work_.launches += passes;
   }
 
   // An adapter's products read the input and add to the output, and on the way back the other way round, twice: for
@@ -119,6 +133,7 @@ class Mover {
   const PlanRequest& request_;
   const TrainingCost& cost_;
   ActivationCheckpointing checkpointing_;
+  QuantizedLayers quantized_;
   double element_ = 2;
   StreamWork work_;
 };
