@@ -14,6 +14,8 @@
 #include "striate/base/error.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/cuda/compute_capability.h"
+#include "striate/tensor/matrix.h"
 
 namespace striate::app {
 namespace {
@@ -39,7 +41,30 @@ bool may_be_hub_id(const std::string& path) {
   return two_names && !path_exists(parts.front());
 }
 
+// What cards before Ampere are used with elsewhere.
+CLI::Validator no_fp16() {
+  return {[](std::string& value) {
+            return value != "fp16"
+                       ? std::string()
+                       : "fp16 is not computed in: take fp32 on a GPU without bf16 (before Ampere), else bf16";
+          },
+          ""};
+}
+
 }  // namespace
+
+Compute chosen_compute(const std::string& precision, at::Device device, std::optional<int> capability) {
+  constexpr int kFirstWithBf16 = 80;
+  const bool lacks_bf16 = device.is_cuda() && capability.value_or(kFirstWithBf16) < kFirstWithBf16;
+  if (precision == "fp32" || (precision == "auto" && lacks_bf16)) return Compute::kFloat32;
+  if (precision == "auto") return best_compute(device);
+  if (lacks_bf16) {
+    throw invalid_input(cat("--precision bf16: this GPU (compute capability ", *capability / 10, ".", *capability % 10,
+                            ") has no units for bf16, which Ampere (8.0) brought"),
+                        "use --precision fp32, which auto takes here; fp16 is not built");
+  }
+  return Compute::kBFloat16;
+}
 
 std::filesystem::path existing_path(const std::string& flag, const std::string& path) {
   if (path.empty() || path_exists(path)) return path;
@@ -80,6 +105,7 @@ void ComputeFlags::add_to(CLI::App& command) {
   command
       .add_option("--precision", precision,
                   "Precision of the computation: auto (the best of this machine), fp32 or bf16")
+      ->check(no_fp16())
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
   command.add_option("--threads", threads, "Number of CPU threads; 0: one per core")
@@ -96,9 +122,11 @@ Placement ComputeFlags::placement() const {
   }
   Placement placement;
   placement.device = device == "cpu" || !has_cuda ? at::Device(at::kCPU) : at::Device(at::kCUDA, 0);
-  placement.compute = best_compute(placement.device);
-  if (precision == "fp32") placement.compute = Compute::kFloat32;
-  if (precision == "bf16") placement.compute = Compute::kBFloat16;
+  const bool on_gpu = placement.device.is_cuda();
+  placement.compute =
+      chosen_compute(precision, placement.device, on_gpu ? cuda::compute_capability(0) : std::optional<int>());
+  at::globalContext().setAllowTF32CuBLAS(precision != "fp32");
+  at::globalContext().setAllowTF32CuDNN(precision != "fp32");
   return placement;
 }
 
