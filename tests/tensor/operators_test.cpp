@@ -39,7 +39,7 @@ at::Tensor values(at::IntArrayRef shape, double from = -2.0) {
 
 TEST(Operators, EachHasAnImplementationForCpuAndForCuda) {
   const auto ours = our_operators();
-  EXPECT_EQ(ours.size(), 14U);
+  EXPECT_EQ(ours.size(), 16U);
   for (const auto& op : ours) {
     EXPECT_TRUE(op.hasKernelForDispatchKey(c10::DispatchKey::CPU)) << op.schema();
     EXPECT_TRUE(op.hasKernelForDispatchKey(c10::DispatchKey::CUDA)) << op.schema();
