@@ -32,10 +32,14 @@ std::string memory_hint(const std::string& command) {
   const std::string training =
       "use --recompute layer, a smaller --tokens-per-stream or a smaller --batch, or set --memory-budget SIZE; striate "
       "plan shows what takes memory";
+  const std::string answering =
+      "use fewer --answers-at-once, a shorter --context, a smaller --memory-budget or --precision bf16";
   const std::map<std::string, std::string> hints = {
       {"train", training},
       {"heal", training},
       {"chat", "use a smaller --context, --precision bf16 or a smaller model"},
+      {"eval", answering},
+      {"predict", answering},
       {"score", "use a smaller --tokens-per-stream or --precision bf16"},
       {"init", "make a smaller model: fewer --layers, or a smaller --hidden and --vocab"},
   };

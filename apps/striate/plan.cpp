@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "apps/striate/command.h"
-#include "apps/striate/gpu_list.h"
 #include "apps/striate/plan_flags.h"
 #include "apps/striate/plan_report.h"
+#include "striate/cuda/gpu_list.h"
 #include "striate/train/run_plan.h"
 #include "striate/train/speed_model.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 // The GPU that training would take, where there is one.
 std::optional<Hardware> gpu_here() {
-  const std::vector<Gpu> gpus = list_gpus();
+  const std::vector<cuda::Gpu> gpus = cuda::list_gpus();
   if (gpus.empty()) return std::nullopt;
   Hardware here = gpu_hardware(gpus.front().name, gpus.front().memory);
   here.name = "this GPU";

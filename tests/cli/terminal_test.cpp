@@ -81,6 +81,15 @@ TEST(CommandLine, VersionTellsWhatAReportOfAProblemNeeds) {
   }
 }
 
+TEST(CommandLine, VersionNamesTheGpusAndTheirDriver) {
+  const CommandResult result = run_command(
+      {"/usr/bin/env", "LD_LIBRARY_PATH=" + std::string(STRIATE_GIVEN_DRIVER), STRIATE_PROGRAM, "--version"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\nGPU driver     580.65.06 (CUDA 13.0)\n"
+                                    "GPU 0          NVIDIA H100 80GB HBM3, 80.0 GB, compute capability 9.0\n"
+                                    "GPU 1          NVIDIA T4, 16.0 GB, compute capability 7.5\n"));
+}
+
 TEST(Output, AFullDiskBehindStandardOutputIsAnErrorOfEveryCommand) {
   for (const std::string command : {"--help", "--version", "", "train --help", "region --layers-total 8 --layers all",
                                     "region --layers-total 8 --layers all --json"}) {

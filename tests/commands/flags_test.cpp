@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "apps/striate/command_tree.h"
+#include "apps/striate/libtorch_messages.h"
 #include "apps/striate/program.h"
 #include "striate/base/files.h"
 #include "striate/base/setting.h"
@@ -62,6 +63,24 @@ TEST(Flags, NumbersThatNothingCanServeAreRefusedByName) {
   EXPECT_THAT(seen, testing::IsSupersetOf({"train--lora-r", "train--steps", "train--lr", "heal--data-threads",
                                            "prune--tokens-per-stream", "check--max-tokens", "render--grid"}));
   EXPECT_GT(seen.size(), 140U);
+}
+
+TEST(Flags, WhatACommandIsToldWithoutMemoryAreFlagsOfIts) {
+  const app::CommandEntry program = whole_program();
+  for (const std::string name : {"train", "heal", "chat", "eval run", "predict", "score", "init"}) {
+    std::set<std::string> flags;
+    for (const app::CommandEntry* command : app::all_commands(program)) {
+      if (command->name != "striate " + name) continue;
+      for (const app::FlagEntry& flag : command->flags) flags.insert(flag.names.begin(), flag.names.end());
+    }
+    int named = 0;
+    for (const std::string& word : split(app::memory_hint(split(name, ' ').front()), ' ')) {
+      if (!word.starts_with("--")) continue;
+      ++named;
+      EXPECT_TRUE(flags.contains(word.substr(0, word.find_first_of(",;")))) << word << " of " << name;
+    }
+    EXPECT_GE(named, 2) << name;
+  }
 }
 
 // A name that no command has would be shown as a flag that does not exist.

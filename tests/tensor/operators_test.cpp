@@ -2,12 +2,14 @@
 #include "striate/tensor/operators.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
 #include <vector>
 
+#include "striate/cuda/gpu_list.h"
 #include "striate/tensor/composed_ops.h"
 #include "striate/tensor/fused_ops.h"
 #include "striate/tensor/machine.h"
@@ -74,15 +76,34 @@ TEST(Operators, WhatChangesInPlaceChangesTheCallersTensors) {
 
 TEST(Machine, SaysWhatComputesOnAGpu) {
   EXPECT_FALSE(without_gpu_kernels(at::kCPU));
-  EXPECT_FALSE(hardware_description("cpu", "fp32", 1).contains("kernels"));
+  EXPECT_FALSE(hardware_description("cpu", "fp32", 1).contains("gpu"));
   const auto why = without_gpu_kernels(at::Device(at::kCUDA, 0));
-  const std::string said = hardware_description("cuda:0", "bf16", 1).at("kernels");
+  const std::string said = hardware_description("cuda:0", "bf16", 1).at("gpu").at("kernels");
   if (why) {
     EXPECT_EQ(said, *why);
     EXPECT_TRUE(said.starts_with("LibTorch's operators in place of own kernels: ")) << said;
   } else {
     EXPECT_TRUE(said.starts_with("kernels compiled by NVRTC ")) << said;
   }
+}
+
+TEST(Machine, NamesTheGpuItsDriverAndTheLibraries) {
+  const nlohmann::json here = hardware_description("cpu", "fp32", 1);
+  EXPECT_EQ(here.at("instructions"), instruction_sets());
+  EXPECT_EQ(here.at("matrices"), matrix_libraries());
+  EXPECT_TRUE(std::string(here.at("libtorch")).starts_with("2."));
+  if (!cuda::list_gpus().empty()) GTEST_SKIP() << "this machine has a GPU of its own";
+  EXPECT_FALSE(hardware_description("cuda:0", "bf16", 1).at("gpu").contains("name"));
+  for (const char* name : {"/libcuda.so.1", "/libnvidia-ml.so.1"}) {  // found under these names from here on
+    ASSERT_NE(::dlopen((STRIATE_GIVEN_DRIVER + std::string(name)).c_str(), RTLD_NOW), nullptr) << ::dlerror();
+  }
+  const nlohmann::json gpu = hardware_description("cuda:1", "bf16", 1).at("gpu");
+  EXPECT_EQ(gpu.at("name"), "NVIDIA T4");
+  EXPECT_EQ(gpu.at("memory_bytes"), 16'000'000'000);
+  EXPECT_EQ(gpu.at("compute_capability"), "7.5");
+  EXPECT_EQ(gpu.at("driver"), "580.65.06 (CUDA 13.0)");
+  EXPECT_EQ(gpu.at("cuda"), cuda_runtime_version());
+  EXPECT_EQ(gpu.at("cudnn"), cudnn_version());
 }
 
 // The composed forms judge as the CPU's function does: they run on a GPU that has no kernels of ours.

@@ -1,4 +1,4 @@
-// A description of the machine, for run.json and striate.json.
+// What computes here: the machine, its instruction sets, libraries and GPUs. For run.json, striate.json and --version.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,7 +15,18 @@ namespace striate {
 // take their place, with the same results and more launches.
 std::optional<std::string> without_gpu_kernels(at::Device device);
 
-// "x86_64, AVX512 with AMX, 2 threads, 16.8 GB memory", and on a GPU what its kernels were compiled by.
+// The libraries that multiply matrices on the CPU: "MKL 2024.2, oneDNN 3.12.0", or "none".
+std::string matrix_libraries();
+// The instruction sets in use: "LibTorch AVX512; own loops AVX512 with BF16, 2 threads".
+std::string instruction_sets();
+
+// "13.0" of the CUDA and "9.13.0" of the cuDNN that this LibTorch computes with; empty where it has none.
+std::string cuda_runtime_version();
+std::string cudnn_version();
+
+// The machine that `device` ("cpu", "cuda:0") belongs to, and what computes there: processor, instruction sets, memory
+// and libraries, and on a GPU its name, memory, compute capability, driver, CUDA, cuDNN and what its kernels were
+// compiled by.
 nlohmann::json hardware_description(const std::string& device, const std::string& compute, int ranks);
 
 }  // namespace striate

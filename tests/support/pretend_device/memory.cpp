@@ -9,7 +9,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <iomanip>
 #include <map>
+#include <sstream>
+#include <string>
 #include <string_view>
 
 #include "tests/support/pretend_device/counts.h"
@@ -83,9 +86,11 @@ class DeviceMemory final : public c10::DeviceAllocator {
     if (bytes == 0) return {nullptr, nullptr, &free_block, device};
     const DeviceLock lock(device_mutex());
     const std::size_t size = (bytes + kRounding - 1) / kRounding * kRounding;
-    const std::size_t offset = ranges_.take(size);
-    TORCH_CHECK_WITH(OutOfMemoryError, offset != 0, "the pretend device is out of memory: ", size, " bytes of ",
-                     ranges_.left(), " free ones were asked for");
+    const std::size_t free = most_ - std::min(most_, in_use());
+    const std::size_t offset = size <= free ? ranges_.take(size) : 0;
+    TORCH_CHECK_WITH(OutOfMemoryError, offset != 0, "CUDA out of memory. Tried to allocate ", mebibytes(size),
+                     ". GPU 0 has a total capacity of ", mebibytes(most_), " of which ", mebibytes(free),
+                     " is free. This is the pretend device.");
     char* block = address_space() + offset;
     std::memset(host_address(block), 0xff, size);  // NaN in every floating type
     sizes_[block] = size;
@@ -104,7 +109,13 @@ class DeviceMemory final : public c10::DeviceAllocator {
   c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override { return stats_; }
   void resetAccumulatedStats(c10::DeviceIndex) override { stats_.allocated_bytes[0].reset_accumulated(); }
   void resetPeakStats(c10::DeviceIndex) override { stats_.allocated_bytes[0].reset_peak(); }
-  std::pair<std::size_t, std::size_t> getMemoryInfo(c10::DeviceIndex) override { return {ranges_.left(), kHalf}; }
+  std::pair<std::size_t, std::size_t> getMemoryInfo(c10::DeviceIndex) override {
+    return {most_ - std::min(most_, in_use()), most_};
+  }
+
+  std::size_t in_use() const { return kHalf - kRounding - ranges_.left(); }
+  std::size_t most() const { return most_; }
+  void set_most(std::size_t bytes) { most_ = std::min(bytes, kHalf); }
 
  private:
   static void free_block(void* block) {
@@ -128,7 +139,15 @@ class DeviceMemory final : public c10::DeviceAllocator {
     ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
   }
 
+  // "2.00 MiB"
+  static std::string mebibytes(std::size_t bytes) {
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / (1 << 20) << " MiB";
+    return text.str();
+  }
+
   FreeRanges ranges_;
+  std::size_t most_ = kHalf;
   std::map<char*, std::size_t> sizes_;
   c10::CachingDeviceAllocator::DeviceStats stats_;
 };
@@ -190,6 +209,21 @@ std::recursive_mutex& device_mutex() {
 
 c10::DeviceAllocator& device_memory() {
   return DeviceMemory::get();
+}
+
+std::size_t bytes_in_use() {
+  const DeviceLock lock(device_mutex());
+  return DeviceMemory::get().in_use();
+}
+
+std::size_t most_bytes() {
+  const DeviceLock lock(device_mutex());
+  return DeviceMemory::get().most();
+}
+
+void set_most_bytes(std::size_t bytes) {
+  const DeviceLock lock(device_mutex());
+  DeviceMemory::get().set_most(bytes);
 }
 
 bool is_device_address(const void* address) {

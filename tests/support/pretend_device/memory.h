@@ -21,8 +21,13 @@ inline constexpr c10::DispatchKeySet kDeviceKeys(c10::DispatchKey::PrivateUse1);
 std::recursive_mutex& device_mutex();
 using DeviceLock = std::lock_guard<std::recursive_mutex>;
 
-// Blocks of 512 bytes, as CUDA's allocator rounds. Throws OutOfMemoryError beyond 16 GB.
+// Blocks of 512 bytes, as CUDA's allocator rounds. Beyond 16 GB, or what may be taken, it throws OutOfMemoryError in
+// CUDA's words.
 c10::DeviceAllocator& device_memory();
+// Bytes in use, and the most that may be.
+std::size_t bytes_in_use();
+std::size_t most_bytes();
+void set_most_bytes(std::size_t bytes);
 // Whether an address is one of the device's.
 bool is_device_address(const void* address);
 // Where the bytes of a device address lie; null for null.

@@ -72,4 +72,12 @@ at::Tensor bytes_of(const at::Tensor& device_tensor) {
       at::TensorOptions(device_tensor.scalar_type()));
 }
 
+DeviceMemoryLimit::DeviceMemoryLimit(std::int64_t bytes) : before_(pretend::most_bytes()) {
+  pretend::set_most_bytes(pretend::bytes_in_use() + static_cast<std::size_t>(bytes));
+}
+
+DeviceMemoryLimit::~DeviceMemoryLimit() {
+  pretend::set_most_bytes(before_);
+}
+
 }  // namespace striate::test

@@ -24,4 +24,17 @@ at::Device pretend_device();
 // such as a process group.
 at::Tensor bytes_of(const at::Tensor& device_tensor);
 
+// While it lives, the device has room for `bytes` more than are in use now. It then throws what CUDA's allocator
+// throws.
+class DeviceMemoryLimit {
+ public:
+  explicit DeviceMemoryLimit(std::int64_t bytes);
+  ~DeviceMemoryLimit();
+  DeviceMemoryLimit(const DeviceMemoryLimit&) = delete;
+  DeviceMemoryLimit& operator=(const DeviceMemoryLimit&) = delete;
+
+ private:
+  std::size_t before_;
+};
+
 }  // namespace striate::test
