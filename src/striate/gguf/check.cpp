@@ -210,7 +210,7 @@ std::vector<at::Tensor> gguf_logits(const GgufExport& exported, const ModelConfi
   const RotaryAngles angles = shell.decoder().angles(batch.positions);
   at::Tensor x = shell.embed(batch);
   for (std::int64_t i = 0; i < config.decoder.layers; ++i) {
-    x = DecoderLayer(source, config.decoder, i, placement).forward(x, angles, attention);
+    x = DecoderLayer(source, config.decoder, i, placement).forward(x, {}, angles, attention).sum();
   }
   std::vector<at::Tensor> logits;
   for (std::int64_t i = 0; i < batch.samples(); ++i) {

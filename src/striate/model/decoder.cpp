@@ -38,8 +38,12 @@ at::Tensor Decoder::forward(at::Tensor x, const at::Tensor& positions, Attention
                             const StreamObserver& observer) const {
   const RotaryAngles angles = rotary_.at(positions);
   if (observer) observer(0, x);
+  at::Tensor delta;  // the stream is x + delta: the next norm adds them up
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    x = layers_[i].forward(x, angles, attention);
+    LayerOutput output = layers_[i].forward(x, delta, angles, attention);
+    const bool read = observer || i + 1 == layers_.size();
+    x = read ? output.sum() : std::move(output.middle);
+    delta = read ? at::Tensor() : std::move(output.delta);
     if (observer) observer(static_cast<std::int64_t>(i) + 1, x);
   }
   return x;

@@ -11,6 +11,7 @@
 
 #include "striate/model/attention.h"
 #include "striate/model/config.h"
+#include "striate/model/joined_linears.h"
 #include "striate/model/linear.h"
 #include "striate/model/placement.h"
 #include "striate/model/rotary.h"
@@ -60,17 +61,21 @@ struct LayerTape {
   at::Tensor q, k, v;               // rotated, [N, heads or kv_heads, head_dim]
   StreamAttentionResult attention;  // out [N, heads, head_dim]
   at::Tensor middle;                // the stream after attention, [N, hidden]
-  at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]
-  at::Tensor gate_up;               // both side by side, where one linear made them
+  at::Tensor gate, up;              // the MLP's inner activations, [N, mlp]; side by side where one product made them
   std::vector<LinearTape> linears;  // as DecoderLayer::linears()
   // Where it is set, all but `x`, `k` and `v` hold these rows only, and so do the layer's output and its gradient.
   const RowChoice* choice = nullptr;
 };
 
 // A layer's output is middle + delta: the caller computes the sum, if possible fused with the next norm.
-struct LayerForward {
+struct LayerOutput {
   at::Tensor middle;
   at::Tensor delta;
+
+  at::Tensor sum() const;  // [N, hidden]
+};
+
+struct LayerForward : LayerOutput {
   LayerTape tape;
 };
 
@@ -80,8 +85,9 @@ class DecoderLayer {
   DecoderLayer(const WeightSource& weights, const DecoderConfig& config, std::int64_t index,
                const Placement& placement);
 
-  // x [N, hidden] -> [N, hidden], both in the compute type.
-  at::Tensor forward(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
+  // Of x [N, hidden] in the compute type, or of x + delta where that is defined.
+  LayerOutput forward(const at::Tensor& x, const at::Tensor& delta, const RotaryAngles& angles,
+                      Attention& attention) const;
 
   // The forward pass of a training step on x, or on x + delta where that is defined; of the rows of `choice` where that
   // is not null, and then it must outlive the tape.
@@ -99,7 +105,7 @@ class DecoderLayer {
 
   // The linears of the block as published: self_attn.{q,k,v,o}_proj, mlp.{gate,up,down}_proj, or Phi-3's
   // self_attn.{qkv,o}_proj, mlp.{gate_up,down}_proj. Name without `.weight`.
-  const std::vector<std::pair<std::string, std::shared_ptr<const Linear>>>& linears() const { return linears_; }
+  const std::vector<NamedLinear>& linears() const { return linears_; }
   // Puts another linear (an adapter around the same matrix) in the place of `name`. Throws Internal for other names.
   void replace_linear(const std::string& name, std::shared_ptr<const Linear> linear);
   // The layer's index in the decoder, which attention (a key-value cache) receives.
@@ -112,6 +118,15 @@ class DecoderLayer {
   struct Heads {
     at::Tensor q, k, v;
   };
+  struct Gates {
+    at::Tensor gate, up;
+  };
+  // x, or x + delta where that is defined, and its norm.
+  struct Input {
+    at::Tensor sum, normed;
+  };
+  Input input_of(const at::Tensor& x, const at::Tensor& delta) const;
+  void load_linears(const WeightSource& weights, const std::string& prefix);
   const Linear& linear(std::size_t slot) const { return *linears_[slot].second; }
   bool fused() const { return config_.kind == DecoderKind::kPhi3; }
   // Whether the linear makes queries and nothing else, so that a choice of rows holds for it.
@@ -123,9 +138,18 @@ class DecoderLayer {
 
   at::Tensor attention_block(const at::Tensor& x, const RotaryAngles& angles, Attention& attention) const;
   at::Tensor mlp_block(const at::Tensor& x) const;
+  // Those of the slots `first` to `end`, whose weights lie together; null where they do not.
+  const JoinedLinears* joined(std::size_t first, std::size_t end) const;
+  // What these slots make of x, one result each.
+  std::vector<LinearForward> run_linears(std::size_t first, std::size_t end, const at::Tensor& x,
+                                         const DropoutKeys& dropout) const;
+  std::vector<at::Tensor> outputs(std::size_t first, std::size_t end, const at::Tensor& x, const DropoutKeys& dropout,
+                                  LayerTape* tape) const;
   // Of every token's q, k and v, or of q at the rows of `choice`; rotated where they lie.
   Heads split_heads(const std::vector<at::Tensor>& projected, const RotaryAngles& angles,
                     const RowChoice* choice = nullptr) const;
+
+  Gates split_gates(const std::vector<at::Tensor>& projected) const;
 
   // Everything up to the MLP's inner activations, which are returned.
   at::Tensor forward_to_inner(const at::Tensor& normed, LayerTape& tape, const StreamContext& context) const;
@@ -133,6 +157,7 @@ class DecoderLayer {
   at::Tensor linear_backward(std::size_t slot, const at::Tensor& dy, const at::Tensor& x, const LayerTape& tape,
                              const DropoutKeys& dropout, const InputGradient& input = {}, at::Tensor onto = {}) const;
   at::Tensor mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const;
+  at::Tensor gates_backward(const at::Tensor& normed, const LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor mlp_backward(at::Tensor dy, LayerTape& tape, const DropoutKeys& dropout) const;
   at::Tensor attention_backward(at::Tensor dy, LayerTape& tape, const StreamContext& context,
                                 const InputGradient& wanted) const;
@@ -148,7 +173,8 @@ class DecoderLayer {
   Placement placement_;
   Weight input_norm_;
   Weight post_attention_norm_;
-  std::vector<std::pair<std::string, std::shared_ptr<const Linear>>> linears_;
+  std::vector<NamedLinear> linears_;
+  std::vector<JoinedLinears> joined_;
 };
 
 }  // namespace striate

@@ -66,14 +66,9 @@ at::Tensor DecoderLayer::linear_backward(std::size_t slot, const at::Tensor& dy,
 
 // Gate and up go to the tape; what down reads is returned.
 at::Tensor DecoderLayer::mlp_inner(const at::Tensor& normed, LayerTape& tape, const DropoutKeys& dropout) const {
-  if (fused()) {
-    tape.gate_up = run_linear(gate_slot(), normed, tape, dropout);
-    tape.gate = tape.gate_up.slice(1, 0, config_.mlp_size);
-    tape.up = tape.gate_up.slice(1, config_.mlp_size);
-  } else {
-    tape.gate = run_linear(gate_slot(), normed, tape, dropout);
-    tape.up = run_linear(gate_slot() + 1, normed, tape, dropout);
-  }
+  Gates gates = split_gates(outputs(gate_slot(), down_slot(), normed, dropout, &tape));
+  tape.gate = std::move(gates.gate);
+  tape.up = std::move(gates.up);
   return silu_multiply(tape.gate, tape.up);
 }
 
@@ -82,10 +77,10 @@ at::Tensor DecoderLayer::forward_to_inner(const at::Tensor& normed, LayerTape& t
   tape.linears.resize(linears_.size());
   const DropoutKeys& dropout = chosen_dropout(tape, context);
   std::vector<at::Tensor> projected;
-  for (std::size_t slot = 0; slot < output_slot(); ++slot) {
-    const bool chosen = asks_alone(slot);
-    projected.push_back(
-        run_linear(slot, chosen ? chosen_rows(normed, tape) : normed, tape, chosen ? dropout : context.dropout));
+  const bool q_apart = tape.choice != nullptr && asks_alone(0);
+  if (q_apart) projected.push_back(run_linear(0, chosen_rows(normed, tape), tape, dropout));
+  for (at::Tensor& y : outputs(projected.size(), output_slot(), normed, context.dropout, &tape)) {
+    projected.push_back(std::move(y));
   }
   Heads heads = split_heads(projected, context.angles, tape.choice);
   tape.attention = stream_attention(heads.q, heads.k, heads.v, context.shape, chosen_queries(tape));
@@ -103,16 +98,9 @@ LayerForward DecoderLayer::train_forward(const at::Tensor& x, const at::Tensor& 
   LayerForward result;
   LayerTape& tape = result.tape;
   tape.choice = choice;
-  at::Tensor normed;
-  if (delta.defined()) {
-    SumAndNorm input = add_rms_norm(x, delta, input_norm_.value(), config_.rms_eps);
-    tape.x = std::move(input.sum);
-    normed = std::move(input.normed);
-  } else {
-    tape.x = x;
-    normed = rms_norm(x, input_norm_.value(), config_.rms_eps);
-  }
-  const at::Tensor inner = forward_to_inner(normed, tape, context);
+  Input input = input_of(x, delta);
+  tape.x = std::move(input.sum);
+  const at::Tensor inner = forward_to_inner(input.normed, tape, context);
   result.middle = tape.middle;
   result.delta = run_linear(down_slot(), inner, tape, chosen_dropout(tape, context));
   return result;
@@ -140,18 +128,23 @@ at::Tensor DecoderLayer::mlp_backward(at::Tensor dy, LayerTape& tape, const Drop
   }
   const at::Tensor dinner = linear_backward(down_slot(), dy, inner, tape, dropout);
   silu_multiply_backward(tape.gate, tape.up, dinner);  // which are their gradients from here on
-  at::Tensor dnormed;
-  if (fused()) {
-    dnormed = linear_backward(gate_slot(), tape.gate_up, normed, tape, dropout);
-  } else {
-    dnormed = linear_backward(gate_slot(), tape.gate, normed, tape, dropout);
-    dnormed = linear_backward(gate_slot() + 1, tape.up, normed, tape, dropout, {}, dnormed);
-  }
-  for (at::Tensor* used : {&tape.gate, &tape.up, &tape.gate_up}) used->reset();
+  at::Tensor dnormed = gates_backward(normed, tape, dropout);
+  for (at::Tensor* used : {&tape.gate, &tape.up}) used->reset();
   add_norm_weight_gradient(post_attention_norm_, dnormed, tape.middle, config_.rms_eps);
   add_rms_norm_gradient(dy, dnormed, tape.middle, post_attention_norm_.value(), config_.rms_eps);
   tape.middle.reset();
   return dy;
+}
+
+// The gradient of what gate and up read, from theirs, which the tape holds in their place.
+at::Tensor DecoderLayer::gates_backward(const at::Tensor& normed, const LayerTape& tape,
+                                        const DropoutKeys& dropout) const {
+  const at::Tensor both = side_by_side(tape.gate, tape.up);
+  if (fused()) return linear_backward(gate_slot(), both, normed, tape, dropout);
+  const JoinedLinears* together = joined(gate_slot(), down_slot());
+  if (together != nullptr && together->are_plain()) return together->input_gradient(both, placement_.compute);
+  const at::Tensor dnormed = linear_backward(gate_slot(), tape.gate, normed, tape, dropout);
+  return linear_backward(gate_slot() + 1, tape.up, normed, tape, dropout, {}, dnormed);
 }
 
 std::vector<at::Tensor> DecoderLayer::unrotated(const StreamAttentionGradients& heads, const LayerTape& tape,

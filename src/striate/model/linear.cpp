@@ -46,6 +46,11 @@ LinearForward Linear::train_forward(const at::Tensor& x, Compute compute, const 
   return {forward(x, compute), {}};
 }
 
+LinearForward Linear::train_forward_from(at::Tensor product, const at::Tensor& /*x*/,
+                                         const DropoutKeys& /*keys*/) const {
+  return {std::move(product), {}};
+}
+
 at::Tensor FrozenLinear::backward(LinearBackward in) const {
   if (!in.input_gradient) return {};
   return matrix_.input_gradient(wanted_rows(in.dy, in), in.compute, std::move(in.onto));
@@ -88,7 +93,11 @@ DropoutMask LoraLinear::mask(const DropoutKeys& keys) const {
 }
 
 LinearForward LoraLinear::train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& keys) const {
-  const at::Tensor y = matrix_.multiply(x, compute);
+  return train_forward_from(matrix_.multiply(x, compute), x, keys);
+}
+
+LinearForward LoraLinear::train_forward_from(at::Tensor product, const at::Tensor& x, const DropoutKeys& keys) const {
+  const at::Tensor& y = product;
   const at::Tensor& a = operand(*a_, x);
   const at::Tensor& b = operand(*b_, x);
   const at::Tensor low = at::linear(dropout(x, mask(keys)).to(a.scalar_type()), a);

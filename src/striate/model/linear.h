@@ -57,6 +57,8 @@ class Linear {
   virtual bool trains() const { return false; }
   // The forward pass of a training step: dropout, and a tape.
   virtual LinearForward train_forward(const at::Tensor& x, Compute compute, const DropoutKeys& keys) const;
+  // The same where x W^T + b is there already: `product`, which may be changed and become the result.
+  virtual LinearForward train_forward_from(at::Tensor product, const at::Tensor& x, const DropoutKeys& keys) const;
   // Adds to the gradients of this linear's parameters and returns the gradient of x, [tokens or M, in] (undefined where
   // not wanted).
   virtual at::Tensor backward(LinearBackward in) const = 0;
@@ -86,6 +88,7 @@ class LoraLinear final : public Linear {
              double dropout);
   at::Tensor forward(const at::Tensor& x, Compute compute) const override;
   FrozenMatrix matrix() const override { return matrix_; }
+  LinearForward train_forward_from(at::Tensor product, const at::Tensor& x, const DropoutKeys& keys) const override;
   std::int64_t rank() const { return a_->value.size(0); }
   double scale() const { return scale_; }
   const at::Tensor& a() const { return a_->value; }
