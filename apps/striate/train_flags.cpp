@@ -233,6 +233,12 @@ void add_run(CLI::App& c, TrainFlags& f) {
   c.add_flag("--shard-optimizer", r.shard_optimizer,
              "Each of several processes keeps the optimiser's state of a part of the parameters")
       ->group(group);
+  c.add_option(
+       "--deterministic", f.deterministic,
+       "Add up gradients in the same order every time on a GPU, so that a resumed run repeats bit for bit: on or off")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str()
+      ->group(group);
   f.held_out.add_to(c, group);
   c.add_option("--eval-every", r.held_out.every, "Number of steps between evaluations; 0: only at the end")
       ->check(whole_number(0, kMostSteps))
@@ -353,6 +359,7 @@ TrainingRequest TrainFlags::training_request(const CLI::App& command, const Rank
   r.rates = rates_of(*this, r.tune.stage, r.tune.kind);
   r.schedule = parse_schedule(schedule);
   r.warmup_steps = warmup_steps;
+  r.deterministic = deterministic == "on";
   r.checkpointing = one_of<std::optional<ActivationCheckpointing>>("--recompute", recompute,
                                                                    {{"auto", std::nullopt},
                                                                     {"keep", ActivationCheckpointing::kNone},

@@ -25,8 +25,8 @@ struct TrainFlags {
   TrainingRequest request;  // everything whose default is the library's own
   std::vector<std::string> lora_targets;
   std::string frozen_precision = "bf16";
-  std::string schedule = "cosine", on_bad_sample = "stop", recompute = "auto", memory_budget, feature_cache = "1GB",
-              feature_cache_folder, save_dtype, max_shard_size = "5GB";
+  std::string schedule = "cosine", on_bad_sample = "stop", recompute = "auto", deterministic = "on", memory_budget,
+              feature_cache = "1GB", feature_cache_folder, save_dtype, max_shard_size = "5GB";
   bool no_shuffle = false;
   bool json = false;
 

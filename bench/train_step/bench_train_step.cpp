@@ -1,7 +1,8 @@
 // bench_train_step: Striate's side of bench/train_step/run.py. Loads a checkpoint once, makes a region trainable and
 // answers commands.
 //
-//   {"do": "train", "steps": [[sample, ...], ...], "threads": N}   one optimiser step for each list of samples
+//   {"do": "train", "steps": [[sample, ...], ...], "threads": N}   one optimiser step for each list of samples;
+//                                   with "deterministic": false a GPU adds up gradients in any order
 //   {"do": "predict", "steps": ..., "threads": N, "clock": "cpu"}  what train/speed_model.h says of the same steps
 //   {"do": "export", "file": F}                                    the trained parameters, as safetensors
 //   {"do": "memory"}                                               the peak of the resident memory in bytes
@@ -86,7 +87,7 @@ class Worker {
     const std::string what = command.at("do");
     if (what == "memory") return {{"peak", peak_memory(placement_.device)}};
     if (what != "train") throw invalid_input("no command " + what, "known: train, memory and, without --floor, export");
-    return train(streams(command));
+    return train(streams(command), command.value("deterministic", true));
   }
 
  protected:
@@ -103,7 +104,7 @@ class Worker {
   }
 
  private:
-  virtual nlohmann::json train(const std::vector<PackedBatch>& streams) = 0;
+  virtual nlohmann::json train(const std::vector<PackedBatch>& streams, bool deterministic) = 0;
 
   Placement placement_;
   TrainWork work_;
@@ -120,7 +121,7 @@ class FloorWorker final : public Worker {
     return *std::min_element(flags.layers.begin(), flags.layers.end());
   }
 
-  nlohmann::json train(const std::vector<PackedBatch>& streams) override {
+  nlohmann::json train(const std::vector<PackedBatch>& streams, bool /*deterministic*/) override {
     Stopwatch::Seconds seconds;
     for (const PackedBatch& stream : streams) seconds += floor_.time(stream.tokens(), stream.targets.size(0));
     return {{"seconds", as_json(seconds)}};
@@ -137,6 +138,7 @@ class TrainingWorker final : public Worker {
         tunable_(*model_, tune_options(flags, model_->config().decoder.layers)),
         policy_(chosen_policy(flags.policy)),
         pass_(tunable_, policy_),
+        any_order_(tunable_, policy_, nullptr, /*deterministic=*/false),
         optimizer_(tunable_.parameters(), AdamWOptions{}) {
     rates_.adapter = flags.lr;
     rates_.projector = flags.projector_lr;
@@ -186,17 +188,17 @@ class TrainingWorker final : public Worker {
             {"attention", sum.attention}, {"memory", sum.moved},      {"launches", sum.launches}};
   }
 
-  nlohmann::json train(const std::vector<PackedBatch>& streams) override {
+  nlohmann::json train(const std::vector<PackedBatch>& streams, bool deterministic) override {
     std::vector<double> losses;
     const Stopwatch stopwatch;
-    for (const PackedBatch& stream : streams) losses.push_back(step(stream));
+    for (const PackedBatch& stream : streams) losses.push_back(step(stream, deterministic ? pass_ : any_order_));
     return {{"seconds", as_json(stopwatch.seconds())}, {"losses", losses}};
   }
 
   // As transformers' Trainer does it: the mean loss of the step's targets, gradients clipped to norm 1, AdamW.
-  double step(const PackedBatch& stream) {
+  double step(const PackedBatch& stream, TrainPass& pass) {
     const auto targets = static_cast<double>(stream.targets.size(0));
-    const PassResult result = pass_.run(stream, 1.0 / targets, optimizer_.updates());
+    const PassResult result = pass.run(stream, 1.0 / targets, optimizer_.updates());
     ParameterSet& parameters = tunable_.parameters();
     if (placement().device.is_cpu()) {
       optimizer_.step(rates_, clip_factor(gradient_norm(parameters), 1.0));
@@ -212,7 +214,7 @@ class TrainingWorker final : public Worker {
   std::unique_ptr<Lvlm> model_;
   Tunable tunable_;
   ActivationCheckpointing policy_;
-  TrainPass pass_;
+  TrainPass pass_, any_order_;
   AdamW optimizer_;
   GroupRates rates_;
 };

@@ -174,6 +174,13 @@ def predicted(case, striate, steps):
     return seconds * (threads if case.args.clock == "cpu" else 1)
 
 
+def any_order(case, striate, steps):
+    """Seconds of the same steps where gradients may be added up in another order every time."""
+    order = case.batches("striate")[:steps]
+    replies = [striate.ask(do="train", steps=[batch], threads=case.args.threads, deterministic=False) for batch in order]
+    return sum(reply["seconds"][case.args.clock] for reply in replies)
+
+
 def measure(case, say):
     """One row of the table."""
     args = case.args
@@ -188,6 +195,8 @@ def measure(case, say):
         rounds.append(pass_over(case, dict(order), args.steps))
         if args.device == "cpu":
             rounds[-1]["predicted"] = predicted(case, workers["striate"], args.steps)
+        else:
+            rounds[-1]["any order"] = any_order(case, workers["striate"], args.steps)
         say(f"{case.name} {case.region}: round {number + 1} of {args.rounds}")
     memory = {who: worker.ask(do="memory")["peak"] for who, worker in workers.items()}
     greeting = workers["striate"].greeting
@@ -203,6 +212,8 @@ def measure(case, say):
             "policy": args.policy, "trained": greeting["trained"], "cpu": greeting["cpu"], "rounds": args.rounds}
     if "predicted" in median:
         row |= {"predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate")}
+    if "any order" in median:  # what a step takes more for the same bits every time
+        row["deterministic"] = ratio("striate", "any order")
     for mode in () if args.alone else MODES:
         peer = min((who for who in workers if who.startswith(mode)), key=median.get)
         row |= {f"vs_{mode}": ratio(peer, "striate"), f"{mode}_floors": ratio(peer, "floor"),
@@ -229,6 +240,10 @@ def print_table(rows):
               f"{row['tokens_per_s']:9.0f} {guess:>9}  {agree}")
     first = rows[0]
     peers = "" if "vs_best" not in first else f", PEFT in {first['authors_compute']} (a) and {first['best_compute']} (b)"
+    for row in rows:
+        if "deterministic" in row:
+            print(f"{row['shape']} {row['region']}: a step with --deterministic on takes {row['deterministic']:.3f} times "
+                  f"the time of one with off")
     print(f"{first['threads']} threads, {first['device']}; Striate computes in {first['compute']}{peers}; medians of "
           f"{first['rounds']} rounds, {first['clock']} time")
 

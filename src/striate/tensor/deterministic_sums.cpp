@@ -4,10 +4,11 @@
 
 namespace striate {
 
-DeterministicSums::DeterministicSums()
+DeterministicSums::DeterministicSums(bool wanted)
     : algorithms_(at::globalContext().deterministicAlgorithms()),
       warns_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
       fills_memory_(at::globalContext().deterministicFillUninitializedMemory()) {
+  if (!wanted) return;
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   // Else every new tensor would be filled first.
   at::globalContext().setDeterministicFillUninitializedMemory(false);

@@ -5,9 +5,10 @@ namespace striate {
 
 // While it lives, LibTorch's operators on a GPU take the kernels that give the same bits every time, which some of them
 // have beside a faster one (the backward pass of attention, sums by index). Runs resume bit for bit because of it.
+// Where that is not wanted, nothing changes.
 class DeterministicSums {
  public:
-  DeterministicSums();
+  explicit DeterministicSums(bool wanted = true);
   ~DeterministicSums();
   DeterministicSums(const DeterministicSums&) = delete;
   DeterministicSums& operator=(const DeterministicSums&) = delete;

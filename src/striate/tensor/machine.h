@@ -1,4 +1,4 @@
-// What computes here: the machine, its instruction sets, libraries and GPUs. For run.json, striate.json and --version.
+// What computes here: the machine, its instruction sets, libraries and GPUs. For run.json, striate.json and people.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -269,7 +269,7 @@ StreamAttentionGradients flash_backward(const at::Tensor& dout, const at::Tensor
                                         const at::Tensor& v, const StreamAttentionResult& forward,
                                         const StreamShape& shape, const StreamQueries* queries) {
   const FlashCall call = flash_call(q, shape, queries);
-  const DeterministicSums deterministic;
+  const DeterministicSums deterministic(shape.deterministic);
   auto [dq, dk, dv] = at::_flash_attention_backward_symint(
       dout, q, k, v, forward.out, forward.log_sums, call.queries.bounds, call.keys.bounds, call.most_queries,
       call.keys.longest, /*dropout_p=*/0.0, /*is_causal=*/true, forward.random[0], forward.random[1],

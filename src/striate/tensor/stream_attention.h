@@ -24,6 +24,7 @@ struct StreamShape {
   std::optional<std::int64_t> window;  // query i sees keys i - window .. i
   // Where they are there, 16-bit heads on that device go through its flash attention.
   DeviceBounds on_device = {};
+  bool deterministic = true;  // gradients have the same bits every time, on a GPU, too
 };
 
 // The query tokens of a stream, where the outputs of the other tokens are not needed.

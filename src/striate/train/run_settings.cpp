@@ -117,6 +117,7 @@ nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
     s["temperature"] = r.teacher->temperature;
     s["hidden-layers"] = r.teacher->hidden_layers;
   }
+  if (!r.deterministic) s["deterministic"] = "off";
   // A constant rate does not look ahead: such a run may be made longer.
   if (schedule.kind != ScheduleKind::kConstant) s["steps"] = schedule.total_steps;
   if (data.preprocess) s["image-aspect"] = image_aspect_name(data.preprocess->pad_to_square);

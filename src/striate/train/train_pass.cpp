@@ -41,7 +41,7 @@ at::Tensor token_keys(const PackedBatch& batch) {
   return keys;
 }
 
-StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std::int64_t step) {
+StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std::int64_t step, bool deterministic) {
   const Lvlm& model = tunable.model();
   StreamContext context;
   const at::Tensor bounds = batch.cu_seqlens.to(at::kLong).contiguous();
@@ -49,6 +49,7 @@ StreamContext make_context(const Tunable& tunable, const PackedBatch& batch, std
                               bounds.const_data_ptr<std::int64_t>() + bounds.numel());
   context.shape.window = model.config().decoder.sliding_window;
   context.shape.on_device = device_bounds(context.shape.bounds, model.placement().device);
+  context.shape.deterministic = deterministic;
   context.angles = model.decoder().angles(batch.positions);
   const bool drops = tunable.options().stage == Stage::kTune && tunable.options().kind == TuneKind::kLora &&
                      tunable.options().lora.dropout > 0.0;
@@ -69,7 +70,7 @@ LayerTape reduced(LayerTape tape, ActivationCheckpointing checkpointing) {
     return input;
   }
   if (checkpointing == ActivationCheckpointing::kMlp) {
-    for (at::Tensor* again : {&tape.gate, &tape.up, &tape.gate_up}) again->reset();
+    for (at::Tensor* again : {&tape.gate, &tape.up}) again->reset();
   }
   return tape;
 }
@@ -272,12 +273,13 @@ HeadPass head_pass(const Lvlm& model, const PackedBatch& batch, const at::Tensor
   return result;
 }
 
-void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, const at::Tensor& dx) {
+void add_embedding_gradient(const Decoder& decoder, const PackedBatch& batch, const at::Tensor& dx,
+                            bool deterministic) {
   const auto& parameter = decoder.embedding().parameter();
   if (!parameter) return;
   const at::Tensor text = batch.token_ids.ge(0).nonzero().squeeze(1);
   const at::Tensor rows = dx.index_select(0, uploaded(text, dx.device())).to(at::kFloat);
-  const DeterministicSums deterministic;
+  const DeterministicSums sums(deterministic);
   parameter->gradient.index_add_(0, uploaded(batch.token_ids.index_select(0, text), dx.device()), rows);
 }
 
@@ -290,8 +292,8 @@ InputGradient gradient_below(const Lvlm& model, const PackedBatch& batch, const 
 
 // dx is the gradient of the stream's first layer, of the pictures' rows alone where `images_only`.
 void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded& embedded, bool images_only,
-                    const at::Tensor& dx) {
-  add_embedding_gradient(model.decoder(), batch, dx);
+                    const at::Tensor& dx, bool deterministic) {
+  add_embedding_gradient(model.decoder(), batch, dx, deterministic);
   if (!embedded.projector) return;
   const at::Tensor rows = images_only ? dx : dx.index_select(0, batch.image_slots);
   const at::Tensor dfeatures =
@@ -301,8 +303,9 @@ void backward_below(const Lvlm& model, const PackedBatch& batch, const Embedded&
 
 }  // namespace
 
-TrainPass::TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation)
-    : tunable_(&tunable), checkpointing_(checkpointing), distillation_(distillation) {}
+TrainPass::TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation,
+                     bool deterministic)
+    : tunable_(&tunable), checkpointing_(checkpointing), distillation_(distillation), deterministic_(deterministic) {}
 
 PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_t step, const LayerPassed& passed) {
   const at::NoGradGuard no_autograd;
@@ -318,7 +321,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
   batch.targets = uploaded(batch.targets, model.placement().device);
   batch.image_slots = uploaded(batch.image_slots, model.placement().device);
   const std::vector<DecoderLayer>& layers = model.decoder().layers();
-  const StreamContext context = make_context(*tunable_, batch, step);
+  const StreamContext context = make_context(*tunable_, batch, step, deterministic_);
   const std::int64_t lowest_backward = tunable_->lowest_backward_layer();
   const auto lowest = static_cast<std::size_t>(lowest_backward);
 
@@ -354,7 +357,7 @@ PassResult TrainPass::run(const PackedBatch& given, LossScale scale, std::int64_
     dx = layers[i].backward(std::move(dx), std::move(tape), context, i > lowest ? InputGradient{} : below);
     if (passed) passed(static_cast<std::int64_t>(i));
   }
-  if (below.wanted) backward_below(model, batch, embedded, below.rows.defined(), dx);
+  if (below.wanted) backward_below(model, batch, embedded, below.rows.defined(), dx, deterministic_);
   return {head.nll, teacher ? teacher->hidden() : at::Tensor(), teacher ? teacher->kl() : at::Tensor()};
 }
 

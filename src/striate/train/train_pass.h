@@ -42,8 +42,10 @@ struct LossScale {
 
 class TrainPass {
  public:
-  // All that is given must outlive the pass; `distillation` may be null.
-  TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation = nullptr);
+  // All that is given must outlive the pass; `distillation` may be null. Without `deterministic` a GPU may add up
+  // gradients in another order every time.
+  TrainPass(Tunable& tunable, ActivationCheckpointing checkpointing, const Distillation* distillation = nullptr,
+            bool deterministic = true);
   // Adds the gradient of scale.per_target * (sum of nll) to every parameter's gradient, and with a distillation that of
   // its weighted terms. `step` keys the dropout masks, together with the seed and the batch's sample keys: a mask does
   // not depend on packing or ranks.
@@ -57,6 +59,7 @@ class TrainPass {
   Tunable* tunable_;
   ActivationCheckpointing checkpointing_;
   const Distillation* distillation_;
+  bool deterministic_;
 };
 
 }  // namespace striate

@@ -65,6 +65,7 @@ struct TrainingRequest {
   // Each of several ranks keeps the optimiser's state of a part of the parameters; not a setting of the run, which goes
   // on with it or without.
   bool shard_optimizer = false;
+  bool deterministic = true;  // as TrainPass: a resumed run has the bits of one that was not interrupted
   std::optional<ActivationCheckpointing>
       checkpointing;                           // absent: the one with the fewest operations that fits into memory
   std::optional<std::uint64_t> memory_budget;  // bytes; absent: what is free

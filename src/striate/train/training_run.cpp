@@ -71,7 +71,7 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
   if (group.rank() == 0) records = std::make_unique<RunRecords>(request, session, result.plan);
   if (observer.on_begin) observer.on_begin(result.plan);
   {
-    TrainPass pass(*session.tunable, result.plan.checkpointing, session.distillation.get());
+    TrainPass pass(*session.tunable, result.plan.checkpointing, session.distillation.get(), request.deterministic);
     Trainer trainer(*session.tunable, pass, *session.source, *session.optimizer, group, options,
                     trainer_hooks(request, session, records.get(), result.checkpoint, group, observer, stop),
                     session.start);
