@@ -282,6 +282,7 @@ json speed_json(const std::optional<PredictedSpeed>& speed) {
   return {{"tokens_per_second", speed->tokens_per_second},
           {"seconds", speed->seconds ? json(*speed->seconds) : json(nullptr)},
           {"saving", speed->saving ? json(*speed->saving) : json(nullptr)},
+          {"stream_bytes", speed->stream_bytes},
           {"stream_seconds",
            {{"products", s.products},
             {"adapters", s.adapters},

@@ -4,6 +4,7 @@
 #include <barrier>
 
 #include "striate/base/strings.h"
+#include "striate/region/layer_scores.h"
 #include "striate/train/trainer.h"
 #include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/strict_group.h"
@@ -169,12 +170,20 @@ TEST(DeviceBudget, SumsOfAStepHaveAnOrder) {
   EXPECT_EQ(counts.atomics, 0) << list(counts.operators);
 }
 
+// Which layers of the two decoders below are trained.
+enum class Trained {
+  kLast,   // and no projector: the layers that one has more only run forward
+  kFirst,  // they run forward and give the gradient of their input
+  kAll
+};
+
 // Launches of a step on decoders of two depths; what is between them is one layer's.
-std::int64_t launches_per_layer(TuneKind kind, bool trained) {
+std::int64_t launches_per_layer(TuneKind kind, Trained trained) {
   const auto launches = [&](std::int64_t layers) {
-    std::vector<std::int64_t> chosen = {0};
-    if (trained) chosen = LayerSet::all(layers).numbers();
-    const TuneOptions options = with_dropout(region(chosen, kind, layers), 0.0);
+    std::vector<std::int64_t> chosen = {trained == Trained::kFirst ? 0 : layers - 1};
+    if (trained == Trained::kAll) chosen = LayerSet::all(layers).numbers();
+    TuneOptions options = with_dropout(region(chosen, kind, layers), 0.0);
+    options.freeze_projector = trained == Trained::kLast;
     return counts_of_steps(options, ActivationCheckpointing::kNone, layers).launches;
   };
   return (launches(6) - launches(3)) / (3 * kSteps);
@@ -182,13 +191,89 @@ std::int64_t launches_per_layer(TuneKind kind, bool trained) {
 
 TEST(DeviceBudget, LaunchesOfALayer) {
   STRIATE_REQUIRE_NO_GPU();
-  const std::int64_t frozen = launches_per_layer(TuneKind::kLora, false);
-  const std::int64_t adapted = launches_per_layer(TuneKind::kLora, true);
-  EXPECT_LE(frozen, 34) << "forward and input gradient";
-  // Besides, both norms and the MLP's inner activations are computed again for what trains.
-  EXPECT_LE(adapted, frozen + 7 * 8 + 3) << "seven adapted linears";
+  const std::int64_t forward = launches_per_layer(TuneKind::kLora, Trained::kLast);
+  const std::int64_t frozen = launches_per_layer(TuneKind::kLora, Trained::kFirst);
+  const std::int64_t adapted = launches_per_layer(TuneKind::kLora, Trained::kAll);
+  const std::int64_t whole = launches_per_layer(TuneKind::kFull, Trained::kAll);
+  EXPECT_LE(forward, 9);
+  EXPECT_LE(frozen, 21) << "forward and input gradient";
+  // Besides, both norms and the MLP's inner activations are computed again for what trains, and gate and up give their
+  // gradients one by one.
+  EXPECT_LE(adapted, frozen + 7 * 8 + 4) << "seven adapted linears";
+  EXPECT_LE(whole, 47);
+  RecordProperty("forward", static_cast<int>(forward));
+  RecordProperty("whole", static_cast<int>(whole));
   RecordProperty("frozen", static_cast<int>(frozen));
   RecordProperty("adapted", static_cast<int>(adapted));
+}
+
+// The steps of docs/gpu.md: 4 layers, of which 2 are trained.
+TEST(DeviceBudget, LaunchesOfTheStepsThatThePageShows) {
+  STRIATE_REQUIRE_NO_GPU();
+  const auto adapters = [](double dropout) { return with_dropout(region({1, 3}, TuneKind::kLora, 4), dropout); };
+  const auto expect_at_most = [](std::int64_t launches, const TuneOptions& options, ActivationCheckpointing policy,
+                                 const std::string& what) {
+    const DeviceCounts counts = counts_of_steps(options, policy, 4);
+    EXPECT_LE(counts.launches / kSteps, launches) << what << "\n" << list(counts.operators);
+    EXPECT_EQ(counts.to_host.bytes, 72 * kSteps) << what;
+    RecordProperty(what, cat(counts.launches / kSteps, " launches, ", counts.to_device.copies / kSteps, " copies up, ",
+                             counts.to_device.bytes / kSteps, " bytes, touched ", counts.touched_bytes / kSteps));
+  };
+  expect_at_most(307, adapters(0.05), ActivationCheckpointing::kNone, "adapters_with_dropout");
+  expect_at_most(387, adapters(0.05), ActivationCheckpointing::kLayer, "recompute_layer");
+  expect_at_most(264, adapters(0), ActivationCheckpointing::kNone, "adapters");
+  expect_at_most(194, region({1, 3}, TuneKind::kFull, 4), ActivationCheckpointing::kNone, "whole_layers");
+}
+
+TEST(DeviceBudget, LaunchesOfTheForwardPassAndTheScoresThatThePageShows) {
+  STRIATE_REQUIRE_NO_GPU();
+  const auto model = tiny_model_on(pretend_placement(), {.layers = 4});
+  const PackedBatch stream = pack(samples());
+  const auto launches = [](const std::string& name, const std::function<void()>& run) {
+    {
+      const CountedSection section(name);
+      run();
+    }
+    const DeviceCounts counts = counts_of(name);
+    RecordProperty(name, cat(counts.launches, " launches, ", counts.waits, " waits, ", counts.to_host.copies, " back, ",
+                             counts.to_host.bytes, " bytes, ", counts.to_device.copies, " up, ",
+                             counts.to_device.bytes, " bytes"));
+    return counts.launches;
+  };
+  EXPECT_LE(launches("forward", [&] { model->forward(stream); }), 50);
+  LayerScoreCollector collector(model->config().decoder, {});
+  EXPECT_LE(launches("scores", [&] { collector.add(*model, stream); }), 271);
+}
+
+// Whatever the number of parameters; what one operator launches is in tests/cuda/optimizer_kernels_test.cpp.
+TEST(DeviceBudget, LaunchesOfTheOptimiser) {
+  STRIATE_REQUIRE_NO_GPU();
+  for (const std::int64_t layers : {1, 6}) {
+    const auto model = tiny_model_on(pretend_placement(), {.layers = layers});
+    Tunable tunable(*model, region(LayerSet::all(layers).numbers(), TuneKind::kFull, layers));
+    AdamW optimizer(tunable.parameters(), {});
+    const std::string name = "optimiser of " + std::to_string(layers);
+    {
+      const CountedSection section(name);
+      optimizer.step_if_finite({}, 1.0);
+    }
+    EXPECT_LE(counts_of(name).launches, 4) << list(counts_of(name).operators);
+    EXPECT_EQ(counts_of(name).waits, 0);
+  }
+}
+
+TEST(DeviceBudget, SumsInAnyOrderAreThereForThoseWhoAskForThem) {
+  STRIATE_REQUIRE_NO_GPU();
+  const auto model = tiny_model_on(pretend_placement());
+  Tunable tunable(*model, region({0, 1, 2}));
+  const auto atomics = [&](bool deterministic) {
+    const std::string name = std::string("sums, ") + (deterministic ? "ordered" : "in any order");
+    const CountedSection section(name);
+    TrainPass(tunable, ActivationCheckpointing::kNone, nullptr, deterministic).run(pack(samples()), 0.1, 0);
+    return counts_of(name).atomics;
+  };
+  EXPECT_EQ(atomics(true), 0);
+  EXPECT_GT(atomics(false), 0);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
-// What `striate plan` says of a GPU's memory, held to what a pass takes there: on the pretend device, or the one that
-// tests run on.
+// What `striate plan` says of a GPU's memory and traffic, held to what a step takes there: on the pretend device, or
+// the one that tests run on.
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <gtest/gtest.h>
 
 #include "striate/train/optimizer.h"
+#include "striate/train/speed_model.h"
 #include "striate/train/train_pass.h"
+#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/test_device.h"
 #include "tests/train/planned_cases.h"
 
@@ -59,6 +61,38 @@ TEST_P(DevicePlan, WeightsAreLoadedOneMatrixAtATime) {
     // The plan counts what is trained with the parameters.
     const auto trained = static_cast<double>(2 * (cost.projector + cost.decoder));
     EXPECT_NEAR(static_cast<double>(held) / (static_cast<double>(cost.memory.weights) + trained), 1.0, 0.1);
+  }
+}
+
+TEST_P(DevicePlan, MemoryOfAWholeStepIsWithinATenthAndItsBytesAreNear) {
+  STRIATE_REQUIRE_NO_GPU();
+  PlannedCase c = GetParam();
+  c.compute = Compute::kBFloat16;
+  PlanRequest request = planned_request(c);
+  request.on_gpu = true;
+  const TrainingCost cost = plan_cost(request);
+  const std::int64_t before = allocated().current;
+  const auto model = planned_model(request.config, c.stored, planned_placement(c, device_));
+  Tunable tunable(*model, c.tune);
+  AdamW optimizer(tunable.parameters(), {});
+  PackedBatch batch = planned_batch(model->config(), c.compute);
+  batch.image_features = batch.image_features.to(device_);
+  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
+    TrainPass pass(tunable, checkpointing);
+    const std::string name = c.name + " " + checkpointing_name(checkpointing);
+    forget_peak();
+    {
+      const CountedSection section(name);
+      tunable.parameters().zero_gradients();
+      pass.run(batch, 1.0, 1);
+      optimizer.step_if_finite({}, 1.0);
+    }
+    expect_near_plan(allocated().peak - before, cost.memory.total(checkpointing), name);
+    const auto touched = static_cast<double>(counts_of(name).touched_bytes);
+    const double planned = stream_work(request, checkpointing).bytes();
+    EXPECT_LE(touched, 1.5 * planned) << name;
+    EXPECT_LE(planned, 1.5 * touched) << name;
+    RecordProperty(checkpointing_name(checkpointing), std::to_string(touched / planned));
   }
 }
 

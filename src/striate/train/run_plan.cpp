@@ -199,7 +199,9 @@ class Planner {
     if (!rates) return std::nullopt;
     const auto tokens = static_cast<double>(there.stream.tokens);
     PredictedSpeed speed;
-    speed.stream = predicted_seconds(stream_work(there, *fit.checkpointing), *rates);
+    const StreamWork work = stream_work(there, *fit.checkpointing);
+    speed.stream = predicted_seconds(work, *rates);
+    speed.stream_bytes = work.bytes();
     speed.tokens_per_second = tokens / speed.stream.total();
     if (run) {
       const double tower = run->tower_images * fit.cost.operations.tower_per_image / rates->products;

@@ -62,6 +62,7 @@ struct SampleShape {
 struct PredictedSpeed {
   double tokens_per_second = 0;   // of the stream, image rows counted; the vision tower is not part of it
   StreamSeconds stream;           // one stream of the plan's
+  double stream_bytes = 0;        // that it reads and writes, as StreamWork::bytes()
   std::optional<double> seconds;  // of the whole run, the tower's included; absent: its length is not known
   // 1 - the time of a token here / the same for all layers, each with the checkpointing that fits. Absent: all layers
   // do not fit there, or there is no region to compare.

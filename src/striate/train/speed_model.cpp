@@ -20,10 +20,12 @@ constexpr double kLaunchSeconds = 6e-6;
 // Launches as the pretend device counts them (docs/gpu.md): of a stream besides its layers (embedding, projector,
 // head, optimiser), and of a layer by pass.
 constexpr double kStreamLaunches = 64;
-constexpr double kForwardLaunches = 14;
-constexpr double kBackwardLaunches = 20;
-constexpr double kAdapterLaunches = 7;
-constexpr double kDropoutLaunches = 3;
+constexpr double kForwardLaunches = 9;
+constexpr double kBackwardLaunches = 12;
+constexpr double kApart = 4;  // more of a forward pass where every linear is a product of its own
+constexpr double kAdapterLaunches = 8;  // forward and backward,
+constexpr double kAdapterForward = 2;   // of them forward
+constexpr double kDropoutLaunches = 3;  // as kAdapterLaunches
 
 // Adds up what a stream moves: elements of rows in the compute type.
 class Mover {
@@ -75,9 +77,13 @@ class Mover {
     const double gradient = tokens * 8 * hidden + rows * 5 * hidden + tokens * 6 * heads + rows * 5 * mlp;
     move(forward * (again ? 2 : 1) + gate * (mlp_again ? 2 : 1) + (backward ? gradient : 0.0));
     work_.launches += kForwardLaunches * (again ? 2 : 1) + (backward ? kBackwardLaunches : 0);
+    if (quantized_.of(layer) != FrozenPrecision::kStored) work_.launches += kApart * (again ? 2 : 1) + (backward ? 1 : 0);
     for (const LinearShape& linear : decoder_linears(c)) {
-      const double passes = 1.0 + (backward ? 1.0 : 0.0) + (again ? 1.0 : 0.0);
+      const std::string_view name = linear.name;
+      const bool inner = name.starts_with("mlp") && name != "mlp.down_proj";
+      const double passes = 1.0 + (backward ? 1.0 : 0.0) + ((inner ? mlp_again : again) ? 1.0 : 0.0);
       work_.product_bytes += passes * static_cast<double>(linear.in * linear.out) * element_;
+      work_.product_rows += passes * rows * static_cast<double>(linear.in + linear.out) * element_;
       if (const FrozenPrecision precision = quantized_.of(layer); precision != FrozenPrecision::kStored) {
         dequantized(linear, precision, passes);
       }
@@ -100,10 +106,11 @@ class Mover {
     const auto out = static_cast<double>(linear.out);
     const double forwards = passes - 1;
     work_.adapter_bytes += rows * element_ * (forwards * (in + 2 * out) + 2 * out + 3 * in);
-    work_.launches += kAdapterLaunches;
+    const double repeated = forwards - 1;
+    work_.launches += kAdapterLaunches + repeated * kAdapterForward;
     if (request_.tune.lora.dropout <= 0) return;
     move(rows * (forwards * 2 * in + 2 * in + 3 * in));
-    work_.launches += kDropoutLaunches;
+    work_.launches += kDropoutLaunches + repeated;
   }
 
   void projector() {
@@ -117,6 +124,7 @@ class Mover {
     const DecoderConfig& c = request_.config.decoder;
     const auto targets = static_cast<double>(request_.stream.targets);
     work_.product_bytes += 2.0 * static_cast<double>(c.vocab_size * c.hidden_size) * element_;
+    work_.product_rows += 2.0 * targets * static_cast<double>(c.vocab_size + c.hidden_size) * element_;
     move(targets * (4 * static_cast<double>(c.vocab_size) + 9 * static_cast<double>(c.hidden_size)));
   }
 

@@ -17,11 +17,15 @@ namespace striate {
 struct StreamWork {
   double products = 0;       // operations with the model's own matrices
   double product_bytes = 0;  // of these matrices, once for each pass through them
+  double product_rows = 0;   // bytes of the rows that these products read and write
   double adapters = 0;       // operations with adapters' matrices
   double adapter_bytes = 0;  // of the rows that these products read and write
   double attention = 0;      // operations
   double moved = 0;          // bytes of norms, gates, rotations, sums, dropout, losses and the optimiser
   double launches = 0;       // of kernels; on a CPU, calls of loops
+
+  // All that is read and written, each operand of each kernel once: the least traffic that the stream causes.
+  double bytes() const { return product_bytes + product_rows + adapter_bytes + moved; }
 };
 // Throws what plan_cost() throws.
 StreamWork stream_work(const PlanRequest& request, ActivationCheckpointing checkpointing);
