@@ -30,8 +30,8 @@ std::string libtorch_text(const std::exception& error) {
 
 std::string memory_hint(const std::string& command) {
   const std::string training =
-      "use --recompute layer, a smaller --tokens-per-stream or a smaller --batch, or set --memory-budget SIZE; striate "
-      "plan shows what takes memory";
+      "use --recompute layer, a smaller --tokens-per-stream or --batch, or --frozen-precision int8, or set "
+      "--memory-budget SIZE; striate plan shows what takes memory";
   const std::string answering =
       "use fewer --answers-at-once, a shorter --context, a smaller --memory-budget or --precision bf16";
   const std::map<std::string, std::string> hints = {

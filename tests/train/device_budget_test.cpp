@@ -236,8 +236,8 @@ TEST(DeviceBudget, LaunchesOfTheForwardPassAndTheScoresThatThePageShows) {
     }
     const DeviceCounts counts = counts_of(name);
     RecordProperty(name, cat(counts.launches, " launches, ", counts.waits, " waits, ", counts.to_host.copies, " back, ",
-                             counts.to_host.bytes, " bytes, ", counts.to_device.copies, " up, ",
-                             counts.to_device.bytes, " bytes"));
+                             counts.to_host.bytes, " bytes, ", counts.to_device.copies, " up, ", counts.to_device.bytes,
+                             " bytes"));
     return counts.launches;
   };
   EXPECT_LE(launches("forward", [&] { model->forward(stream); }), 50);

@@ -22,7 +22,7 @@ constexpr double kLaunchSeconds = 6e-6;
 constexpr double kStreamLaunches = 64;
 constexpr double kForwardLaunches = 9;
 constexpr double kBackwardLaunches = 12;
-constexpr double kApart = 4;  // more of a forward pass where every linear is a product of its own
+constexpr double kApart = 4;            // more of a forward pass where every linear is a product of its own
 constexpr double kAdapterLaunches = 8;  // forward and backward,
 constexpr double kAdapterForward = 2;   // of them forward
 constexpr double kDropoutLaunches = 3;  // as kAdapterLaunches
@@ -77,7 +77,8 @@ class Mover {
     const double gradient = tokens * 8 * hidden + rows * 5 * hidden + tokens * 6 * heads + rows * 5 * mlp;
     move(forward * (again ? 2 : 1) + gate * (mlp_again ? 2 : 1) + (backward ? gradient : 0.0));
     work_.launches += kForwardLaunches * (again ? 2 : 1) + (backward ? kBackwardLaunches : 0);
-    if (quantized_.of(layer) != FrozenPrecision::kStored) work_.launches += kApart * (again ? 2 : 1) + (backward ? 1 : 0);
+    if (quantized_.of(layer) != FrozenPrecision::kStored)
+      work_.launches += kApart * (again ? 2 : 1) + (backward ? 1 : 0);
     for (const LinearShape& linear : decoder_linears(c)) {
       const std::string_view name = linear.name;
       const bool inner = name.starts_with("mlp") && name != "mlp.down_proj";
