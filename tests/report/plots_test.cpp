@@ -102,6 +102,8 @@ TEST(Cards, ShowPictureQuestionAndAnswersAsText) {
                           HasSubstr("what &lt;b&gt;?"), HasSubstr("&lt;script&gt;"), HasSubstr("(empty)"),
                           HasSubstr(">0.25<")));
   EXPECT_THAT(html, Not(HasSubstr("<script>")));
+  const std::string bare = example_card_html({.id = "q", .answers = {{"a", "b", 0, false}}});
+  EXPECT_THAT(bare, AllOf(Not(HasSubstr("verdict")), Not(HasSubstr("reference")), Not(HasSubstr("asked"))));
   const std::string plain = example_card_html({.id = "q", .question = std::string(3000, 'x'), .reference = "r"});
   EXPECT_THAT(plain, AllOf(Not(HasSubstr("<img")), HasSubstr("(2000 more bytes)")));
 }

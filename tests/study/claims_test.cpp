@@ -128,6 +128,18 @@ TEST(Claims, RemovingLayersIsComparedAtTheCountsThatBothHave) {
   EXPECT_THAT(claims[0].quantity, HasSubstr("mean over 1, 2 removed"));
 }
 
+TEST(Claims, OfThePapersListAndUniformThePapersCountsAndThePrunedOneIsPruned) {
+  StudyResults study = pruned_study();
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    StudiedModel paper = test::small_model(study, "paper-" + std::to_string(seed), Treatment::kTuned, {0.4, 0.6}, seed);
+    paper.tuning = test::small_tuning("paper", {0, 5}, seed);
+    study.models.push_back(paper);
+  }
+  const std::vector<Claim> claims = claims_of(study);
+  EXPECT_NEAR(of_letter(claims, "a")[0].estimate.value, 50, 1e-9);
+  EXPECT_NEAR(of_letter(claims, "g")[0].estimate.value, 6, 1e-9);  // of uniform
+}
+
 TEST(Summary, IsTrueOfTheNumbers) {
   const StudyResults study = test::small_study();
   const Statistics statistics(study, kFew);
@@ -137,6 +149,14 @@ TEST(Summary, IsTrueOfTheNumbers) {
       testing::AllOf(HasSubstr("Tuning 2 of 8 layers of mini, evenly spread, reached 100.0% (100.0 to 100.0) of "
                                "the visual mean of tuning all layers, over 3 seeds; it differed by +20.00 points ("),
                      HasSubstr("; and it took 14.7% less time."), Not(HasSubstr("cannot be told"))));
+}
+
+TEST(Summary, OfAStudyWithoutTextTasksTellsTheLossOnTexts) {
+  StudyResults study = test::small_study();
+  for (StudiedModel& model : study.models) model.benchmarks.erase("facts");
+  const Statistics statistics(study, kFew);
+  EXPECT_THAT(summary_sentence(study, statistics, {study, settings_of(study).at(0)}),
+              HasSubstr("; it left the loss on held-out texts 0.2000 nats lower; and it took 14.7% less time."));
 }
 
 TEST(Summary, SaysWhatIsMissing) {

@@ -35,12 +35,14 @@ TEST(ResultTables, AsCsvHaveNoFormulas) {
 }
 
 TEST(ResultTables, AsLatexAreATabularWithItsSignsEscaped) {
-  EXPECT_EQ(latex_text(small_table()),
-            "% A <small> table\n% 50% of & all_\n\\begin{tabular}{lrr}\n\\toprule\nwho & n & gain, points \\\\\n\\midrule\n"
-            "all, \"quoted\" & 3 & +1.25 (-0.50 to +3.00) \\\\\n"
-            "a\\_b \\{c\\} \\textbackslash{} \\$5 \\#1 \\textasciitilde{}\\textasciicircum{} \\textless{}x\\textgreater{} & - & "
-            "$-$0.10 \\\\\n"
-            "\\bottomrule\n\\end{tabular}\n");
+  EXPECT_EQ(
+      latex_text(small_table()),
+      "% A <small> table\n% 50% of & all_\n\\begin{tabular}{lrr}\n\\toprule\nwho & n & gain, points \\\\\n\\midrule\n"
+      "all, \"quoted\" & 3 & +1.25 (-0.50 to +3.00) \\\\\n"
+      "a\\_b \\{c\\} \\textbackslash{} \\$5 \\#1 \\textasciitilde{}\\textasciicircum{} \\textless{}x\\textgreater{} & "
+      "- & "
+      "$-$0.10 \\\\\n"
+      "\\bottomrule\n\\end{tabular}\n");
   ResultTable lines = small_table();
   lines.title = "one\n\\input{evil}";
   EXPECT_THAT(latex_text(lines), testing::StartsWith("% one\\u000a\\input{evil}\n% "));  // all of it a comment

@@ -33,13 +33,16 @@ std::string example_card_html(const ExampleCard& card) {
   }
   html += cat("<div class=\"said\"><p class=\"id\"><b>", html_escape(card.id), "</b>");
   if (!card.kind.empty()) html += cat(" <span class=\"tag\">", html_escape(card.kind), "</span>");
-  html += cat("</p>\n<p class=\"text asked\">", beginning(card.question),
-              "</p>\n<dl><dt>reference</dt><dd><span class=\"text\">", beginning(card.reference), "</span></dd>\n");
+  html += "</p>\n";
+  if (!card.question.empty()) html += cat("<p class=\"text asked\">", beginning(card.question), "</p>\n");
+  html += "<dl>";
+  if (!card.reference.empty())
+    html += cat("<dt>reference</dt><dd><span class=\"text\">", beginning(card.reference), "</span></dd>\n");
   for (const ExampleAnswer& answer : card.answers) {
     const std::string text =
         trim(answer.text).empty() ? std::string("<i class=\"quiet\">(empty)</i>") : beginning(answer.text);
-    html += cat("<dt>", html_escape(answer.who), "</dt><dd>", verdict(answer.score), " <span class=\"text\">", text,
-                "</span></dd>\n");
+    html += cat("<dt>", html_escape(answer.who), "</dt><dd>", answer.judged ? verdict(answer.score) + " " : "",
+                "<span class=\"text\">", text, "</span></dd>\n");
   }
   return html + "</dl></div></article>\n";
 }

@@ -7,17 +7,18 @@
 namespace striate {
 
 struct ExampleAnswer {
-  std::string who;   // the model
-  std::string text;  // what it wrote
-  double score = 0;  // 0 to 1
+  std::string who;     // the model
+  std::string text;    // what it wrote
+  double score = 0;    // 0 to 1
+  bool judged = true;  // otherwise the score is not shown
 };
 
 struct ExampleCard {
   std::string id;
-  std::string kind{};     // shown beside the id
-  std::string picture{};  // of picture_uri(); empty: none
-  std::string question;
-  std::string reference;
+  std::string kind{};      // shown beside the id
+  std::string picture{};   // of picture_uri(); empty: none
+  std::string question{};  // empty, as the next: it is not known and left out
+  std::string reference{};
   std::vector<ExampleAnswer> answers{};
 };
 

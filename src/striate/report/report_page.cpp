@@ -83,9 +83,9 @@ h3 { font-size: 1rem; margin: 1.6rem 0 .3rem; }
 table.plain { border-spacing: 0; }
 table.plain th, table.plain td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
 table.plain tbody tr:last-child th, table.plain tbody tr:last-child td { border-bottom: 0; }
-table.plain tbody th { color: var(--ink); white-space: normal; overflow-wrap: anywhere; min-width: 6rem;
+table.plain tbody th { color: var(--ink); white-space: normal; overflow-wrap: anywhere; min-width: 8rem;
   max-width: 18rem; }
-table.plain .number { text-align: right; white-space: nowrap; }
+table.plain .number { text-align: right; white-space: nowrap; } table.plain thead .number { white-space: normal; }
 table.plain td.none { color: var(--quiet); }
 table.plain small { display: block; font-weight: 400; color: var(--quiet); font-size: .8rem; }
 table.plain tr.sum th, table.plain tr.sum td { background: var(--low); }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "striate/base/strings.h"
+#include "striate/model/layer_set.h"
 #include "striate/report/dot_plot.h"
 #include "striate/report/heat_map.h"
 #include "striate/report/line_chart.h"
@@ -151,12 +152,11 @@ std::string reversion_html(const StudyView& view) {
   for (const ModelGroup& group : view.groups.of(Treatment::kReverted)) {
     const auto source = view.groups.source(group);
     const Estimate e = source ? view.statistics.difference(group, *source, Sense::kVisual) : Estimate{};
-    std::vector<std::string> layers;
-    for (const std::int64_t layer : group.first().reverted) layers.push_back(std::to_string(layer));
-    plot.rows.push_back({.name = cat(group_name(group, view.groups.setting()), ", without ", join(layers, ",")),
-                         .value = e.value,
-                         .low = e.low,
-                         .high = e.high});
+    plot.rows.push_back(
+        {.name = cat(group_name(group, view.groups.setting()), ", without ", layer_list_text(group.first().reverted)),
+         .value = e.value,
+         .low = e.low,
+         .high = e.high});
   }
   return dot_plot_html(plot) + table_html(table);
 }

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "striate/base/strings.h"
+#include "striate/model/layer_set.h"
 #include "striate/study/study_tables.h"
 
 namespace striate::study {
@@ -13,19 +14,13 @@ TableColumn changed_column(const char* name, const char* unit, bool with_sign = 
   return {.name = name, .kind = Kind::kEstimate, .unit = unit, .decimals = 2, .with_sign = with_sign};
 }
 
-std::string numbers_text(const std::vector<std::int64_t>& numbers) {
-  std::vector<std::string> out;
-  for (const std::int64_t number : numbers) out.push_back(std::to_string(number));
-  return join(out, ",");
-}
-
 // The removed layers where all models of a group lost the same.
 std::string removed_text(const ModelGroup& group) {
   if (!group.first().removal) return "";
   for (const StudiedModel* model : group.models) {
     if (model->removal->layers != group.first().removal->layers) return "several";
   }
-  return numbers_text(group.first().removal->layers);
+  return layer_list_text(group.first().removal->layers);
 }
 
 std::string made_of(const StudyView& view, const ModelGroup& group) {
@@ -81,7 +76,7 @@ ResultTable reversion_table(const StudyView& view) {
       return estimate_cell(source ? view.statistics.difference(group, *source, sense) : Estimate{});
     };
     const std::vector<std::int64_t>& reverted = group.first().reverted;
-    table.rows.push_back({text_cell(made_of(view, group)), text_cell(numbers_text(reverted)),
+    table.rows.push_back({text_cell(made_of(view, group)), text_cell(layer_list_text(reverted)),
                           number_cell(static_cast<double>(reverted.size())),
                           number_cell(static_cast<double>(group.seeds().size())),
                           estimate_cell(view.statistics.mean(group, Sense::kVisual)), difference(Sense::kVisual),

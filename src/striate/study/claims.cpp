@@ -132,16 +132,30 @@ class ClaimList {
     judge(claim, quarter_ && other ? statistics_.difference(*quarter_, *other, Sense::kVisual) : Estimate{}, missing);
   }
 
-  void removing_costs_less() {
-    std::vector<RemovalRule> rules;
-    if (quarter_) rules = groups_.removals(*quarter_);
-    std::erase_if(rules, [](const RemovalRule& rule) { return rule.where != Removal::Where::kOutside; });
-    for (const RemovalRule& rule : rules) {
-      removing(rule, all_, Removal::Where::kAnywhere, "than removing as many from the model with all layers tuned",
-               all_missing());
-      removing(rule, quarter_, Removal::Where::kInside, "than removing as many inside it", "");
+  // Of the evenly spread groups that from which layers outside were removed.
+  std::optional<ModelGroup> pruned_spread() const {
+    for (const char* strategy : {"paper", "uniform"}) {
+      const auto group = groups_.tuned({.strategy = strategy, .layers = groups_.quarter()});
+      if (group && !outside_rules(*group).empty()) return group;
     }
-    if (!rules.empty()) return;
+    return std::nullopt;
+  }
+
+  std::vector<RemovalRule> outside_rules(const ModelGroup& group) const {
+    std::vector<RemovalRule> rules = groups_.removals(group);
+    std::erase_if(rules, [](const RemovalRule& rule) { return rule.where != Removal::Where::kOutside; });
+    return rules;
+  }
+
+  void removing_costs_less() {
+    if (const auto spread = pruned_spread()) {
+      for (const RemovalRule& rule : outside_rules(*spread)) {
+        removing(rule, *spread, all_, Removal::Where::kAnywhere,
+                 "than removing as many from the model with all layers tuned", all_missing());
+        removing(rule, *spread, spread, Removal::Where::kInside, "than removing as many inside it", "");
+      }
+      return;
+    }
     for (const char* words :
          {"than removing as many from the model with all layers tuned", "than removing as many inside it"}) {
       judge(add("g", cat("removing layers outside the region costs less ", words), "difference of the costs", "points",
@@ -152,18 +166,18 @@ class ClaimList {
 
   // The cost of 1 to k layers, on the mean, of `other` minus that of the spread region outside; over the counts that
   // both were measured with.
-  void removing(const RemovalRule& rule, const std::optional<ModelGroup>& other, Removal::Where where,
-                const char* words, const std::string& missing) {
+  void removing(const RemovalRule& rule, const ModelGroup& spread, const std::optional<ModelGroup>& other,
+                Removal::Where where, const char* words, const std::string& missing) {
     const std::string chosen = cat(" (by ", rule.metric, rule.spaced ? ", spaced)" : ")");
     Claim& claim = add("g", cat("removing layers outside the region", chosen, " costs less ", words),
                        "difference of the costs", "points", kAboveZero);
     std::vector<ModelGroup> groups;
     std::vector<std::string> counts;
     for (std::int64_t k = 1; other && k < groups_.setting().layers; ++k) {
-      const auto outside = groups_.pruned(*quarter_, rule, k);
+      const auto outside = groups_.pruned(spread, rule, k);
       const auto others = groups_.pruned(*other, {rule.metric, where, rule.spaced}, k);
       if (!outside || !others) continue;
-      if (groups.empty()) groups = {*quarter_, *other};
+      if (groups.empty()) groups = {spread, *other};
       groups.push_back(*outside);
       groups.push_back(*others);
       counts.push_back(std::to_string(k));
@@ -210,6 +224,11 @@ const Claim* claim_named(const std::vector<Claim>& claims, const std::string& le
   const auto found = std::ranges::find_if(
       claims, [&](const Claim& claim) { return claim.letter == letter && claim.quantity.starts_with(quantity); });
   return found == claims.end() || !found->estimate.measured() ? nullptr : &*found;
+}
+
+// What is said of a difference that may be none.
+std::string untold(const Claim& claim) {
+  return claim.verdict == Verdict::kNotDistinguishable ? ", which cannot be told from none at this size" : "";
 }
 
 std::string seeds_text(std::size_t seeds) {
@@ -269,8 +288,11 @@ std::string summary_sentence(const StudyResults& results, const Statistics& stat
   }
   if (const Claim* text = claim_named(claims, "c", "difference")) {
     parts.push_back(
-        cat("differed by ", estimate_text(text->estimate, "points", true), " on text tasks",
-            text->verdict == Verdict::kNotDistinguishable ? ", which cannot be told from none at this size" : ""));
+        cat("differed by ", estimate_text(text->estimate, "points", true), " on text tasks", untold(*text)));
+  } else if (const Claim* loss = claim_named(claims, "c", "all's mean loss")) {
+    const bool lower = loss->estimate.value >= 0;
+    parts.push_back(cat("left the loss on held-out texts ", formatted(std::abs(loss->estimate.value), "%.4f"), " nats ",
+                        lower ? "lower" : "higher", untold(*loss)));
   }
   if (const Claim* time = claim_named(claims, "d", "share of the elapsed")) {
     parts.push_back(cat("took ", formatted(std::abs(time->estimate.value), "%.1f"), "% ",

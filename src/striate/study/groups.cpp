@@ -136,8 +136,8 @@ std::optional<ModelGroup> StudyGroups::all(double data_fraction) const {
 }
 
 std::optional<ModelGroup> StudyGroups::spread(std::int64_t layers, double data_fraction) const {
-  if (auto found = tuned({.strategy = "uniform", .layers = layers, .data_fraction = data_fraction})) return found;
-  return tuned({.strategy = "paper", .layers = layers, .data_fraction = data_fraction});
+  if (auto found = tuned({.strategy = "paper", .layers = layers, .data_fraction = data_fraction})) return found;
+  return tuned({.strategy = "uniform", .layers = layers, .data_fraction = data_fraction});
 }
 
 std::optional<ModelGroup> StudyGroups::pruned(const ModelGroup& tuned, const RemovalRule& rule,

@@ -61,7 +61,7 @@ class StudyGroups {
   };
   std::optional<ModelGroup> tuned(const Axes& axes) const;
   std::optional<ModelGroup> all(double data_fraction = 1) const;
-  // "uniform" of so many layers at offset 0, or "paper" where there is no such group.
+  // "paper" where it has so many layers, else "uniform" of so many at offset 0.
   std::optional<ModelGroup> spread(std::int64_t layers, double data_fraction = 1) const;
   // What was made of a tuned group by removing so many layers by that rule; 0: the tuned group itself.
   std::optional<ModelGroup> pruned(const ModelGroup& tuned, const RemovalRule& rule, std::int64_t removed) const;

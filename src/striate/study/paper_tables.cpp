@@ -145,20 +145,27 @@ ResultTable paper_text_table(const StudyView& view) {
 }
 
 ResultTable claims_table(const std::vector<Claim>& claims) {
-  ResultTable table{
-      .name = "claims",
-      .title = "The paper's claims, tested",
-      .caption =
-          "Each verdict follows from the interval by the rule next to it, and from nothing else. "
-          "Intervals are not corrected for the number of claims.",
-      .columns = {{"claim"}, {""}, {"verdict"}, {"measured"}, {"what"}, {"rule"}, {"the paper (via a note)"}}};
+  ResultTable table{.name = "claims",
+                    .title = "The paper's claims, tested",
+                    .caption =
+                        "Each verdict follows from the interval by the rule next to it, and from nothing else. "
+                        "Intervals are not corrected for the number of claims.",
+                    .columns = {{"letter"},
+                                {"claim"},
+                                {"verdict"},
+                                {.name = "measured", .kind = Kind::kEstimate, .decimals = 3},
+                                {"unit"},
+                                {"what"},
+                                {"seeds", Kind::kNumber, "", 0},
+                                {"missing"},
+                                {"rule"},
+                                {"the paper (via a note)"}}};
   for (const Claim& claim : claims) {
-    const bool sign = claim.unit == "points" || claim.unit == "nats";
-    const std::string measured =
-        claim.verdict == Verdict::kNotMeasured ? claim.missing : estimate_text(claim.estimate, claim.unit, sign);
-    table.rows.push_back({text_cell(claim.text), text_cell("(" + claim.letter + ")"), text_cell(name(claim.verdict)),
-                          text_cell(measured), text_cell(claim.quantity), text_cell(claim.rule),
-                          text_cell(claim.paper)});
+    const bool seeds = claim.estimate.seeds > 0;
+    table.rows.push_back({text_cell(claim.letter), text_cell(claim.text), text_cell(name(claim.verdict)),
+                          estimate_cell(claim.estimate), text_cell(claim.unit), text_cell(claim.quantity),
+                          number_cell(seeds ? static_cast<double>(claim.estimate.seeds) : kNotMeasured),
+                          text_cell(claim.missing), text_cell(claim.rule), text_cell(claim.paper)});
   }
   return table;
 }

@@ -118,7 +118,7 @@ std::vector<std::string> study_warnings(const StudyResults& results) {
   const auto failed = static_cast<std::int64_t>(results.failed.size());
   if (failed > 0)
     out.push_back(
-        cat(failed, failed == 1 ? " cell" : " cells", " failed; what they would have measured is missing here"));
+        cat(failed, failed == 1 ? " cell" : " cells", " failed; what would have been measured there is missing here"));
   const std::int64_t open = results.cells - results.finished - failed;
   if (open > 0)
     out.push_back(cat(open, open == 1 ? " cell is" : " cells are", " not finished yet; run the study again to go on"));
@@ -180,6 +180,7 @@ ReportFiles write_report(const StudyResults& results, const fs::path& folder, co
       files.tables.push_back(folder / name);
     }
   }
+  write("summary.txt", files.summary + "\n");
   write("report.html", page_html(results, statistics, settings, folder));
   return files;
 }

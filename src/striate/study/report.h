@@ -14,7 +14,7 @@ struct ReportFiles {
   std::filesystem::path report;               // report.html
   std::filesystem::path results;              // results.json
   std::vector<std::filesystem::path> tables;  // tables/NAME.csv and tables/NAME.tex
-  std::string summary;                        // one sentence of what the numbers say (claims.h), of each setting
+  std::string summary;  // what the numbers say, one sentence for each setting; in summary.txt, too
 };
 
 // Writes them into `folder`, the study's own: each file appears whole or not at all, and what was there before is

@@ -28,7 +28,8 @@ std::string exact_text(double value) {
 
 std::string csv_field(const std::string& text) {
   std::string shown = text;
-  if (shown.size() > 1 && std::string_view("=+-@\t\r").find(shown.front()) != std::string_view::npos) shown.insert(0, "'");
+  if (shown.size() > 1 && std::string_view("=+-@\t\r").find(shown.front()) != std::string_view::npos)
+    shown.insert(0, "'");
   if (shown.find_first_of(",\"\n\r") == std::string::npos) return shown;
   std::string quoted = "\"";
   for (const char c : shown) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -76,7 +77,8 @@ std::string column_head(const TableColumn& column) {
 
 void check_rows(const ResultTable& table) {
   for (const auto& row : table.rows) {
-    if (row.size() != table.columns.size()) throw internal_error(cat("the table ", table.name, " has a row of another length"));
+    if (row.size() != table.columns.size())
+      throw internal_error(cat("the table ", table.name, " has a row of another length"));
   }
 }
 
@@ -156,15 +158,16 @@ std::string latex_text(const ResultTable& table) {
     form += column.kind == TableColumn::Kind::kText ? 'l' : 'r';
     heads.push_back(latex_escaped(column_head(column)));
   }
-  std::string out = cat("% ", printable(table.title), "\n% ", printable(table.caption), "\n\\begin{tabular}{", form, "}\n\\toprule\n",
-                        join(heads, " & "), " \\\\\n\\midrule\n");
+  std::string out = cat("% ", printable(table.title), "\n% ", printable(table.caption), "\n\\begin{tabular}{", form,
+                        "}\n\\toprule\n", join(heads, " & "), " \\\\\n\\midrule\n");
   for (const auto& row : table.rows) {
     std::vector<std::string> cells;
     for (std::size_t i = 0; i < row.size(); ++i) {
       std::string text = latex_escaped(cell_text(table.columns[i], row[i]));
       if (table.columns[i].kind != TableColumn::Kind::kText && text.starts_with("-") && text.size() > 1)
         text = "$-$" + text.substr(1);
-      if (const std::size_t at = text.find("\u00B1"); table.columns[i].kind == TableColumn::Kind::kSpread && at != text.npos)
+      if (const std::size_t at = text.find("\u00B1");
+          table.columns[i].kind == TableColumn::Kind::kSpread && at != text.npos)
         text.replace(at, 2, "$\\pm$");
       cells.push_back(std::move(text));
     }

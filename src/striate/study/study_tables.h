@@ -49,7 +49,7 @@ ResultTable paper_text_table(const StudyView& view);
 // Every table above that is not empty, the claims first.
 std::vector<ResultTable> tables_of(const StudyView& view, const std::vector<Claim>& claims);
 
-// "0,4,8,12"; "several" where the models of a group have others.
+// "0,4,8-11"; "several" where the models of a group have others.
 std::string layers_text(const ModelGroup& group);
 // The mean loss on the held-out data of one sense; NaN where there is none.
 double mean_loss(const StudiedModel& model, Sense sense);

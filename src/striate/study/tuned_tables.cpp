@@ -5,6 +5,7 @@
 #include <set>
 
 #include "striate/base/strings.h"
+#include "striate/model/layer_set.h"
 #include "striate/report/numbers.h"
 #include "striate/study/study_tables.h"
 
@@ -120,9 +121,7 @@ std::string layers_text(const ModelGroup& group) {
     if (model->tuning && group.first().tuning && model->tuning->layers != group.tuning().layers) return "several";
   }
   if (!group.first().tuning) return "";
-  std::vector<std::string> numbers;
-  for (const std::int64_t layer : group.tuning().layers) numbers.push_back(std::to_string(layer));
-  return join(numbers, ",");
+  return layer_list_text(group.tuning().layers);
 }
 
 std::vector<ModelGroup> compared_strategies(const StudyView& view) {
