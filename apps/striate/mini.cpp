@@ -31,10 +31,13 @@ void print_json(const RenderFlags& flags, const mini::DatasetReport& report) {
                               {"seed", flags.options.seed},
                               {"train_pictures", report.train_pictures},
                               {"held_out_pictures", report.held_out_pictures},
+                              {"test_pictures", report.test_pictures},
                               {"text_samples", report.text_samples},
                               {"train_questions", questions(report.train)},
                               {"held_out_questions", questions(report.held_out)},
+                              {"test_questions", questions(report.test)},
                               {"held_out_majority", mini::majority_share(report.held_out)},
+                              {"test_majority", mini::majority_share(report.test)},
                               {"bytes", report.bytes}};
   std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
@@ -42,7 +45,11 @@ void print_json(const RenderFlags& flags, const mini::DatasetReport& report) {
 void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
   std::cout << "wrote " << flags.out << ": " << report.train_pictures << " pictures with " << questions(report.train)
             << " questions, " << report.held_out_pictures << " held-out ones with " << questions(report.held_out)
-            << ", " << report.text_samples << " texts, " << human_bytes(report.bytes) << '\n';
+            << ", ";
+  if (report.test_pictures > 0) {
+    std::cout << report.test_pictures << " test pictures with " << questions(report.test) << ", ";
+  }
+  std::cout << report.text_samples << " texts, " << human_bytes(report.bytes) << '\n';
   if (report.held_out.empty()) return;
   std::cout << "held out, by family: questions, share of the most common answer\n"
             << std::fixed << std::setprecision(2);
@@ -86,6 +93,7 @@ void add_world(CLI::App& command, RenderFlags& flags) {
       ->check(number(0, 1))
       ->capture_default_str()
       ->group(world);
+  command.add_flag("--digit-labels", flags.options.world.digit_labels, "Print two digits on every label")->group(world);
   command.add_flag("--large-only", flags.large_only, "Make all objects large")->group(world);
 }
 
@@ -98,6 +106,9 @@ void add_render(CLI::App& mini, Invocation& run) {
       ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
   command->add_option("--held-out", options.held_out, "Number of held-out pictures")
+      ->check(whole_number(0, kMostSamples))
+      ->capture_default_str();
+  command->add_option("--test", options.test, "Number of test pictures")
       ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
   command->add_option("--text", options.text, "Number of samples without a picture: scenes in words, facts, sums")
@@ -122,7 +133,9 @@ void add_render(CLI::App& mini, Invocation& run) {
   command->add_option("--questions", options.questions, "Number of questions per training picture or text")
       ->check(whole_number(0, 1000))
       ->capture_default_str();
-  command->add_option("--held-out-questions", options.held_out_questions, "Number of questions per held-out picture")
+  command
+      ->add_option("--held-out-questions", options.held_out_questions,
+                   "Number of questions per held-out or test picture")
       ->check(whole_number(0, 1000))
       ->capture_default_str();
   add_world(*command, *flags);

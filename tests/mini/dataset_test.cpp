@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -104,6 +105,104 @@ TEST_F(Dataset, TextHasScenesInWordsAndNoPicture) {
   EXPECT_LT(scenes, 40);
 }
 
+// Answers of a file by the family that an id names, of samples of one question.
+std::map<std::string, std::map<std::string, int>> answers_by_family(const json& samples) {
+  std::map<std::string, std::map<std::string, int>> out;
+  for (const json& sample : samples) {
+    const std::vector<std::string> id = split(sample["id"].get<std::string>(), '-');
+    ++out[id.at(2)][sample["conversations"][1]["value"].get<std::string>()];
+  }
+  return out;
+}
+
+TEST_F(Dataset, YesAndNoAreExactlyEvenInEveryFile) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+    DatasetOptions options = small();
+    options.test = 31;
+    options.text = 333;
+    options.seed = seed;
+    const std::string name = cat("s", seed);
+    const DatasetReport report = write_dataset(options, out(name));
+    for (const Family family : {Family::kExist, Family::kCompare, Family::kRelation}) {
+      for (const auto* part : {&report.train, &report.held_out, &report.test}) {
+        const auto count = part->find(family_name(family));
+        if (count == part->end()) continue;
+        EXPECT_EQ(count->second.answers.at("yes"), count->second.answers.at("no"));
+      }
+    }
+    for (const char* file : {"held_out.json", "test.json", "text_held_out.json", "text_test.json"}) {
+      auto answers = answers_by_family(read(file, name));
+      for (const char* family : {"exist", "compare", "relation", "logic"}) {
+        EXPECT_EQ(answers[family]["yes"], answers[family]["no"]) << file << ' ' << family;
+      }
+    }
+    // Of conversations the families show in the words alone: all yes-or-no questions of a file together.
+    for (const char* file : {"train.json", "text.json"}) {
+      std::map<std::string, int> answers;
+      for (const json& sample : read(file, name)) {
+        for (const json& turn : sample["conversations"]) ++answers[turn["value"].get<std::string>()];
+      }
+      EXPECT_EQ(answers["yes"], answers["no"]) << file;
+      EXPECT_GT(answers["yes"], 5) << file;
+    }
+  }
+}
+
+TEST_F(Dataset, TestAndHeldOutPartsAskOneQuestionASampleAndTheirFamiliesEvenly) {
+  DatasetOptions options = small();
+  options.test = 200;
+  options.text = 600;
+  const DatasetReport report = write_dataset(options, out());
+  EXPECT_EQ(report.test_pictures, 200);
+  EXPECT_TRUE(fs::exists(out() / "test/000199.png"));
+  EXPECT_EQ(report.test.size(), visual_families().size());
+  for (const auto& [family, count] : report.test) EXPECT_GE(count.questions, 14) << family;  // its turns: 200 / 13
+  for (const char* file : {"test.json", "held_out.json", "text_test.json", "text_held_out.json"}) {
+    for (const json& sample : read(file)) EXPECT_EQ(sample["conversations"].size(), 2U) << file;
+  }
+  const auto texts = answers_by_family(read("text_test.json"));
+  for (const char* family : {"facts", "sum", "string", "logic", "exist", "ocr"}) {
+    EXPECT_TRUE(texts.contains(family)) << family;
+  }
+  EXPECT_FALSE(fs::exists(out("none") / "test"));
+  write_dataset(small(), out("none"));
+  EXPECT_FALSE(fs::exists(out("none") / "test.json"));
+  EXPECT_FALSE(fs::exists(out("none") / "text_test.json"));
+}
+
+TEST_F(Dataset, PartsShareNoSceneSumOrString) {
+  DatasetOptions options = small();
+  options.world = {.grid = 2, .max_objects = 1, .label_share = 0, .small_objects = false};
+  options.families = {Family::kColor};
+  options.test = 50;
+  options.text = 3000;
+  write_dataset(options, out());
+  std::map<std::string, std::set<std::string>> asked;
+  for (const char* file : {"text.json", "text_held_out.json", "text_test.json"}) {
+    for (const json& sample : read(file)) {
+      const std::string first = sample["conversations"][0]["value"].get<std::string>();
+      if (first.starts_with("Scene: ")) {
+        asked[file].insert(first.substr(0, first.find('\n')));
+        continue;
+      }
+      for (std::size_t i = 0; i < sample["conversations"].size(); i += 2) {
+        const std::string text = sample["conversations"][i]["value"].get<std::string>();
+        const bool split_task = text.find(" + ") != std::string::npos || text.find(" - ") != std::string::npos ||
+                                text.find("letter") != std::string::npos || text.starts_with("Reverse");
+        if (split_task) asked[file].insert(text);
+      }
+    }
+    EXPECT_GT(asked[file].size(), 30U) << file;
+  }
+  std::set<std::string> all;
+  std::size_t sum = 0;
+  for (const auto& [file, texts] : asked) {
+    all.insert(texts.begin(), texts.end());
+    sum += texts.size();
+  }
+  EXPECT_EQ(all.size(), sum);
+}
+
 TEST_F(Dataset, TheSeedDecidesEveryByte) {
   write_dataset(small(), out("a"));
   write_dataset(small(), out("b"));
@@ -123,7 +222,8 @@ TEST_F(Dataset, MoreSamplesLeaveTheFirstOnesAsTheyWere) {
   more.train = 35;
   more.held_out = 25;
   write_dataset(more, out("b"));
-  EXPECT_EQ(read("train.json", "a")[29], read("train.json", "b")[29]);
+  EXPECT_EQ(read("train.json", "a")[3], read("train.json", "b")[3]);  // the last ones make yes and no even
+  EXPECT_EQ(read("align.json", "a")[29], read("align.json", "b")[29]);
   EXPECT_EQ(read("held_out.json", "a")[3], read("held_out.json", "b")[3]);
   EXPECT_EQ(read_file(out("a") / "train/000029.png"), read_file(out("b") / "train/000029.png"));
 }
@@ -152,7 +252,10 @@ TEST_F(Dataset, MistakesAreRefusedAndNothingIsLeft) {
   options = small();
   options.train = -1;
   EXPECT_THAT(refusal(options), HasSubstr("training pictures: -1"));
-  options.train = options.held_out = options.text = 0;
+  options = small();
+  options.test = -1;
+  EXPECT_THAT(refusal(options), HasSubstr("test pictures: -1"));
+  options.train = options.held_out = options.test = options.text = 0;
   EXPECT_THAT(refusal(options), HasSubstr("no pictures and no texts"));
   options = small();
   options.questions = 0;

@@ -170,6 +170,29 @@ TEST(Questions, YesAndNoAreEven) {
   }
 }
 
+TEST(Questions, TheCallerCanDecideTheAnswer) {
+  for (const Family family : {Family::kExist, Family::kCompare, Family::kRelation, Family::kLogic}) {
+    EXPECT_TRUE(is_yes_or_no(family));
+    int asked = 0;
+    for (std::uint64_t index = 0; index < 300; ++index) {
+      const Scene scene = draw_scene({}, Part::kTraining, 11, index);
+      Draws draws(11, "wanted", index);
+      for (const bool wanted : {true, false}) {
+        const std::optional<Question> question =
+            is_visual(family) ? ask(scene, family, draws, wanted) : std::optional(ask_text(family, draws, {}, wanted));
+        if (!question) continue;
+        ++asked;
+        EXPECT_EQ(question->answer, wanted ? "yes" : "no");
+        if (is_visual(family)) {
+          EXPECT_EQ(question->answer, answer(scene, question->text)) << question->text;
+        }
+      }
+    }
+    EXPECT_GT(asked, 40) << family_name(family);
+  }
+  EXPECT_FALSE(is_yes_or_no(Family::kSize));
+}
+
 TEST(Questions, NoAnswerOfAFamilyIsMuchCommonerThanTheOthers) {
   const std::map<Family, double> bounds = {{Family::kColor, 0.19},    {Family::kShape, 0.22}, {Family::kCount, 0.42},
                                            {Family::kPosition, 0.09}, {Family::kCell, 0.25},  {Family::kMultihop, 0.12},

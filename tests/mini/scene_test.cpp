@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "striate/base/error.h"
@@ -65,20 +66,34 @@ TEST(Scene, HoldsWhatTheOptionsAllow) {
   }
 }
 
-TEST(Scene, HeldOutScenesOfAnySeedAreNeverTrainedOn) {
+TEST(Scene, PartsOfAnySeedsShareNoScene) {
   // A world so small that most of its arrangements come up.
   const WorldOptions tiny{.grid = 2, .max_objects = 1, .label_share = 0, .small_objects = false};
-  std::set<std::string> train, held_out;
-  for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    for (std::uint64_t index = 0; index < 1500; ++index) {
-      train.insert(scene_map(draw_scene(tiny, Part::kTraining, seed, index)));
-      held_out.insert(scene_map(draw_scene(tiny, Part::kHeldOut, seed, index)));
+  std::map<Part, std::set<std::string>> maps;
+  std::set<std::string> all;
+  for (const Part part : {Part::kTraining, Part::kHeldOut, Part::kTest}) {
+    for (std::uint64_t seed = 0; seed < 3; ++seed) {
+      for (std::uint64_t index = 0; index < 1500; ++index) {
+        maps[part].insert(scene_map(draw_scene(tiny, part, seed, index)));
+      }
     }
+    all.insert(maps[part].begin(), maps[part].end());
   }
-  for (const std::string& map : held_out) EXPECT_FALSE(train.contains(map)) << map;
   const std::size_t arrangements = 4 * kColours * kShapes;
-  EXPECT_EQ(train.size() + held_out.size(), arrangements);
-  EXPECT_NEAR(static_cast<double>(held_out.size()), arrangements * kHeldOutPercent / 100.0, 20);
+  EXPECT_EQ(maps[Part::kTraining].size() + maps[Part::kHeldOut].size() + maps[Part::kTest].size(), arrangements);
+  EXPECT_EQ(all.size(), arrangements);
+  EXPECT_NEAR(static_cast<double>(maps[Part::kHeldOut].size()), arrangements * kHeldOutPercent / 100.0, 12);
+  EXPECT_NEAR(static_cast<double>(maps[Part::kTest].size()), arrangements * kTestPercent / 100.0, 12);
+}
+
+TEST(Scene, LabelsCanBeDigitsAlone) {
+  const WorldOptions digits{.label_share = 1, .digit_labels = true};
+  std::set<std::string> labels;
+  for (std::uint64_t index = 0; index < 1000; ++index) {
+    labels.insert(draw_scene(digits, Part::kTraining, 7, index).label->text);
+  }
+  EXPECT_GT(labels.size(), 95U);
+  for (const std::string& label : labels) EXPECT_EQ(label.find_first_not_of("0123456789"), std::string::npos) << label;
 }
 
 TEST(Scene, ImpossibleWorldsAreRefused) {

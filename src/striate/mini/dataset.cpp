@@ -12,6 +12,7 @@
 #include "striate/base/error.h"
 #include "striate/base/output_file.h"
 #include "striate/base/strings.h"
+#include "striate/mini/asked.h"
 #include "striate/mini/png_encoder.h"
 #include "striate/mini/render.h"
 
@@ -23,39 +24,6 @@ using nlohmann::json;
 
 // Scenes in words are others than the scenes of the pictures.
 constexpr std::uint64_t kFirstTextScene = std::uint64_t{1} << 40;
-constexpr std::uint64_t kAttempts = 64;  // scenes tried for one that the families can be asked of
-
-struct AskedScene {
-  Scene scene;
-  std::vector<Question> questions;  // at least one, no two alike
-};
-
-std::vector<Question> ask_some(const Scene& scene, const std::vector<Family>& families, int count, Draws& draws) {
-  constexpr int kDrawsPerQuestion = 8;
-  std::vector<Question> out;
-  for (int i = 0; i < count * kDrawsPerQuestion && static_cast<int>(out.size()) < count; ++i) {
-    const std::optional<Question> question = ask(scene, draws.pick(families), draws);
-    const auto same = [&](const Question& other) { return other.text == question->text; };
-    if (question && std::none_of(out.begin(), out.end(), same)) out.push_back(*question);
-  }
-  return out;
-}
-
-// Scene `index` with its questions; scenes that none of the families fits are passed over.
-AskedScene asked_scene(const DatasetOptions& options, Part part, std::uint64_t index, int count) {
-  for (std::uint64_t attempt = 0; attempt < kAttempts; ++attempt) {
-    const std::uint64_t scene_index = index * kAttempts + attempt;
-    AskedScene out{draw_scene(options.world, part, options.seed, scene_index), {}};
-    Draws draws(options.seed, part == Part::kTraining ? "training questions" : "held-out questions", scene_index);
-    out.questions = ask_some(out.scene, options.families, count, draws);
-    if (!out.questions.empty()) return out;
-  }
-  std::vector<std::string> names;
-  for (const Family family : options.families) names.push_back(family_name(family));
-  throw invalid_input(cat("no scene of this world suits the question families: ", join(names, ", ")),
-                      "allow more objects or a label, or choose other families");
-}
-
 std::string number(std::int64_t index) {
   std::ostringstream out;
   out << std::setw(6) << std::setfill('0') << index;
@@ -80,26 +48,53 @@ void count_answers(const std::vector<Question>& questions, std::map<std::string,
   }
 }
 
+// What the files of a part are called: train.json, train/000000.png.
+const char* file_name(Part part) {
+  switch (part) {
+    case Part::kTraining:
+      return "train";
+    case Part::kHeldOut:
+      return "held_out";
+    case Part::kTest:
+      return "test";
+  }
+  throw internal_error("a part without a file name");
+}
+
 class Writer {
  public:
   Writer(const DatasetOptions& options, const fs::path& folder, const RenderProgress& progress)
       : options_(options), folder_(folder), progress_(progress) {}
 
   DatasetReport write() {
-    write_pictures(Part::kTraining);
-    write_pictures(Part::kHeldOut);
+    write_pictures(Part::kTraining, options_.train);
+    write_pictures(Part::kHeldOut, options_.held_out);
+    if (options_.test > 0) write_pictures(Part::kTest, options_.test);
     if (options_.text > 0) {
+      const std::int64_t tenth = std::max<std::int64_t>(options_.text / 10, 1);
       write_text("text", Part::kTraining, options_.text);
-      write_text("text_held_out", Part::kHeldOut, std::max<std::int64_t>(options_.text / 10, 1));
+      write_text("text_held_out", Part::kHeldOut, tenth);
+      if (options_.test > 0) write_text("text_test", Part::kTest, tenth);
     }
     write_json("world.json", world());
     return report_;
   }
 
  private:
-  void write_pictures(Part part);
+  void write_pictures(Part part, std::int64_t count);
   void write_text(const std::string& file, Part part, std::int64_t count);
+  AskedSample ask_about(Part part, std::uint64_t index, int count, AskedCounts& counts) const;
+  AskedSample ask_words(Part part, std::uint64_t index, AskedCounts& counts) const;
   json world() const;
+
+  std::map<std::string, FamilyCount>& answers(Part part) {
+    return part == Part::kTraining ? report_.train : part == Part::kHeldOut ? report_.held_out : report_.test;
+  }
+  std::int64_t& pictures(Part part) {
+    return part == Part::kTraining  ? report_.train_pictures
+           : part == Part::kHeldOut ? report_.held_out_pictures
+                                    : report_.test_pictures;
+  }
 
   // Pictures are made again from the seed: they are synced all at once at the end.
   void write_picture(const std::string& file, const std::string& bytes) {
@@ -119,56 +114,95 @@ class Writer {
   DatasetReport report_;
 };
 
-void Writer::write_pictures(Part part) {
+// Pictures of different parts differ in their noise, too.
+std::uint64_t picture_index(Part part, std::uint64_t index) {
+  constexpr std::uint64_t kFirstTestPicture = std::uint64_t{1} << 40;
+  return part == Part::kTraining ? index : part == Part::kHeldOut ? ~index : kFirstTestPicture + index;
+}
+
+// One sample for each question; their ids name the families.
+void add_each(json& samples, const std::string& id, const std::vector<Question>& questions, const std::string& before,
+              const std::string& image) {
+  for (std::size_t q = 0; q < questions.size(); ++q) {
+    json sample = {{"id", cat(id, "-", family_name(questions[q].family), "-", q)},
+                   {"conversations", conversation({questions[q]}, before)}};
+    if (!image.empty()) sample["image"] = image;
+    samples.push_back(std::move(sample));
+  }
+}
+
+void Writer::write_pictures(Part part, std::int64_t count) {
   const bool training = part == Part::kTraining;
-  const std::string name = training ? "train" : "held_out";
-  const std::int64_t count = training ? options_.train : options_.held_out;
+  const std::string name = file_name(part);
+  std::vector<AskedSample> asked;
+  AskedCounts counts;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const int questions = training ? options_.questions : options_.held_out_questions;
+    asked.push_back(ask_about(part, static_cast<std::uint64_t>(i), questions, counts));
+  }
+  make_answers_even(asked, part, options_.seed);
   json samples = json::array(), captions = json::array();
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto index = static_cast<std::uint64_t>(i);
-    const AskedScene asked =
-        asked_scene(options_, part, index, training ? options_.questions : options_.held_out_questions);
+    const auto& [scene, questions] = asked[static_cast<std::size_t>(i)];
     const std::string id = cat(name, "-", number(i)), image = cat(name, "/", number(i), ".png");
-    write_picture(image, encode_png(render_scene(asked.scene, options_.seed, training ? index : ~index)));
-    count_answers(asked.questions, training ? report_.train : report_.held_out);
+    const std::uint64_t index = picture_index(part, static_cast<std::uint64_t>(i));
+    write_picture(image, encode_png(render_scene(*scene, options_.seed, index)));
+    count_answers(questions, answers(part));
+    if (!training) add_each(samples, id, questions, "<image>\n", image);
+    if (training && !questions.empty()) {
+      samples.push_back({{"id", id}, {"image", image}, {"conversations", conversation(questions, "<image>\n")}});
+    }
     if (training) {
-      samples.push_back({{"id", id}, {"image", image}, {"conversations", conversation(asked.questions, "<image>\n")}});
       captions.push_back({{"id", id},
                           {"image", image},
                           {"conversations", json::array({{{"from", "human"}, {"value", "<image>"}},
-                                                         {{"from", "gpt"}, {"value", scene_map(asked.scene)}}})}});
-    } else {
-      for (std::size_t q = 0; q < asked.questions.size(); ++q) {
-        samples.push_back({{"id", cat(id, "-", family_name(asked.questions[q].family), "-", q)},
-                           {"image", image},
-                           {"conversations", conversation({asked.questions[q]}, "<image>\n")}});
-      }
+                                                         {{"from", "gpt"}, {"value", scene_map(*scene)}}})}});
     }
-    ++(training ? report_.train_pictures : report_.held_out_pictures);
-    if (progress_) progress_(report_.train_pictures + report_.held_out_pictures, options_.train + options_.held_out);
+    ++pictures(part);
+    if (progress_) {
+      progress_(report_.train_pictures + report_.held_out_pictures + report_.test_pictures,
+                options_.train + options_.held_out + options_.test);
+    }
   }
   if (training) write_json("align.json", captions);
   write_json(name + ".json", samples);
 }
 
+AskedSample Writer::ask_about(Part part, std::uint64_t index, int count, AskedCounts& counts) const {
+  if (part != Part::kTraining) {
+    return ask_in_turn(options_.world, part, options_.seed, index, options_.families, count);
+  }
+  return ask_conversation(options_.world, options_.seed, index, options_.families, count, counts);
+}
+
+// A scene in words, or questions of the text families.
+AskedSample Writer::ask_words(Part part, std::uint64_t index, AskedCounts& counts) const {
+  Draws draws(options_.seed, part == Part::kTraining ? "text" : name(part) + " text", index);
+  const int count = part == Part::kTraining ? options_.questions : 1;
+  if (options_.text_families.empty() || !draws.chance(options_.text_family_share)) {
+    return ask_about(part, kFirstTextScene + index, count, counts);
+  }
+  AskedSample out;
+  for (int q = 0; q < count; ++q) out.questions.push_back(ask_text(draws.pick(options_.text_families), draws, part));
+  return out;
+}
+
 void Writer::write_text(const std::string& file, Part part, std::int64_t count) {
+  std::vector<AskedSample> asked;
+  AskedCounts counts;
+  for (std::int64_t i = 0; i < count; ++i) asked.push_back(ask_words(part, static_cast<std::uint64_t>(i), counts));
+  make_answers_even(asked, part, options_.seed);
   json samples = json::array();
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto index = static_cast<std::uint64_t>(i);
-    const bool training = part == Part::kTraining;
-    Draws draws(options_.seed, training ? "text" : "held-out text", index);
-    json turns;
-    if (!options_.text_families.empty() && draws.chance(options_.text_family_share)) {
-      std::vector<Question> questions;
-      for (int q = 0; q < options_.questions; ++q)
-        questions.push_back(ask_text(draws.pick(options_.text_families), draws));
-      turns = conversation(questions, "");
-    } else {
-      const AskedScene asked = asked_scene(options_, part, kFirstTextScene + index, options_.questions);
-      turns = conversation(asked.questions, cat("Scene: ", scene_map(asked.scene), "\n"));
+    const auto& [scene, questions] = asked[static_cast<std::size_t>(i)];
+    const std::string id = cat(file, "-", number(i));
+    const std::string before = scene ? cat("Scene: ", scene_map(*scene), "\n") : "";
+    if (part != Part::kTraining) {
+      add_each(samples, id, questions, before, "");
+    } else if (!questions.empty()) {
+      samples.push_back({{"id", id}, {"conversations", conversation(questions, before)}});
+      ++report_.text_samples;
     }
-    samples.push_back({{"id", cat(file, "-", number(i))}, {"conversations", std::move(turns)}});
-    if (training) ++report_.text_samples;
   }
   write_json(file + ".json", samples);
 }
@@ -187,11 +221,12 @@ json Writer::world() const {
   for (const Family family : options_.families) families.push_back(family_name(family));
   for (const Family family : options_.text_families) text.push_back(family_name(family));
   return {{"format", "striate-miniature"},
-          {"version", 1},
+          {"version", 2},
           {"seed", options_.seed},
           {"grid", w.grid},
           {"max_objects", w.max_objects},
           {"label_share", w.label_share},
+          {"digit_labels", w.digit_labels},
           {"small_objects", w.small_objects},
           {"repeat_share", w.repeat_share},
           {"picture_pixels", w.grid * kCellPixels},
@@ -199,10 +234,13 @@ json Writer::world() const {
           {"text_families", text},
           {"train_pictures", report_.train_pictures},
           {"held_out_pictures", report_.held_out_pictures},
+          {"test_pictures", report_.test_pictures},
           {"text_samples", report_.text_samples},
           {"held_out_majority", majority_share(report_.held_out)},
+          {"test_majority", majority_share(report_.test)},
           {"train", counts_json(report_.train)},
-          {"held_out", counts_json(report_.held_out)}};
+          {"held_out", counts_json(report_.held_out)},
+          {"test", counts_json(report_.test)}};
 }
 
 void check(const DatasetOptions& options) {
@@ -215,10 +253,11 @@ void check(const DatasetOptions& options) {
   };
   within(options.train, 0, kMost, "training pictures");
   within(options.held_out, 0, kMost, "held-out pictures");
+  within(options.test, 0, kMost, "test pictures");
   within(options.text, 0, kMost, "text samples");
   within(options.questions, 1, 50, "questions about a picture");
   within(options.held_out_questions, 1, 50, "questions about a held-out picture");
-  if (options.train + options.held_out + options.text == 0) {
+  if (options.train + options.held_out + options.test + options.text == 0) {
     throw invalid_input("no pictures and no texts were requested", "give a number of pictures or texts");
   }
   if (options.families.empty()) throw invalid_input("no question family was given", "give some, or visual for all");

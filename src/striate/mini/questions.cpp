@@ -80,10 +80,13 @@ std::vector<Object> unique_objects(const Scene& scene, bool (*same)(const Object
   return out;
 }
 
-// A yes-or-no question: a coin decides the answer, among the questions that have it; none when one answer has none.
-Asked either_way(Family family, const std::vector<std::string>& yes, const std::vector<std::string>& no, Draws& draws) {
+// A yes-or-no question of those that have the answer that is wanted, or that a coin decides; none when either answer
+// has none.
+Asked either_way(Family family, const std::vector<std::string>& yes, const std::vector<std::string>& no, Draws& draws,
+                 std::optional<bool> wanted) {
   if (yes.empty() || no.empty()) return std::nullopt;
-  const bool answer = draws.chance(0.5);
+  const bool coin = draws.chance(0.5);
+  const bool answer = wanted.value_or(coin);
   return Question{family, draws.pick(answer ? yes : no), yes_or_no(answer)};
 }
 
@@ -147,7 +150,7 @@ Asked ask_cell(const Scene& scene, Draws& draws) {
   return Question{Family::kCell, cat("What is at ", place(cell), "?"), nothing ? "nothing" : kind(object)};
 }
 
-Asked ask_exist(const Scene& scene, Draws& draws) {
+Asked ask_exist(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   std::vector<std::string> there, absent;
   for (int c = 0; c < kColours; ++c) {
     for (int s = 0; s < kShapes; ++s) {
@@ -163,11 +166,11 @@ Asked ask_exist(const Scene& scene, Draws& draws) {
       if (!exists && near) absent.push_back(text);
     }
   }
-  return either_way(Family::kExist, there, absent, draws);
+  return either_way(Family::kExist, there, absent, draws, wanted);
 }
 
 // Objects are named by what is not compared, so that the picture must be looked at.
-Asked ask_compare(const Scene& scene, Draws& draws) {
+Asked ask_compare(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   struct Attribute {
     const char* name;
     bool (*same)(const Object&, const Object&);
@@ -190,10 +193,10 @@ Asked ask_compare(const Scene& scene, Draws& draws) {
   const bool by_shape = attribute == 0 || (attribute == 2 && draws.chance(0.5));
   collect(unique_objects(scene, by_shape ? same_shape : same_colour), by_shape,
           attribute == 0 ? kColor : (attribute == 1 ? kShape : kSize));
-  return either_way(Family::kCompare, yes, no, draws);
+  return either_way(Family::kCompare, yes, no, draws, wanted);
 }
 
-Asked ask_relation(const Scene& scene, Draws& draws) {
+Asked ask_relation(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   std::vector<std::string> yes, no;
   const bool across = draws.chance(0.5), reversed = draws.chance(0.5);
   const char* words = across ? (reversed ? "to the right of" : "to the left of") : (reversed ? "below" : "above");
@@ -205,7 +208,7 @@ Asked ask_relation(const Scene& scene, Draws& draws) {
       ((distance > 0) != reversed ? yes : no).push_back(text);
     }
   }
-  return either_way(Family::kRelation, yes, no, draws);
+  return either_way(Family::kRelation, yes, no, draws, wanted);
 }
 
 Asked ask_multihop(const Scene& scene, Draws& draws) {
@@ -279,6 +282,11 @@ bool is_visual(Family family) {
   throw internal_error("unknown question family");
 }
 
+bool is_yes_or_no(Family family) {
+  return family == Family::kExist || family == Family::kCompare || family == Family::kRelation ||
+         family == Family::kLogic;
+}
+
 const std::vector<Family>& visual_families() {
   static const std::vector<Family> kVisual = families(true);
   return kVisual;
@@ -314,7 +322,7 @@ std::vector<Family> parse_families(std::string_view list) {
   return out;
 }
 
-std::optional<Question> ask(const Scene& scene, Family family, Draws& draws) {
+std::optional<Question> ask(const Scene& scene, Family family, Draws& draws, std::optional<bool> wanted) {
   switch (family) {
     case Family::kColor:
       return ask_color(scene, draws);
@@ -329,11 +337,11 @@ std::optional<Question> ask(const Scene& scene, Family family, Draws& draws) {
     case Family::kCell:
       return ask_cell(scene, draws);
     case Family::kExist:
-      return ask_exist(scene, draws);
+      return ask_exist(scene, draws, wanted);
     case Family::kCompare:
-      return ask_compare(scene, draws);
+      return ask_compare(scene, draws, wanted);
     case Family::kRelation:
-      return ask_relation(scene, draws);
+      return ask_relation(scene, draws, wanted);
     case Family::kMultihop:
       return ask_multihop(scene, draws);
     case Family::kChoice:

@@ -1,7 +1,8 @@
 // What is asked in the miniature world: families about a scene, and some about words and numbers alone.
 //
 // Answers are one to three words and exactly one is right. Within a family answers are as even as the scene allows: a
-// question with the answers yes and no is asked only of a scene that can give both, and a coin decides which.
+// question with the answers yes and no is asked only of a scene that can give both. A coin decides which, unless the
+// caller does.
 #pragma once
 
 #include <optional>
@@ -46,6 +47,8 @@ struct Question {
 
 std::string family_name(Family family);
 bool is_visual(Family family);
+// Every answer is yes or no.
+bool is_yes_or_no(Family family);
 
 // The families `visual` and `text` stand for.
 const std::vector<Family>& visual_families();
@@ -55,11 +58,14 @@ const std::vector<Family>& text_families();
 // unknown one and for none.
 std::vector<Family> parse_families(std::string_view list);
 
-// A question of a visual family that this scene can answer; nullopt when it has none.
-std::optional<Question> ask(const Scene& scene, Family family, Draws& draws);
+// A question of a visual family that this scene can answer; nullopt when it has none. `wanted` decides the answer of a
+// yes-or-no family: true for yes.
+std::optional<Question> ask(const Scene& scene, Family family, Draws& draws, std::optional<bool> wanted = {});
 
-// A question of a text family.
-Question ask_text(Family family, Draws& draws);
+// A question of a text family. Sums and strings belong to one part each, as scenes do, and only those of `part` are
+// asked where it is given. The facts are few and must all be learned, and there are only 280 questions of logic: every
+// part asks all of them.
+Question ask_text(Family family, Draws& draws, std::optional<Part> part = {}, std::optional<bool> wanted = {});
 
 // The scene as one word per cell in reading order, as the vision tower gives one row per cell:
 // "_ small-red-cross _ text-R0 ...".

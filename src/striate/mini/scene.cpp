@@ -13,6 +13,7 @@ namespace {
 const std::array<std::string, kColours> kColourNames = {"red", "orange", "yellow", "green", "blue", "purple", "white"};
 const std::array<std::string, kShapes> kShapeNames = {"circle", "square", "triangle", "cross", "diamond", "ring"};
 const std::array<std::string, kSizes> kSizeNames = {"small", "large"};
+const std::array<std::string, 3> kPartNames = {"training", "held-out", "test"};
 
 // A colour and a shape that no object has yet; now and then one of them is repeated, so that counting and comparing
 // have something to find.
@@ -36,8 +37,8 @@ Object draw_object(const WorldOptions& options, const std::vector<Object>& befor
 }
 
 // Half of the labels are two digits, so that there is something to add; the others mix digits and letters.
-std::string draw_label(Draws& draws) {
-  const int characters = draws.chance(0.5) ? 10 : 36;
+std::string draw_label(const WorldOptions& options, Draws& draws) {
+  const int characters = draws.chance(0.5) || options.digit_labels ? 10 : 36;
   std::string text;
   for (int i = 0; i < 2; ++i) {
     const int character = draws.below(characters);
@@ -57,7 +58,7 @@ Scene draw_any(const WorldOptions& options, Draws& draws) {
     scene.objects.back().cell = cells[static_cast<std::size_t>(i)];
   }
   if (draws.chance(options.label_share)) {
-    scene.label = Label{.cell = cells[static_cast<std::size_t>(count)], .text = draw_label(draws)};
+    scene.label = Label{.cell = cells[static_cast<std::size_t>(count)], .text = draw_label(options, draws)};
   }
   std::sort(scene.objects.begin(), scene.objects.end(), [](const Object& a, const Object& b) {
     return a.cell.row != b.cell.row ? a.cell.row < b.cell.row : a.cell.column < b.cell.column;
@@ -75,6 +76,10 @@ const std::string& name(Shape shape) {
 }
 const std::string& name(Size size) {
   return kSizeNames.at(static_cast<std::size_t>(size));
+}
+
+const std::string& name(Part part) {
+  return kPartNames.at(static_cast<std::size_t>(part));
 }
 
 void check(const WorldOptions& options) {
@@ -96,6 +101,12 @@ void check(const WorldOptions& options) {
   }
 }
 
+Part part_of(const std::string& text) {
+  const std::uint64_t share = RandomStream(0, text).bits(0) % 100;
+  if (share < kHeldOutPercent) return Part::kHeldOut;
+  return share < kHeldOutPercent + kTestPercent ? Part::kTest : Part::kTraining;
+}
+
 Part part_of(const Scene& scene) {
   std::string arrangement = cat(scene.grid);
   for (const Object& o : scene.objects) {
@@ -103,13 +114,12 @@ Part part_of(const Scene& scene) {
   }
   if (scene.label)
     arrangement += cat(';', scene.label->cell.row, ',', scene.label->cell.column, ',', scene.label->text);
-  const bool held_out = RandomStream(0, arrangement).bits(0) % 100 < kHeldOutPercent;
-  return held_out ? Part::kHeldOut : Part::kTraining;
+  return part_of(arrangement);
 }
 
 Scene draw_scene(const WorldOptions& options, Part part, std::uint64_t seed, std::uint64_t index) {
   check(options);
-  Draws draws(seed, part == Part::kTraining ? "training scene" : "held-out scene", index);
+  Draws draws(seed, cat(name(part), " scene"), index);
   while (true) {
     Scene scene = draw_any(options, draws);
     if (part_of(scene) == part) return scene;

@@ -1,7 +1,7 @@
 // The miniature world: small pictures of coloured shapes, and sometimes two printed characters, on a square grid.
 //
-// A scene is a function of (seed, purpose, index). Every possible arrangement belongs for good to one of two parts,
-// training or held-out, by a hash of the arrangement itself: no held-out scene of any seed is ever seen in training.
+// A scene is a function of (seed, purpose, index). Every possible arrangement belongs for good to one of three parts,
+// training, held-out or test, by a hash of the arrangement itself: no two parts of any seeds ever share a scene.
 #pragma once
 
 #include <cstdint>
@@ -53,16 +53,24 @@ struct WorldOptions {
   int max_objects = 4;         // 1 up to this many, drawn uniformly
   double label_share = 0.85;   // of the scenes with a printed label; at least one cell more than objects is needed
   bool small_objects = true;   // else all are large
+  bool digit_labels = false;   // labels are two digits; else half of them are, and the others may have letters
   double repeat_share = 0.35;  // of the objects that repeat the colour or the shape of one before
 };
 
 // Throws InvalidInput for options that make no scene.
 void check(const WorldOptions& options);
 
-enum class Part { kTraining, kHeldOut };
+// What a sample is for: training, choosing among models while experimenting (held-out), and the final numbers (test).
+enum class Part { kTraining, kHeldOut, kTest };
 
-// One arrangement in a hundred parts: about this many of a hundred are held out.
-inline constexpr int kHeldOutPercent = 20;
+const std::string& name(Part part);  // "training", "held-out", "test"
+
+// Of a hundred arrangements about this many are in these parts, the others in training.
+inline constexpr int kHeldOutPercent = 10;
+inline constexpr int kTestPercent = 10;
+
+// Which part belongs to anything that is written as text, by a hash of the text.
+Part part_of(const std::string& text);
 
 // Which part an arrangement (objects, cells, sizes, label; nothing of how it is drawn) belongs to.
 Part part_of(const Scene& scene);

@@ -60,9 +60,10 @@ Question ask_string(Draws& draws) {
   }
 }
 
-// Either a formula of three values, or an order of three letters. A coin decides the answer first.
-Question ask_logic(Draws& draws) {
-  const bool wanted = draws.chance(0.5);
+// Either a formula of three values, or an order of three letters. The answer is decided first.
+Question ask_logic(Draws& draws, std::optional<bool> decided) {
+  const bool coin = draws.chance(0.5);
+  const bool wanted = decided.value_or(coin);
   if (draws.chance(0.5)) {
     std::vector<std::string> letters = {"A", "B", "C"};
     draws.shuffle(letters);
@@ -91,9 +92,7 @@ Question ask_logic(Draws& draws) {
   }
 }
 
-}  // namespace
-
-Question ask_text(Family family, Draws& draws) {
+Question ask_any(Family family, Draws& draws, std::optional<bool> wanted) {
   switch (family) {
     case Family::kFacts:
       return ask_fact(draws);
@@ -102,9 +101,19 @@ Question ask_text(Family family, Draws& draws) {
     case Family::kString:
       return ask_string(draws);
     case Family::kLogic:
-      return ask_logic(draws);
+      return ask_logic(draws, wanted);
     default:
       throw internal_error("a question without a scene in a visual family");
+  }
+}
+
+}  // namespace
+
+Question ask_text(Family family, Draws& draws, std::optional<Part> part, std::optional<bool> wanted) {
+  const bool split = family == Family::kSum || family == Family::kString;
+  while (true) {
+    Question question = ask_any(family, draws, wanted);
+    if (!split || !part || part_of(question.text) == *part) return question;
   }
 }
 
