@@ -31,10 +31,12 @@ std::string bad_rows_note(const std::vector<SkippedRow>& rows) {
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = [] {
     std::vector<Benchmark> list = {
-        bbh_benchmark(),       ceval_benchmark(),      cmmlu_benchmark(),      docvqa_benchmark(),  gqa_benchmark(),
-        gsm8k_benchmark(),     llava_json_benchmark(), mmbench_benchmark(),    mme_benchmark(),     mmlu_benchmark(),
-        mmmu_benchmark(),      ocrvqa_benchmark(),     perplexity_benchmark(), pope_benchmark(),    refcoco_benchmark(),
-        scienceqa_benchmark(), seed_benchmark(),       tdiuc_benchmark(),      textvqa_benchmark(), vqav2_benchmark()};
+        bbh_benchmark(),   ceval_benchmark(),     cmmlu_benchmark(),      docvqa_benchmark(),
+        gqa_benchmark(),   gsm8k_benchmark(),     llava_json_benchmark(), mmbench_benchmark(),
+        mini_benchmark(),  mini_text_benchmark(), mini_words_benchmark(), mme_benchmark(),
+        mmlu_benchmark(),  mmmu_benchmark(),      ocrvqa_benchmark(),     perplexity_benchmark(),
+        pope_benchmark(),  refcoco_benchmark(),   scienceqa_benchmark(),  seed_benchmark(),
+        tdiuc_benchmark(), textvqa_benchmark(),   vqav2_benchmark()};
     std::ranges::sort(list, {}, &Benchmark::name);
     return list;
   }();
