@@ -83,6 +83,22 @@ void run_init(InitFlags flags) {
   print_result(flags, result, std::max(seconds_since(start), 1e-6));
 }
 
+void add_scale(CLI::App& command, WeightScale& scale) {
+  const std::string weights = "Size of the decoder's weights";
+  command
+      .add_option("--embedding-std", scale.embedding_std,
+                  "Standard deviation of the token embedding; a small model learns faster with 0.3")
+      ->check(number(1e-6, 10))
+      ->capture_default_str()
+      ->group(weights);
+  command
+      .add_option("--residual-scale", scale.residual,
+                  "Factor of o_proj and down_proj; (2 x layers)^-1/2 lets a deep model begin gently")
+      ->check(number(1e-6, 10))
+      ->capture_default_str()
+      ->group(weights);
+}
+
 void add_decoder_shape(CLI::App& command, ShapeChanges& c) {
   const std::string decoder = "Decoder shape (default: as published)";
   command.add_option("--layers", c.layers, "Number of decoder layers")
@@ -165,6 +181,7 @@ void add_init(CLI::App& app, Invocation& run) {
                       "Names of LLaVA's tensors: hf (those of llava-hf, the default) or original");
   command->add_option("--max-shard-size", flags->shard, "Maximum size of a weight file")->capture_default_str();
   command->add_flag("--json", flags->json, "Print one JSON object");
+  add_scale(*command, flags->request.scale);
   add_decoder_shape(*command, flags->request.changes);
   add_vision_shape(*command, flags->request.changes);
   command->footer(example("striate init --size tiny --out tiny"));

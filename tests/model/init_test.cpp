@@ -147,6 +147,27 @@ TEST_F(InitTest, ValuesHaveTheirStatedSpread) {
   EXPECT_LT(load("vision.embeddings.class_embedding", {32}).abs().max().item<double>(), 0.1);
 }
 
+TEST_F(InitTest, TheScaleIsThatOfEmbeddingAndResidualOutputsAlone) {
+  InitRequest plain = request("llava-1.5-7b", "plain", 8192);
+  plain.dtype = at::kFloat;
+  init_model(plain);
+  InitRequest scaled = plain;
+  scaled.out = path("scaled");
+  scaled.scale = {.embedding_std = 0.3, .residual = 0.18};
+  init_model(scaled);
+  const Checkpoint a = open_checkpoint(model_at(path("plain"))), b = open_checkpoint(model_at(path("scaled")));
+  for (const TensorSpec& spec : expected_tensors(a.config)) {
+    const double factor = spec.name == "model.embed_tokens.weight"                                          ? 15
+                          : spec.name.ends_with("o_proj.weight") || spec.name.ends_with("down_proj.weight") ? 0.18
+                                                                                                            : 1;
+    const at::Tensor before = a.weights.load(spec.name, spec.shape), after = b.weights.load(spec.name, spec.shape);
+    EXPECT_TRUE(at::allclose(before * factor, after, 1e-5, 1e-7)) << spec.name;
+  }
+  scaled.out = path("zero");
+  scaled.scale.embedding_std = 0;
+  EXPECT_THROW(init_model(scaled), Error);
+}
+
 TEST_F(InitTest, ABf16CheckpointIsTheFp32OneRounded) {
   InitRequest exact = request("llama-2-7b", "fp32");
   exact.dtype = at::kFloat;

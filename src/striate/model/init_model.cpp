@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "striate/base/atomic_folder.h"
@@ -67,6 +66,12 @@ bool is_vocabulary(const std::string& name) {
   return name == "model.embed_tokens.weight" || name == "lm_head.weight";
 }
 
+// A factor or standard deviation above 0 that leaves weights within what every type holds.
+void check_scale(double value, const char* what) {
+  if (value > 0 && value <= 10) return;
+  throw invalid_input(cat("`", what, "` ", value, " is out of range"), "give more than 0, up to 10");
+}
+
 // One buffer, of the largest tensor, serves them all.
 void write_weights(ShardedWriter& writer, const std::vector<TensorSpec>& tensors, const InitRequest& request,
                    std::int64_t used_rows, const InitProgress& progress) {
@@ -77,7 +82,7 @@ void write_weights(ShardedWriter& writer, const std::vector<TensorSpec>& tensors
   for (const TensorSpec& spec : tensors) {
     at::Tensor tensor = buffer.narrow(0, 0, spec.numel()).view(spec.shape);
     const std::int64_t rows = is_vocabulary(spec.name) ? used_rows : std::numeric_limits<std::int64_t>::max();
-    fill_random(tensor, spec, request.seed, rows);
+    fill_random(tensor, spec, request.seed, rows, request.scale);
     writer.append(tensor);
     done += bytes_of(spec, request.dtype);
     if (progress) progress(done, writer.bytes());
@@ -94,6 +99,8 @@ void write_config(const fs::path& folder, const ModelConfig& config, const InitR
   record.note("weights", "random");
   record.note("arch", request.arch);
   record.note("seed", request.seed);
+  record.note("embedding_std", request.scale.embedding_std);
+  record.note("residual_scale", request.scale.residual);
   record.write(folder);
 }
 
@@ -125,6 +132,8 @@ InitResult init_model(const InitRequest& asked, const InitProgress& progress) {
   InitResult result;
   result.config = shaped_config(arch, request.layout, request.changes);
   ModelConfig& config = result.config;
+  check_scale(request.scale.embedding_std, "embedding_std");
+  check_scale(request.scale.residual, "residual_scale");
   if (request.max_shard_bytes == 0) throw invalid_input("`max_shard_size` 0 is too small", "give a size such as 5GB");
   const fs::path destination = free_destination(request.out);
   AtomicFolder folder(destination);

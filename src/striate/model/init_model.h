@@ -12,6 +12,7 @@
 
 #include "striate/model/architectures.h"
 #include "striate/model/config.h"
+#include "striate/model/random_weights.h"
 
 namespace striate {
 
@@ -27,6 +28,7 @@ struct InitRequest {
   std::optional<std::filesystem::path> tokenizer;
   // In place of a path: the bytes of a tokenizer.model. They must outlive the call.
   std::string_view tokenizer_model = {};
+  WeightScale scale;
   std::uint64_t seed = 0;
   std::filesystem::path out;
 };

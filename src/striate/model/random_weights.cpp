@@ -53,16 +53,21 @@ bool is_embedding(const std::string& name) {
          name.ends_with("position_embedding.weight");
 }
 
+bool adds_to_stream(const std::string& name) {
+  return name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+}
+
 }  // namespace
 
-void fill_random(at::Tensor& out, const TensorSpec& spec, std::uint64_t seed, std::int64_t used_rows) {
+void fill_random(at::Tensor& out, const TensorSpec& spec, std::uint64_t seed, std::int64_t used_rows,
+                 const WeightScale& scale) {
   double constant = 0;
   double std_deviation = 0;
   if (is_embedding(spec.name)) {
-    std_deviation = kEmbeddingStd;
+    std_deviation = spec.name.ends_with("embed_tokens.weight") ? scale.embedding_std : kEmbeddingStd;
   } else if (spec.shape.size() >= 2) {
     const std::int64_t in = spec.numel() / std::max<std::int64_t>(spec.shape.front(), 1);
-    std_deviation = 1.0 / std::sqrt(static_cast<double>(in));
+    std_deviation = (adds_to_stream(spec.name) ? scale.residual : 1.0) / std::sqrt(static_cast<double>(in));
   } else if (spec.name.ends_with(".weight")) {
     constant = 1;  // a norm
   }
