@@ -45,7 +45,7 @@ TEST_F(Train, LeavesAnAdapterThatChatUsesAndARecord) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("trained 10 steps, 40 samples"), HasSubstr("striate chat --model")));
   EXPECT_THAT(result.err, AllOf(HasSubstr("layers 1,3 of 4"), HasSubstr("·█·█")));
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "non_lora_trainables.safetensors",
-                           "run.json", "striate.json", "metrics.jsonl"}) {
+                           "run.json", "striate.json", "metrics.jsonl", "report.html"}) {
     EXPECT_TRUE(fs::exists(fs::path(file("tuned")) / name)) << name;
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(file("tuned/tensorboard")), {}), 1);

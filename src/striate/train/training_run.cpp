@@ -3,11 +3,14 @@
 #include <memory>
 #include <utility>
 
+#include "striate/base/error.h"
+#include "striate/base/strings.h"
 #include "striate/tensor/torch_errors.h"
 #include "striate/train/held_out_records.h"
 #include "striate/train/run_folder.h"
 #include "striate/train/run_records.h"
 #include "striate/train/run_settings.h"
+#include "striate/train/training_page.h"
 #include "striate/train/training_session.h"
 
 namespace striate {
@@ -61,6 +64,15 @@ TrainerHooks trainer_hooks(const TrainingRequest& request, TrainingSession& sess
   return hooks;
 }
 
+// A run that is trained and written does not fail for want of its page.
+void leave_page(const std::filesystem::path& out, const Notes& notes) {
+  try {
+    write_training_page(out);
+  } catch (const Error& error) {
+    notes.tell(cat(kTrainingPageFile, " was not written, which changes nothing about the run: ", error.what()));
+  }
+}
+
 TrainingResult run(const TrainingRequest& request, Collective& group, const TrainingObserver& observer,
                    const StopFlag& stop) {
   PreparedRun prepared = prepare_run(request, group, observer.notes);
@@ -84,6 +96,7 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
       run_history(request, session, result.plan, result.outcome.state).write(request.out);
     }
     records->finish(result.outcome);
+    leave_page(request.out, observer.notes);
   }
   group.finish();
   return result;

@@ -2,6 +2,7 @@
 //
 //   OUT/run.json            arguments, version, hardware, region; the result once it is done
 //   OUT/metrics.jsonl       one line per step
+//   OUT/report.html         the page of all of these
 //   OUT/eval/               what the model said to the held-out questions: step-000200.jsonl ...
 //   OUT/checkpoints/        step-000123/ ...
 //   OUT/tensorboard/        event files, on request
