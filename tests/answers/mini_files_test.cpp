@@ -57,7 +57,8 @@ TEST_F(MiniFiles, EveryKindCountsAlikeInTheMean) {
   const Protocol& strict = find_protocol(find_benchmark("mini"), "strict");
   std::vector<Scored> items;
   for (std::size_t i = 0; i < 3; ++i) {
-    items.push_back({.question = &set.questions[i], .judgement = strict.judge(set.questions[i], i == 1 ? "red" : " Red")});
+    items.push_back(
+        {.question = &set.questions[i], .judgement = strict.judge(set.questions[i], i == 1 ? "red" : " Red")});
   }
   EXPECT_DOUBLE_EQ(items[0].judgement.score, 1);
   EXPECT_DOUBLE_EQ(strict.headline(items, ones(3)), 25);  // color 50, exist 0
@@ -76,8 +77,9 @@ TEST_F(MiniFiles, WhatTheRendererWritesIsReadWhole) {
   mini::write_dataset(options, folder_.path() / "world");
   const std::filesystem::path world = folder_.path() / "world";
   const auto count = [&](const char* name) { return read_questions(find_benchmark(name), world).questions.size(); };
-  EXPECT_EQ(count("mini") + count("mini-text") + count("mini-words"),
-            json::parse(read_file(world / "test.json")).size() + json::parse(read_file(world / "text_test.json")).size());
+  EXPECT_EQ(
+      count("mini") + count("mini-text") + count("mini-words"),
+      json::parse(read_file(world / "test.json")).size() + json::parse(read_file(world / "text_test.json")).size());
   EXPECT_GT(count("mini"), 50U);
   EXPECT_GT(count("mini-text"), 2U);
   EXPECT_GT(count("mini-words"), 10U);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "striate/base/files.h"
+#include "striate/base/sha256.h"
 #include "tests/support/command.h"
 #include "tests/support/paths.h"
 
@@ -46,12 +47,26 @@ TEST_F(MiniCommand, JsonIsOneObject) {
   EXPECT_EQ(report["train_questions"], 20);
 }
 
+TEST_F(MiniCommand, RendersATestPartWithDigitsOnItsLabels) {
+  const CommandResult result = render({"--train", "2", "--held-out", "0", "--test", "12", "--text", "20", "--grid", "3",
+                                       "--labels", "1", "--digit-labels", "--families", "ocr"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("12 test pictures with "));
+  EXPECT_EQ(json::parse(read_file(out_ / "world.json"))["digit_labels"], true);
+  for (const json& sample : json::parse(read_file(out_ / "test.json"))) {
+    const std::string label = sample["conversations"][1]["value"].get<std::string>();
+    EXPECT_EQ(label.find_first_not_of("0123456789"), std::string::npos) << label;
+  }
+  EXPECT_TRUE(std::filesystem::exists(out_ / "text_test.json"));
+}
+
 TEST_F(MiniCommand, MistakesAreOneLineAndAHint) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"--families", "colour"}, "did you mean color?"},
       {{"--text-families", "color"}, "is a family of questions about scenes"},
       {{"--grid", "9"}, "a grid of 9"},
       {{"--train", "-1"}, "--train: -1 is not a whole number"},
+      {{"--test", "-1"}, "--test: -1 is not a whole number"},
       {{"--labels", "2"}, "--labels: 2 is not a number from 0 to 1"},
       {{"--train", "many"}, "many"},
   };
@@ -66,68 +81,136 @@ TEST_F(MiniCommand, MistakesAreOneLineAndAHint) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
-// What scripts/demo.sh runs, with its configurations, for two steps each.
-TEST_F(MiniCommand, TheDemosRecipeGoesFromNothingToAnAnswer) {
-  ASSERT_EQ(render({"--train", "8", "--held-out", "2", "--text", "8", "--grid", "3", "--max-objects", "2", "--labels",
-                    "0", "--families", "color,shape,count,exist", "--text-families", "none"})
-                .exit_code,
-            0);
-  const std::string demo = std::string(STRIATE_SOURCE) + "/demo/", world = out_, root = folder_.path();
-  const auto striate = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), STRIATE_PROGRAM);
-    const CommandResult result = run_command(arguments);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return result.out;
-  };
-  striate({"init",
-           "--arch",
-           "llava-1.5-7b",
-           "--dtype",
-           "fp32",
-           "--layers",
-           "8",
-           "--hidden",
-           "32",
-           "--heads",
-           "2",
-           "--mlp",
-           "64",
-           "--max-positions",
-           "512",
-           "--vision-layers",
-           "2",
-           "--vision-hidden",
-           "32",
-           "--vision-heads",
-           "2",
-           "--vision-mlp",
-           "32",
-           "--image-size",
-           "48",
-           "--patch-size",
-           "16",
-           "--tokenizer",
-           demo + "mini_tokenizer.model",
-           "--out",
-           root + "/random"});
+std::string striate(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), STRIATE_PROGRAM);
+  const CommandResult result = run_command(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.out;
+}
+
+const std::string kSource = STRIATE_SOURCE;
+
+// What scripts/make-base.sh runs, with its configurations, for two steps each and a smaller shape.
+TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
+  ASSERT_EQ(render({"--train", "8", "--held-out", "0", "--text", "16", "--grid", "3", "--digit-labels"}).exit_code, 0);
+  const std::string world = out_, root = folder_.path();
+  for (const char* name : {"reader", "seer"}) {
+    striate({"init",
+             "--arch",
+             "bunny-llama3-8b",
+             "--dtype",
+             "fp32",
+             "--layers",
+             "3",
+             "--hidden",
+             "32",
+             "--heads",
+             "2",
+             "--kv-heads",
+             "2",
+             "--mlp",
+             "64",
+             "--max-positions",
+             "512",
+             "--vision-layers",
+             "2",
+             "--vision-hidden",
+             "32",
+             "--vision-heads",
+             "2",
+             "--vision-mlp",
+             "32",
+             "--image-size",
+             "48",
+             "--patch-size",
+             "16",
+             "--embedding-std",
+             "0.3",
+             "--residual-scale",
+             "0.18",
+             "--tokenizer",
+             kSource + "/mini/tokenizer",
+             "--out",
+             root + "/" + name});
+  }
   const auto train = [&](const std::string& config, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"train", "--config", demo + config, "--steps", "2", "--batch", "4", "--json"});
+    arguments.insert(arguments.begin(), {"train", "--config", kSource + "/mini/" + config, "--steps", "2", "--batch",
+                                         "4", "--resume", "--json"});
     return json::parse(striate(arguments));
   };
-  train("pretrain.toml", {"--model", root + "/random", "--data", world + "/text.json", "--out", root + "/base"});
-  const json aligned =
-      train("align.toml", {"--model", root + "/base", "--data", world + "/train.json", "--images", world, "--eval-data",
-                           world + "/held_out.json", "--out", root + "/aligned"});
-  const json tuned = train("tune.toml", {"--layers", "uniform:25%", "--model", root + "/base", "--projector",
-                                         root + "/aligned", "--data", world + "/train.json", "--images", world,
-                                         "--eval-data", world + "/held_out.json", "--out", root + "/tuned"});
-  EXPECT_EQ(aligned["eval_questions"], 4);
-  EXPECT_EQ(tuned["layers"], (json{0, 4}));
-  const std::string metrics = read_file(root + "/tuned/metrics.jsonl");
-  EXPECT_THAT(metrics, HasSubstr("\"eval_accuracy\":"));
-  EXPECT_THAT(metrics, HasSubstr("\"loss\":"));
-  striate({"chat", "--model", root + "/base", "--adapter", root + "/tuned", "--image", world + "/held_out/000000.png",
-           "--prompt", "What color is the circle?", "--max-tokens", "4"});
+  train("decoder.toml", {"--model", root + "/reader", "--data", world + "/text.json", "--out", root + "/read"});
+  const json seen = train("tower.toml", {"--model", root + "/seer", "--data", world + "/align.json", "--images", world,
+                                         "--out", root + "/seen"});
+  EXPECT_EQ(seen["steps"], 2);
+  EXPECT_NE(read_file(root + "/seen/model.safetensors"), read_file(root + "/seer/model.safetensors"));
+
+  const CommandResult joined =
+      run_command({"python3", kSource + "/scripts/join_base.py", root + "/read", root + "/seen", root + "/base"});
+  ASSERT_EQ(joined.exit_code, 0) << joined.err;
+  EXPECT_THAT(striate({"inspect", "--model", root + "/base"}), HasSubstr("Bunny-Llama-3"));
+  striate({"chat", "--model", root + "/base", "--image", world + "/train/000000.png", "--prompt", "What is the text?",
+           "--max-tokens", "2"});
+}
+
+TEST_F(MiniCommand, TextsAreJoinedAndChosen) {
+  ASSERT_EQ(render({"--train", "0", "--held-out", "0", "--text", "60", "--questions", "3"}).exit_code, 0);
+  const std::string texts = out_ / "text.json", joined = folder_.path() / "joined.json";
+  const CommandResult result =
+      run_command({"python3", kSource + "/scripts/base_texts.py", joined, texts + ":10", texts + "::How many,Where"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json samples = json::parse(read_file(joined)), all = json::parse(read_file(texts));
+  ASSERT_GT(samples.size(), 10U);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(samples[i]["conversations"], all[i]["conversations"]);
+  for (std::size_t i = 10; i < samples.size(); ++i) {
+    const json& turns = samples[i]["conversations"];
+    EXPECT_THAT(turns[0]["value"], StartsWith("Scene: "));
+    for (std::size_t turn = 0; turn < turns.size(); turn += 2) {
+      const std::string question = turns[turn]["value"];
+      EXPECT_TRUE(question.find("How many") != std::string::npos || question.find("Where") != std::string::npos);
+    }
+  }
+}
+
+// What scripts/demo.sh runs, with its configurations, for two steps each.
+TEST_F(MiniCommand, TheDemosRecipeGoesFromTheBaseToAnAnswer) {
+  ASSERT_EQ(render({"--train", "8", "--held-out", "2", "--test", "4", "--text", "40", "--grid", "3", "--digit-labels"})
+                .exit_code,
+            0);
+  const std::string world = out_, root = folder_.path(), base = kSource + "/mini/base";
+  const auto train = [&](const std::string& command, const std::string& config, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(),
+                     {command, "--config", kSource + "/demo/" + config, "--data", world + "/train.json", "--images",
+                      world, "--steps", "2", "--batch", "4", "--json"});
+    return json::parse(striate(arguments));
+  };
+  train("train", "align.toml", {"--model", base, "--out", root + "/aligned"});
+  const json tuned =
+      train("train", "tune.toml",
+            {"--layers", "uniform:25%", "--model", base, "--projector", root + "/aligned", "--out", root + "/tuned"});
+  EXPECT_EQ(tuned["layers"].size(), 4U);
+  striate({"prune", "--model", base, "--adapter", root + "/tuned", "--region", "from-run", "--layers", "15", "--out",
+           root + "/pruned"});
+  train("heal", "heal.toml",
+        {"--model", root + "/pruned", "--teacher", base, "--teacher-adapter", root + "/tuned", "--out",
+         root + "/healed"});
+  const json answers =
+      json::parse(striate({"eval", "run", "--model", root + "/pruned", "--adapter", root + "/healed", "--benchmark",
+                           "mini", "--data", world, "--out", root + "/answers", "--json"}));
+  EXPECT_EQ(answers["benchmarks"][0]["scores"][0]["protocol"], "strict");
+  striate({"chat", "--model", base, "--adapter", root + "/tuned", "--image", world + "/test/000000.png", "--prompt",
+           "What color is the circle?", "--max-tokens", "4"});
+}
+
+TEST_F(MiniCommand, TheBaseInTheRepositoryIsTheOneThatIsDescribedAndKnowsItsTexts) {
+  const std::string base = kSource + "/mini/base", sums = read_file(kSource + "/mini/SHA256SUMS");
+  EXPECT_THAT(sums, HasSubstr(sha256_of_file(base + "/model.safetensors") + "  base/model.safetensors"));
+  ASSERT_EQ(render({"--train", "0", "--held-out", "0", "--test", "1", "--text", "4000", "--grid", "3", "--max-objects",
+                    "4", "--digit-labels", "--questions", "1"})
+                .exit_code,
+            0);
+  const json answers = json::parse(striate({"eval", "run", "--model", base, "--benchmark", "mini-text", "--data", out_,
+                                            "--precision", "fp32", "--out", folder_.path() / "answers", "--json"}));
+  EXPECT_GT(answers["benchmarks"][0]["scores"][0]["headline"]["value"], 85);
 }
 
 TEST_F(MiniCommand, HelpShowsAnExample) {

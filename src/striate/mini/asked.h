@@ -20,14 +20,14 @@ struct AskedSample {
 // How often each family was asked in a file so far.
 using AskedCounts = std::map<Family, std::int64_t>;
 
-// Training scene `index` with up to `count` questions, at least one, of the families asked most rarely so far: few scenes
-// suit some of them. Adds to `counts`. Throws InvalidInput where no scene of the world suits any family.
+// Training scene `index` with up to `count` questions, at least one, of the families asked most rarely so far: few
+// scenes suit some of them. Adds to `counts`. Throws InvalidInput where no scene of the world suits any family.
 AskedSample ask_conversation(const WorldOptions& world, std::uint64_t seed, std::uint64_t index,
                              const std::vector<Family>& families, int count, AskedCounts& counts);
 
 // A scene of a part for sample `index` with up to `count` questions, at least one. The families take turns to be asked
-// first, and the scene is drawn until it suits that family: no family is asked of simpler scenes than it needs. The other
-// questions are of any family. Throws as ask_conversation() does.
+// first, and the scene is drawn until it suits that family: no family is asked of simpler scenes than it needs. The
+// other questions are of any family. Throws as ask_conversation() does.
 AskedSample ask_in_turn(const WorldOptions& world, Part part, std::uint64_t seed, std::uint64_t index,
                         const std::vector<Family>& families, int count);
 

@@ -1,5 +1,5 @@
-// The miniature world (docs/mini.md): questions about pictures, about scenes told in words, and about neither. One score
-// for each kind of question, and their mean.
+// The miniature world (docs/mini.md): questions about pictures, about scenes told in words, and about neither. One
+// score for each kind of question, and their mean.
 #include <algorithm>
 #include <array>
 
@@ -50,7 +50,8 @@ bool is_text_task(const Question& question) {
   return std::ranges::find(kTasks, question.kinds.at("kind")[0]) != kTasks.end();
 }
 
-QuestionSet read_mini(const DataFolder& data, const NeededFile& file, const std::function<bool(const Question&)>& wanted) {
+QuestionSet read_mini(const DataFolder& data, const NeededFile& file,
+                      const std::function<bool(const Question&)>& wanted) {
   QuestionSet set;
   data.each_row(data.require(file), [&](const Row& row) {
     Question question = mini_question(row);
@@ -72,8 +73,8 @@ std::vector<Metric> mini_more(std::span<const Scored> items) {
 }
 
 std::vector<Protocol> mini_protocols() {
-  Protocol strict = text_protocol({"strict", "as-written-24", "the question as the data set has it", "exact-caseless", 24,
-                                   [](const Question& question, const QuestionSet&) { return question.asked; }});
+  Protocol strict = text_protocol({"strict", "as-written-24", "the question as the data set has it", "exact-caseless",
+                                   24, [](const Question& question, const QuestionSet&) { return question.asked; }});
   strict.headline_name = "mean of the kinds";
   strict.headline = mini_mean_of_kinds;
   strict.more = mini_more;
