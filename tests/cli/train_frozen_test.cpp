@@ -67,7 +67,8 @@ TEST_F(TrainFrozen, EveryPrecisionLearnsSaysSoAndResumesBitIdentical) {
 
 TEST_F(TrainFrozen, StagesAndConfigurationFilesTakeItAndARunWithoutFrozenLayersDoesNot) {
   const CommandResult aligned = run_command(without(
-      command("aligned", {"--stage", "align", "--steps", "2", "--template", "vicuna_v1", "--frozen-precision", "nf4"}), {"--layers", "--lr"}));
+      command("aligned", {"--stage", "align", "--steps", "2", "--template", "vicuna_v1", "--frozen-precision", "nf4"}),
+      {"--layers", "--lr"}));
   EXPECT_EQ(aligned.exit_code, 0) << aligned.err;
   write_file(file("frozen.toml"), "frozen-precision = \"int8\"\n");
   const CommandResult configured = train("configured", {"--steps", "2", "--config", file("frozen.toml")});
@@ -77,10 +78,10 @@ TEST_F(TrainFrozen, StagesAndConfigurationFilesTakeItAndARunWithoutFrozenLayersD
 
   const std::string nothing = "--frozen-precision nf4 does not apply: every layer is trained";
   expect_refusal(train("all", {"--layers", "all", "--steps", "2", "--frozen-precision", "nf4"}), nothing);
-  expect_refusal(run_command(without(command("pretrained", {"--stage", "pretrain", "--steps", "2", "--frozen-precision",
-                                                            "nf4"}),
-                                     {"--layers"})),
-                 nothing);
+  expect_refusal(
+      run_command(without(command("pretrained", {"--stage", "pretrain", "--steps", "2", "--frozen-precision", "nf4"}),
+                          {"--layers"})),
+      nothing);
   expect_refusal(train("other", {"--steps", "2", "--frozen-precision", "nf5"}), "--frozen-precision nf5: unknown");
 }
 

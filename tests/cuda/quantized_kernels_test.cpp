@@ -1,4 +1,5 @@
-// The kernels that read frozen weights of 8 and 4 bits and round rows to e4m3, in the emulator, against the CPU's loops.
+// The kernels that read frozen weights of 8 and 4 bits and round rows to e4m3, in the emulator, against the CPU's
+// loops.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>

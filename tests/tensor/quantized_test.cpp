@@ -91,7 +91,8 @@ TEST(Quantized, RoundTripsStayWithinTheFormatsBounds) {
   const at::Tensor weight = drawn({50, 192}, 1) * 0.05;
   const at::Tensor largest = weight.abs().amax(1, true);
   // Half a step of 1/127 of the row's largest value.
-  EXPECT_TRUE(((read_back(weight, FrozenPrecision::kInt8) - weight).abs() <= largest * (0.501 / 127)).all().item<bool>());
+  EXPECT_TRUE(
+      ((read_back(weight, FrozenPrecision::kInt8) - weight).abs() <= largest * (0.501 / 127)).all().item<bool>());
   // e4m3 has 4 significant bits, and steps of 2^-9 below 2^-6; the largest value is 448.
   const at::Tensor fp8 = (read_back(weight, FrozenPrecision::kFp8) - weight).abs();
   EXPECT_TRUE((fp8 <= at::maximum(weight.abs() / 15.9, largest * (0.501 / 512 / 448))).all().item<bool>());
@@ -159,8 +160,8 @@ TEST(Quantized, BytesAreThoseThatThePlanCounts) {
     }
   }
   // 4 bits and 8 / 64 + 32 / (64 * 256) more, as the paper has it (0.127).
-  EXPECT_NEAR(8.0 * static_cast<double>(quantized_bytes(FrozenPrecision::kNf4, 4096, 11008)) / (4096.0 * 11008),
-              4.127, 0.001);
+  EXPECT_NEAR(8.0 * static_cast<double>(quantized_bytes(FrozenPrecision::kNf4, 4096, 11008)) / (4096.0 * 11008), 4.127,
+              0.001);
 }
 
 TEST(Quantized, RowsRoundedToFp8AreTheNearestAndSayWhenTheyAreNotFinite) {
@@ -239,7 +240,8 @@ TEST(QuantizedProducts, InHardwareAreTriedWhereTheShapeAllowsThem) {
   EXPECT_TRUE(multiplies_fp8(x.to(device), matrix.to(device)));
   EXPECT_FALSE(multiplies_fp8(x, matrix));
   EXPECT_FALSE(multiplies_fp8(x.to(device).to(at::kFloat), matrix.to(device)));
-  EXPECT_FALSE(multiplies_fp8(x.to(device), QuantizedMatrix(drawn({31, 48}, 1), FrozenPrecision::kFp8, "w").to(device)));
+  EXPECT_FALSE(
+      multiplies_fp8(x.to(device), QuantizedMatrix(drawn({31, 48}, 1), FrozenPrecision::kFp8, "w").to(device)));
 }
 
 TEST(QuantizedProducts, EachTokenOfFewIsTheSameAlone) {

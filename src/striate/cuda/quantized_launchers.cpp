@@ -23,9 +23,9 @@ void dequantize(KernelRunner& runner, const at::Tensor& codes, const at::Tensor&
   if (codes.scalar_type() == at::kByte) {
     constexpr std::int64_t kChunk = 8192;  // kNf4Chunk in kernels/quantized.cu
     const std::int64_t count = to.numel();
-    return run_kernel(runner, kQuantized, kernel_for("dequantize_nf4", to.scalar_type()),
-                      (count + kChunk - 1) / kChunk, bytes_from(codes, 0), bytes_from(scales, 0),
-                      coarse.const_data_ptr<float>(), to.mutable_data_ptr(), first * columns, count);
+    return run_kernel(runner, kQuantized, kernel_for("dequantize_nf4", to.scalar_type()), (count + kChunk - 1) / kChunk,
+                      bytes_from(codes, 0), bytes_from(scales, 0), coarse.const_data_ptr<float>(),
+                      to.mutable_data_ptr(), first * columns, count);
   }
   const char* kernel = codes.scalar_type() == at::kChar ? "dequantize_int8" : "dequantize_fp8";
   run_kernel(runner, kQuantized, kernel_for(kernel, to.scalar_type()), to.size(0), bytes_from(codes, first * columns),

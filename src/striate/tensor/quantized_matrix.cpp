@@ -166,15 +166,15 @@ QuantizedMatrix::QuantizedMatrix(const at::Tensor& weight, FrozenPrecision preci
     codes_ = at::empty({rows_, columns_}, at::TensorOptions(int8 ? at::kChar : at::kFloat8_e4m3fn));
     scales_ = at::empty({rows_}, at::TensorOptions(at::kFloat));
     auto* scales = scales_.mutable_data_ptr<float>();
-    finite =
-        int8 ? quantize_each_row(dense, codes_.mutable_data_ptr<std::int8_t>(), scales, quantize_row_int8)
-             : quantize_each_row(dense, static_cast<std::uint8_t*>(codes_.mutable_data_ptr()), scales, quantize_row_fp8);
+    finite = int8 ? quantize_each_row(dense, codes_.mutable_data_ptr<std::int8_t>(), scales, quantize_row_int8)
+                  : quantize_each_row(dense, static_cast<std::uint8_t*>(codes_.mutable_data_ptr()), scales,
+                                      quantize_row_fp8);
   } else {
     throw internal_error("a quantised matrix that is not quantised");
   }
   if (!finite) {
-    throw corrupt_data(cat("tensor ", name, " has values that are not finite, which ",
-                           frozen_precision_name(precision), " cannot hold"),
+    throw corrupt_data(cat("tensor ", name, " has values that are not finite, which ", frozen_precision_name(precision),
+                           " cannot hold"),
                        "check the model's files; `frozen_precision` bf16 takes the weights as they are");
   }
 }
@@ -222,8 +222,8 @@ at::Tensor rounded_rows(const at::Tensor& x) {
   return rounded;
 }
 
-void dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse,
-                       std::int64_t first, const at::Tensor& to) {
+void dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                       const at::Tensor& to) {
   const std::int64_t columns = to.size(1);
   const std::int64_t offset = first * columns;
   if (codes.scalar_type() == at::kByte) {

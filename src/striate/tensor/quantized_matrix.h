@@ -69,8 +69,8 @@ QuantizedRows quantize_rows(const at::Tensor& x);
 at::Tensor rounded_rows(const at::Tensor& x);
 
 // The loops of the CPU behind the operators of the same names (operators.h): for tensors on the CPU alone.
-void dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse,
-                       std::int64_t first, const at::Tensor& to);
+void dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& coarse, std::int64_t first,
+                       const at::Tensor& to);
 QuantizedRows quantize_rows_on_cpu(const at::Tensor& x);
 
 }  // namespace striate
