@@ -141,6 +141,7 @@ if [ "$device" = cuda ]; then
   part build-tests 60 cmake --build "$build" -j "$(build_jobs)" --target device_tests
   part device-tests 30 ctest --test-dir "$build" -L device --output-on-failure
   part train-step 60 "${train[@]}" --shapes llava-7b --regions uniform:8,all --peer-compute bf16 --check-steps 0 "${peer[@]}"
+  part train-step-fp8 60 "${train[@]}" --shapes llava-7b-16k --regions uniform:8 --alone --frozen-precision fp8
   part generate 45 python3 bench/generate/run.py "${common[@]}" --precision bf16 --peer-precision bf16 --threads 8 \
     --rounds 3 "${peer[@]}"
   part score 45 python3 bench/score/run.py "${common[@]}" --shapes llava-7b --precision bf16 --threads 8 --rounds 5 --speed-only
@@ -151,6 +152,8 @@ else
   part device-tests 5 ctest --test-dir "$build" -L device --output-on-failure
   part train-step 5 python3 bench/train_step/run.py "${common[@]}" --compute bf16 --threads 1 --rounds 1 --steps 1 \
     --shapes miniature --regions all
+  part train-step-fp8 5 python3 bench/train_step/run.py "${common[@]}" --compute bf16 --threads 1 --rounds 1 --steps 1 \
+    --shapes miniature --regions uniform:4 --alone --frozen-precision fp8
   part generate 5 python3 bench/generate/run.py "${common[@]}" --miniature --layers 2 --precision bf16 --threads 1 --rounds 1 --steps 4
   part score 5 python3 bench/score/run.py "${common[@]}" --shapes miniature --precision bf16 --threads 1 --rounds 1 --speed-only
 fi

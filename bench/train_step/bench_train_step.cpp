@@ -66,6 +66,14 @@ Placement chosen_placement(const Flags& flags) {
   return placement;
 }
 
+// With the layers outside the region in the precision that is asked for.
+std::unique_ptr<Lvlm> load_to_train(const Flags& flags, Placement placement) {
+  const Checkpoint checkpoint = open_folder(flags.model);
+  const DecoderConfig& decoder = checkpoint.config.decoder;
+  placement.quantized = quantized_layers(decoder, tune_options(flags, decoder.layers));
+  return load_model(checkpoint, placement);
+}
+
 ActivationCheckpointing chosen_policy(const std::string& name) {
   if (name == "keep") return ActivationCheckpointing::kNone;
   return name == "recompute-mlp" ? ActivationCheckpointing::kMlp : ActivationCheckpointing::kLayer;
@@ -134,7 +142,7 @@ class TrainingWorker final : public Worker {
  public:
   explicit TrainingWorker(const Flags& flags)
       : Worker(flags),
-        model_(load_model(open_folder(flags.model), placement())),
+        model_(load_to_train(flags, placement())),
         tunable_(*model_, tune_options(flags, model_->config().decoder.layers)),
         policy_(chosen_policy(flags.policy)),
         pass_(tunable_, policy_),
@@ -236,11 +244,17 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"keep", "recompute-mlp", "recompute-layer"}));
   app.add_option("--layers", flags.layers, "The region: 0,4,8,12")->required()->delimiter(',');
   app.add_option("--rank", flags.tune.lora.rank, "LoRA's rank; alpha is twice that")->required();
+  std::string precision = "bf16";
+  app.add_option("--frozen-precision", precision, "Of the layers outside the region: bf16, int8, fp8, nf4")
+      ->check(CLI::IsMember({"bf16", "int8", "fp8", "nf4"}));
   app.add_flag("--freeze-projector", flags.tune.freeze_projector, "Train the region alone");
   app.add_option("--lr", flags.lr, "The adapters' learning rate")->required();
   app.add_option("--projector-lr", flags.projector_lr, "The projector's learning rate")->required();
   app.add_flag("--floor", flags.floor, "Time only the products that every program needs");
   CLI11_PARSE(app, argc, argv);
+  for (const FrozenPrecision each : kFrozenPrecisions) {
+    if (frozen_precision_name(each) == precision) flags.tune.frozen_precision = each;
+  }
   flags.tune.lora.alpha = 2.0 * static_cast<double>(flags.tune.lora.rank);
   const std::unique_ptr<Worker> worker = make_worker(flags);
   serve(worker->greeting(), [&](const nlohmann::json& command) { return worker->answer(command); });

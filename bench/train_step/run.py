@@ -48,6 +48,8 @@ def parse_args():
     parser.add_argument("--peer-compute", choices=["auto", "fp32", "bf16"], default="auto",
                         help="the peer computes in; auto: whatever is faster")
     parser.add_argument("--policy", default="keep", help="Striate's activations: keep, recompute-mlp, recompute-layer")
+    parser.add_argument("--frozen-precision", choices=["bf16", "int8", "fp8", "nf4"], default="bf16",
+                        help="of Striate's layers outside the region; the peer keeps them in bf16, so give --alone, too")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="optimiser steps in a round")
@@ -139,7 +141,7 @@ def check_agreement(case, steps, threads):
 def start_workers(case):
     """Striate, the floor in the type it computes in, and the peer in both modes and every type worth measuring."""
     args = case.args
-    striate = case.striate(args.compute, "--policy", args.policy)
+    striate = case.striate(args.compute, "--policy", args.policy, "--frozen-precision", args.frozen_precision)
     compute = striate.greeting["compute"]
     workers = {"striate": striate, "floor": case.striate(compute, "--floor")}
     types = [args.peer_compute] if args.peer_compute != "auto" else ["fp32", "bf16"] if compute == "bf16" else ["fp32"]
@@ -209,7 +211,8 @@ def measure(case, say):
     row |= {"compute": greeting["compute"], "device": greeting["device"], "floors": ratio("striate", "floor"),
             "tokens_per_s": tokens / median["striate"], "step_seconds": median["striate"] / args.steps,
             "floor_step_seconds": median["floor"] / args.steps, "peak_memory": memory["striate"],
-            "policy": args.policy, "trained": greeting["trained"], "cpu": greeting["cpu"], "rounds": args.rounds}
+            "policy": args.policy, "frozen_precision": args.frozen_precision, "trained": greeting["trained"],
+            "cpu": greeting["cpu"], "rounds": args.rounds}
     if "predicted" in median:
         row |= {"predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate")}
     if "any order" in median:  # what a step takes more for the same bits every time

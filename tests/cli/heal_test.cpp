@@ -51,6 +51,14 @@ class Heal : public TrainCommand {
   }
 };
 
+TEST_F(Heal, KeepsFrozenLayersInFewerBitsAndTheTeacherAsItIs) {
+  const CommandResult result =
+      heal("healed_nf4", with_teacher({"--tune", "lora", "--layers", "1", "--frozen-precision", "nf4"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(read_file(file("healed_nf4/run.json")))["settings"]["frozen-precision"], "nf4");
+  EXPECT_EQ(metrics_of(file("healed_nf4")).size(), 6U);
+}
+
 TEST_F(Heal, LowersTheLossOfAPrunedModelAndLeavesAModelThatAnswers) {
   const CommandResult result =
       heal("healed", with_teacher({"--tune", "full", "--eval-data", data(), "--eval-first", "--lr", "3e-3", "--steps",

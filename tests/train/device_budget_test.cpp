@@ -37,15 +37,15 @@ class OneStream : public StepSource {
   int ranks_;
 };
 
-Placement pretend_placement() {
-  return {pretend_device(), Compute::kBFloat16};
+Placement pretend_placement(const TuneOptions& options, std::int64_t layers) {
+  return {pretend_device(), Compute::kBFloat16, quantized_layers(tiny_config({.layers = layers}).decoder, options)};
 }
 
 // What is trained on one rank.
 struct Rig {
   Rig(const TuneOptions& options, ActivationCheckpointing checkpointing, std::int64_t layers, Collective& group,
       bool shared)
-      : model(tiny_model_on(pretend_placement(), {.layers = layers})),
+      : model(tiny_model_on(pretend_placement(options, layers), {.layers = layers})),
         tunable(*model, options),
         pass(tunable, checkpointing),
         optimizer(tunable.parameters(), {}, shared ? &group : nullptr),
@@ -137,6 +137,22 @@ TEST(DeviceBudget, AStepWaitsOnceAndCopiesNothingElseBack) {
       EXPECT_EQ(counts.hazards, 0);
       EXPECT_GT(counts.launches, 0);
     }
+  }
+}
+
+TEST(DeviceBudget, AQuantisedLinearIsOneMoreLaunchInEachDirection) {
+  STRIATE_REQUIRE_NO_GPU();
+  constexpr std::int64_t kLinears = 7;  // of the one layer outside the region
+  const DeviceCounts plain = counts_of_steps(region({0, 2}), ActivationCheckpointing::kNone);
+  for (const FrozenPrecision precision : {FrozenPrecision::kInt8, FrozenPrecision::kFp8, FrozenPrecision::kNf4}) {
+    TuneOptions options = region({0, 2});
+    options.frozen_precision = precision;
+    const DeviceCounts counts = counts_of_steps(options, ActivationCheckpointing::kNone);
+    SCOPED_TRACE(frozen_precision_name(precision));
+    EXPECT_EQ(counts.waits, kSteps) << list(counts.waited_for);
+    EXPECT_EQ(counts.to_host.copies, plain.to_host.copies);
+    EXPECT_EQ(counts.to_device.copies, plain.to_device.copies);
+    EXPECT_EQ(counts.launches - plain.launches, kSteps * 2 * kLinears);
   }
 }
 
