@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "striate/tensor/nf4.h"
@@ -15,15 +16,11 @@ constexpr float kLargestInt8 = 127.0F;
 constexpr float kLargestFp8 = 448.0F;  // of e4m3
 constexpr float kWhole = 12582912.0F;  // 1.5 * 2^23: a small number added to it is rounded to a whole one, ties to even
 
-// Infinity or NaN where an element is.
+// The largest absolute value; infinity or NaN where an element is. Without their signs, floats are ordered as integers.
 float largest_of(const float* x, std::int64_t count) {
-  float largest = 0.0F;
-  float sum_of_zeros = 0.0F;  // NaN once an element is not finite
-  for (std::int64_t i = 0; i < count; ++i) {
-    largest = std::max(largest, std::fabs(x[i]));
-    sum_of_zeros += x[i] * 0.0F;
-  }
-  return largest + sum_of_zeros;
+  std::int32_t largest = 0;
+  for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, std::bit_cast<std::int32_t>(x[i]) & 0x7FFFFFFF);
+  return std::bit_cast<float>(largest);
 }
 
 std::array<float, 256> make_fp8_values() {
@@ -46,6 +43,18 @@ constexpr std::array<LevelPair, 256> make_level_pairs() {
   return pairs;
 }
 constexpr std::array<LevelPair, 256> kLevelPairs = make_level_pairs();
+
+// The nearest e4m3, ties to even, of x between -464 and 464: both branches for every element, so that the compiler
+// makes vectors of them.
+std::uint8_t e4m3_bits(float x) {
+  constexpr std::uint32_t kSmallestNormal = 0x3C800000;  // 2^-6; below it the values are multiples of 2^-9
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  const float steps = std::bit_cast<float>(magnitude) * 512.0F + kWhole;
+  const std::uint32_t small = std::bit_cast<std::uint32_t>(steps) - std::bit_cast<std::uint32_t>(kWhole);
+  const std::uint32_t normal = ((magnitude + 0x7FFFFU + (magnitude >> 20 & 1U)) >> 20) - (120U << 3);
+  return static_cast<std::uint8_t>((bits >> 24 & 0x80U) | (magnitude < kSmallestNormal ? small : normal));
+}
 
 unsigned nearest_level(float x) {
   unsigned code = 0;
@@ -78,7 +87,7 @@ bool quantize_row_fp8(const float* x, std::int64_t columns, std::uint8_t* codes,
   *scale = largest / kLargestFp8;
   const float divisor = *scale == 0.0F ? 1.0F : *scale;
   for (std::int64_t i = 0; i < columns; ++i) {
-    codes[i] = c10::Float8_e4m3fn(std::clamp(x[i] / divisor, -kLargestFp8, kLargestFp8)).x;
+    codes[i] = e4m3_bits(x[i] / divisor);
   }
   return true;
 }
