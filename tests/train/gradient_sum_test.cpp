@@ -115,13 +115,13 @@ TEST_P(GradientSums, ARanksOwnBlocksAreTheSame) {
 }
 
 // What is left of a few steps.
-struct Trained {
+struct TrainedValues {
   at::Tensor values, rounded;
   std::map<std::string, at::Tensor> moments;
   std::vector<double> norms;
 };
 
-void expect_same(const Trained& a, const Trained& b) {
+void expect_same(const TrainedValues& a, const TrainedValues& b) {
   EXPECT_TRUE(at::equal(a.values, b.values));
   EXPECT_EQ(a.rounded.defined(), b.rounded.defined());
   if (a.rounded.defined()) {
@@ -130,7 +130,7 @@ void expect_same(const Trained& a, const Trained& b) {
   EXPECT_EQ(a.norms, b.norms);
 }
 
-void expect_same_moments(const Trained& a, const Trained& b) {
+void expect_same_moments(const TrainedValues& a, const TrainedValues& b) {
   ASSERT_EQ(a.moments.size(), b.moments.size());
   for (const auto& [name, moment] : a.moments) EXPECT_TRUE(at::equal(moment, b.moments.at(name))) << name;
 }
@@ -138,8 +138,8 @@ void expect_same_moments(const Trained& a, const Trained& b) {
 constexpr int kHalf = 2, kAll = 4;
 
 // Steps [first, last) with the gradients of so many ranks. `collective` is null for a process that adds them up alone.
-Trained take_steps(ParameterSet& set, AdamW& optimizer, Collective* collective, int ranks, int first, int last) {
-  Trained trained;
+TrainedValues take_steps(ParameterSet& set, AdamW& optimizer, Collective* collective, int ranks, int first, int last) {
+  TrainedValues trained;
   std::optional<GradientSum> sum;
   if (collective != nullptr) sum.emplace(set, *collective, kSmall, optimizer.own_gradients());
   for (int step = first; step < last; ++step) {
@@ -164,10 +164,10 @@ const AdamWOptions kDecays{.weight_decay = 0.1};
 class SharedOptimizer : public Grounds {
  protected:
   // What one process gets from the sums of all ranks' gradients, over the first steps and over the rest.
-  static std::pair<Trained, Trained> alone(Compute compute) {
+  static std::pair<TrainedValues, TrainedValues> alone(Compute compute) {
     ParameterSet set = parameters(device(), compute);
     AdamW optimizer(set, kDecays);
-    const Trained half = take_steps(set, optimizer, nullptr, ranks(), 0, kHalf);
+    const TrainedValues half = take_steps(set, optimizer, nullptr, ranks(), 0, kHalf);
     return {half, take_steps(set, optimizer, nullptr, ranks(), kHalf, kAll)};
   }
 };
@@ -178,11 +178,11 @@ TEST_P(SharedOptimizer, HasTheBitsOfOneThatIsNotShared) {
     run([&](Collective& group) {
       ParameterSet set = parameters(device(), compute);
       AdamW optimizer(set, kDecays, &group);
-      const Trained mine = take_steps(set, optimizer, &group, ranks(), 0, kHalf);
+      const TrainedValues mine = take_steps(set, optimizer, &group, ranks(), 0, kHalf);
       expect_same(mine, half);
       if (group.rank() == 0) expect_same_moments(mine, half);
       EXPECT_EQ(mine.moments.empty(), group.rank() != 0);
-      const Trained after = take_steps(set, optimizer, &group, ranks(), kHalf, kAll);
+      const TrainedValues after = take_steps(set, optimizer, &group, ranks(), kHalf, kAll);
       expect_same(after, rest);
       if (group.rank() == 0) expect_same_moments(after, rest);
       EXPECT_EQ(optimizer.updates(), kAll);
