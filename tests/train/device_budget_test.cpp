@@ -197,19 +197,19 @@ TEST(DeviceBudget, SumsOfAStepHaveAnOrder) {
 }
 
 // Which layers of the two decoders below are trained.
-enum class Trained {
+enum class TrainedLayers {
   kLast,   // and no projector: the layers that one has more only run forward
   kFirst,  // they run forward and give the gradient of their input
   kAll
 };
 
 // Launches of a step on decoders of two depths; what is between them is one layer's.
-std::int64_t launches_per_layer(TuneKind kind, Trained trained) {
+std::int64_t launches_per_layer(TuneKind kind, TrainedLayers trained) {
   const auto launches = [&](std::int64_t layers) {
-    std::vector<std::int64_t> chosen = {trained == Trained::kFirst ? 0 : layers - 1};
-    if (trained == Trained::kAll) chosen = LayerSet::all(layers).numbers();
+    std::vector<std::int64_t> chosen = {trained == TrainedLayers::kFirst ? 0 : layers - 1};
+    if (trained == TrainedLayers::kAll) chosen = LayerSet::all(layers).numbers();
     TuneOptions options = with_dropout(region(chosen, kind, layers), 0.0);
-    options.freeze_projector = trained == Trained::kLast;
+    options.freeze_projector = trained == TrainedLayers::kLast;
     return counts_of_steps(options, ActivationCheckpointing::kNone, layers).launches;
   };
   return (launches(6) - launches(3)) / (3 * kSteps);
@@ -217,10 +217,10 @@ std::int64_t launches_per_layer(TuneKind kind, Trained trained) {
 
 TEST(DeviceBudget, LaunchesOfALayer) {
   STRIATE_REQUIRE_NO_GPU();
-  const std::int64_t forward = launches_per_layer(TuneKind::kLora, Trained::kLast);
-  const std::int64_t frozen = launches_per_layer(TuneKind::kLora, Trained::kFirst);
-  const std::int64_t adapted = launches_per_layer(TuneKind::kLora, Trained::kAll);
-  const std::int64_t whole = launches_per_layer(TuneKind::kFull, Trained::kAll);
+  const std::int64_t forward = launches_per_layer(TuneKind::kLora, TrainedLayers::kLast);
+  const std::int64_t frozen = launches_per_layer(TuneKind::kLora, TrainedLayers::kFirst);
+  const std::int64_t adapted = launches_per_layer(TuneKind::kLora, TrainedLayers::kAll);
+  const std::int64_t whole = launches_per_layer(TuneKind::kFull, TrainedLayers::kAll);
   EXPECT_LE(forward, 9);
   EXPECT_LE(frozen, 21) << "forward and input gradient";
   // Besides, both norms and the MLP's inner activations are computed again for what trains, and gate and up give their
