@@ -81,21 +81,21 @@ TEST_F(MiniCommand, MistakesAreOneLineAndAHint) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
-std::string striate(std::vector<std::string> arguments) {
+std::string output_of(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), STRIATE_PROGRAM);
   const CommandResult result = run_command(arguments);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   return result.out;
 }
 
-const std::string kSource = STRIATE_SOURCE;
+const std::string kRepository = STRIATE_SOURCE;
 
 // What scripts/make-base.sh runs, with its configurations, for two steps each and a smaller shape.
 TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
   ASSERT_EQ(render({"--train", "8", "--held-out", "0", "--text", "16", "--grid", "3", "--digit-labels"}).exit_code, 0);
   const std::string world = out_, root = folder_.path();
   for (const char* name : {"reader", "seer"}) {
-    striate({"init",
+    output_of({"init",
              "--arch",
              "bunny-llama3-8b",
              "--dtype",
@@ -129,14 +129,14 @@ TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
              "--residual-scale",
              "0.18",
              "--tokenizer",
-             kSource + "/mini/tokenizer",
+             kRepository + "/mini/tokenizer",
              "--out",
              root + "/" + name});
   }
   const auto train = [&](const std::string& config, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"train", "--config", kSource + "/mini/" + config, "--steps", "2", "--batch",
+    arguments.insert(arguments.begin(), {"train", "--config", kRepository + "/mini/" + config, "--steps", "2", "--batch",
                                          "4", "--resume", "--json"});
-    return json::parse(striate(arguments));
+    return json::parse(output_of(arguments));
   };
   train("decoder.toml", {"--model", root + "/reader", "--data", world + "/text.json", "--out", root + "/read"});
   const json seen = train("tower.toml", {"--model", root + "/seer", "--data", world + "/align.json", "--images", world,
@@ -145,10 +145,10 @@ TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
   EXPECT_NE(read_file(root + "/seen/model.safetensors"), read_file(root + "/seer/model.safetensors"));
 
   const CommandResult joined =
-      run_command({"python3", kSource + "/scripts/join_base.py", root + "/read", root + "/seen", root + "/base"});
+      run_command({"python3", kRepository + "/scripts/join_base.py", root + "/read", root + "/seen", root + "/base"});
   ASSERT_EQ(joined.exit_code, 0) << joined.err;
-  EXPECT_THAT(striate({"inspect", "--model", root + "/base"}), HasSubstr("Bunny-Llama-3"));
-  striate({"chat", "--model", root + "/base", "--image", world + "/train/000000.png", "--prompt", "What is the text?",
+  EXPECT_THAT(output_of({"inspect", "--model", root + "/base"}), HasSubstr("Bunny-Llama-3"));
+  output_of({"chat", "--model", root + "/base", "--image", world + "/train/000000.png", "--prompt", "What is the text?",
            "--max-tokens", "2"});
 }
 
@@ -156,7 +156,7 @@ TEST_F(MiniCommand, TextsAreJoinedAndChosen) {
   ASSERT_EQ(render({"--train", "0", "--held-out", "0", "--text", "60", "--questions", "3"}).exit_code, 0);
   const std::string texts = out_ / "text.json", joined = folder_.path() / "joined.json";
   const CommandResult result =
-      run_command({"python3", kSource + "/scripts/base_texts.py", joined, texts + ":10", texts + "::How many,Where"});
+      run_command({"python3", kRepository + "/scripts/base_texts.py", joined, texts + ":10", texts + "::How many,Where"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const json samples = json::parse(read_file(joined)), all = json::parse(read_file(texts));
   ASSERT_GT(samples.size(), 10U);
@@ -176,39 +176,39 @@ TEST_F(MiniCommand, TheDemosRecipeGoesFromTheBaseToAnAnswer) {
   ASSERT_EQ(render({"--train", "8", "--held-out", "2", "--test", "4", "--text", "40", "--grid", "3", "--digit-labels"})
                 .exit_code,
             0);
-  const std::string world = out_, root = folder_.path(), base = kSource + "/mini/base";
+  const std::string world = out_, root = folder_.path(), base = kRepository + "/mini/base";
   const auto train = [&](const std::string& command, const std::string& config, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(),
-                     {command, "--config", kSource + "/demo/" + config, "--data", world + "/train.json", "--images",
+                     {command, "--config", kRepository + "/demo/" + config, "--data", world + "/train.json", "--images",
                       world, "--steps", "2", "--batch", "4", "--json"});
-    return json::parse(striate(arguments));
+    return json::parse(output_of(arguments));
   };
   train("train", "align.toml", {"--model", base, "--out", root + "/aligned"});
   const json tuned =
       train("train", "tune.toml",
             {"--layers", "uniform:25%", "--model", base, "--projector", root + "/aligned", "--out", root + "/tuned"});
   EXPECT_EQ(tuned["layers"].size(), 4U);
-  striate({"prune", "--model", base, "--adapter", root + "/tuned", "--region", "from-run", "--layers", "15", "--out",
+  output_of({"prune", "--model", base, "--adapter", root + "/tuned", "--region", "from-run", "--layers", "15", "--out",
            root + "/pruned"});
   train("heal", "heal.toml",
         {"--model", root + "/pruned", "--teacher", base, "--teacher-adapter", root + "/tuned", "--out",
          root + "/healed"});
   const json answers =
-      json::parse(striate({"eval", "run", "--model", root + "/pruned", "--adapter", root + "/healed", "--benchmark",
+      json::parse(output_of({"eval", "run", "--model", root + "/pruned", "--adapter", root + "/healed", "--benchmark",
                            "mini", "--data", world, "--out", root + "/answers", "--json"}));
   EXPECT_EQ(answers["benchmarks"][0]["scores"][0]["protocol"], "strict");
-  striate({"chat", "--model", base, "--adapter", root + "/tuned", "--image", world + "/test/000000.png", "--prompt",
+  output_of({"chat", "--model", base, "--adapter", root + "/tuned", "--image", world + "/test/000000.png", "--prompt",
            "What color is the circle?", "--max-tokens", "4"});
 }
 
 TEST_F(MiniCommand, TheBaseInTheRepositoryIsTheOneThatIsDescribedAndKnowsItsTexts) {
-  const std::string base = kSource + "/mini/base", sums = read_file(kSource + "/mini/SHA256SUMS");
+  const std::string base = kRepository + "/mini/base", sums = read_file(kRepository + "/mini/SHA256SUMS");
   EXPECT_THAT(sums, HasSubstr(sha256_of_file(base + "/model.safetensors") + "  base/model.safetensors"));
   ASSERT_EQ(render({"--train", "0", "--held-out", "0", "--test", "1", "--text", "4000", "--grid", "3", "--max-objects",
                     "4", "--digit-labels", "--questions", "1"})
                 .exit_code,
             0);
-  const json answers = json::parse(striate({"eval", "run", "--model", base, "--benchmark", "mini-text", "--data", out_,
+  const json answers = json::parse(output_of({"eval", "run", "--model", base, "--benchmark", "mini-text", "--data", out_,
                                             "--precision", "fp32", "--out", folder_.path() / "answers", "--json"}));
   EXPECT_GT(answers["benchmarks"][0]["scores"][0]["headline"]["value"], 85);
 }
