@@ -53,7 +53,8 @@ show mini render --seed 7 --grid 3 --max-objects 3 --digit-labels --train 8000 -
   --held-out-questions 4 --questions 6 --text 12000 --out "$world"
 
 stage "align: the projector alone learns to hand pictures to the base, which stays as it is"
-show train --config demo/align.toml --steps $((steps * 3 / 2)) --model "$base" --data "$world/train.json" --images "$world" --out "$out/aligned"
+show train --config demo/align.toml --steps $((steps * 3 / 2)) --threads 1 --model "$base" \
+  --data "$world/train.json" --images "$world" --out "$out/aligned"
 
 tune() {  # NAME LAYERS
   quiet "tune $1" train --config demo/tune.toml --steps "$steps" --layers "$2" --model "$base" --projector "$out/aligned" \
