@@ -1,4 +1,5 @@
 // What a training step may cost on a GPU besides arithmetic, counted on the pretend device: waits, copies, launches.
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -241,7 +242,7 @@ TEST(DeviceBudget, LaunchesOfTheStepsThatThePageShows) {
                                  const std::string& what) {
     const DeviceCounts counts = counts_of_steps(options, policy, 4);
     EXPECT_LE(counts.launches / kSteps, launches) << what << "\n" << list(counts.operators);
-    EXPECT_EQ(counts.to_host.bytes, 72 * kSteps) << what;
+    EXPECT_EQ(counts.to_host.bytes, 88 * kSteps) << what;
     RecordProperty(what, cat(counts.launches / kSteps, " launches, ", counts.to_device.copies / kSteps, " copies up, ",
                              counts.to_device.bytes / kSteps, " bytes, touched ", counts.touched_bytes / kSteps));
   };
@@ -290,6 +291,8 @@ TEST(DeviceBudget, LaunchesOfTheOptimiser) {
 
 TEST(DeviceBudget, SumsInAnyOrderAreThereForThoseWhoAskForThem) {
   STRIATE_REQUIRE_NO_GPU();
+  // Ranks that are threads of one process, as in tests before this one, may leave it on.
+  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
   const auto model = tiny_model_on(pretend_placement());
   Tunable tunable(*model, region({0, 1, 2}));
   const auto atomics = [&](bool deterministic) {
