@@ -50,7 +50,7 @@ class CheckpointTest : public testing::Test {
     optimizer_.step({0.1, 0.1, 0.1, 0.1});
   }
   fs::path save(std::int64_t step, std::int64_t keep = 0) {
-    return save_checkpoint(folder(), state_at(step), parameters_, optimizer_.moments(), keep);
+    return save_checkpoint(folder(), state_at(step), optimizer_.values(), optimizer_.moments(), keep);
   }
   fs::path folder() const { return home_.path() / "checkpoints"; }
 

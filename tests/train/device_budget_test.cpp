@@ -49,6 +49,11 @@ Placement placement_to_train(const TuneOptions& options, std::int64_t layers) {
   return placement;
 }
 
+ParameterSet& scattered(Tunable& tunable) {
+  scatter(tunable);
+  return tunable.parameters();
+}
+
 // What is trained on one rank.
 struct Rig {
   Rig(const TuneOptions& options, ActivationCheckpointing checkpointing, std::int64_t layers, Collective& group,
@@ -56,10 +61,9 @@ struct Rig {
       : model(tiny_model_on(placement_to_train(options, layers), {.layers = layers})),
         tunable(*model, options),
         pass(tunable, checkpointing),
-        optimizer(tunable.parameters(), {}, shared ? &group : nullptr),
+        optimizer(scattered(tunable), {}, shared ? &group : nullptr),
         source(group.size()),
         group(group) {
-    scatter(tunable);
     run.steps = kSteps;
     run.rates = {1e-3, 1e-3, 1e-3, 1e-3};
     run.schedule = {ScheduleKind::kConstant, kSteps, 0};

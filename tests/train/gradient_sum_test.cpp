@@ -2,6 +2,7 @@
 // on a backend that refuses tensors in main memory.
 #include "striate/train/gradient_sum.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -33,6 +34,7 @@ ParameterSet parameters(at::Device device, Compute compute = Compute::kFloat32) 
     made->name = name;
     made->group = group;
     made->decays = decays;
+    made->rounded_suffices = decays;
     made->value = random_tensor({size}, made->name.size() + static_cast<std::uint64_t>(size)).to(device);
     return made;
   };
@@ -116,13 +118,19 @@ TEST_P(GradientSums, ARanksOwnBlocksAreTheSame) {
 
 // What is left of a few steps.
 struct TrainedValues {
-  at::Tensor values, rounded;
-  std::map<std::string, at::Tensor> moments;
+  at::Tensor values;             // undefined on other ranks than the first, where the ranks share them
+  at::Tensor rounded;
+  std::vector<at::Tensor> kept;  // the values that no rank drops
+  std::map<std::string, at::Tensor> moments;  // and values, by name
   std::vector<double> norms;
 };
 
 void expect_same(const TrainedValues& a, const TrainedValues& b) {
-  EXPECT_TRUE(at::equal(a.values, b.values));
+  if (a.values.defined() && b.values.defined()) {
+    EXPECT_TRUE(at::equal(a.values, b.values));
+  }
+  ASSERT_EQ(a.kept.size(), b.kept.size());
+  for (std::size_t i = 0; i < a.kept.size(); ++i) EXPECT_TRUE(at::equal(a.kept[i], b.kept[i])) << i;
   EXPECT_EQ(a.rounded.defined(), b.rounded.defined());
   if (a.rounded.defined()) {
     EXPECT_TRUE(at::equal(a.rounded, b.rounded));
@@ -153,9 +161,18 @@ TrainedValues take_steps(ParameterSet& set, AdamW& optimizer, Collective* collec
     const at::Tensor& told = optimizer.step_if_finite({1e-2, 2e-2, 3e-2, 0}, step == 1 ? 0.0 : 0.5);
     trained.norms.push_back(told[kStepNorm].item<double>());
   }
-  trained.values = set.values().cpu().clone();
+  std::vector<at::Tensor> values;
+  for (const auto& [name, value] : optimizer.values()) values.push_back(value.cpu().reshape({-1}));
+  if (!values.empty()) trained.values = at::cat(values);
+  for (const auto& parameter : set.all()) {
+    if (parameter->value.defined() && !parameter->rounded_suffices) {
+      trained.kept.push_back(parameter->value.cpu().clone());
+    }
+  }
   if (set.rounded().defined()) trained.rounded = set.rounded().cpu().clone();
-  for (const auto& [name, moment] : optimizer.moments()) trained.moments[name] = moment.cpu().clone();
+  for (const NamedTensors& tensors : {optimizer.values(), optimizer.moments()}) {
+    for (const auto& [name, tensor] : tensors) trained.moments[name] = tensor.cpu().clone();
+  }
   return trained;
 }
 
@@ -178,14 +195,19 @@ TEST_P(SharedOptimizer, HasTheBitsOfOneThatIsNotShared) {
     run([&](Collective& group) {
       ParameterSet set = parameters(device(), compute);
       AdamW optimizer(set, kDecays, &group);
+      EXPECT_EQ(set.values().defined(), compute == Compute::kFloat32) << "masters are shared as well";
       const TrainedValues mine = take_steps(set, optimizer, &group, ranks(), 0, kHalf);
       expect_same(mine, half);
       if (group.rank() == 0) expect_same_moments(mine, half);
-      EXPECT_EQ(mine.moments.empty(), group.rank() != 0);
+      EXPECT_EQ(optimizer.moments().empty(), group.rank() != 0);
       const TrainedValues after = take_steps(set, optimizer, &group, ranks(), kHalf, kAll);
       expect_same(after, rest);
       if (group.rank() == 0) expect_same_moments(after, rest);
       EXPECT_EQ(optimizer.updates(), kAll);
+      optimizer.return_values();
+      if (group.rank() == 0) {
+        for (const auto& p : set.all()) EXPECT_TRUE(at::equal(p->value.cpu(), rest.moments.at(p->name))) << p->name;
+      }
     });
   }
 }
@@ -196,7 +218,6 @@ TEST_P(SharedOptimizer, GoesOnWhereAnotherStoodSharedOrNot) {
     for (Collective* sharing : {&group, static_cast<Collective*>(nullptr)}) {
       ParameterSet set = parameters(device(), Compute::kBFloat16);
       AdamW optimizer(set, kDecays, sharing);
-      set.values().copy_(half.values);
       optimizer.restore([&](const std::string& name, at::IntArrayRef) { return half.moments.at(name); }, kHalf);
       expect_same(take_steps(set, optimizer, &group, ranks(), kHalf, kAll), rest);
     }

@@ -141,6 +141,22 @@ class StrictRuns : public StrictRanks {
     }
   }
 
+  // Bit for bit.
+  void expect_same_run(const std::string& a, const std::string& b) const {
+    for (const char* name : {"adapter_model.safetensors", "non_lora_trainables.safetensors",
+                             "checkpoints/step-000004/parameters.safetensors",
+                             "checkpoints/step-000004/optimizer.safetensors", "checkpoints/step-000004/state.json"}) {
+      EXPECT_EQ(read_file(world_.path(a) / name), read_file(world_.path(b) / name)) << a << b << name;
+    }
+    const auto one = metrics(a), two = metrics(b);
+    ASSERT_EQ(one.size(), two.size());
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      for (const char* key : {"loss", "grad_norm", "eval_loss"}) {
+        EXPECT_EQ(one[i].value(key, 0.0), two[i].value(key, 0.0)) << key;
+      }
+    }
+  }
+
   SmallWorld world_{24};
 };
 
@@ -159,38 +175,25 @@ TEST_P(StrictRuns, ARunTrainsEvaluatesSavesAndResumes) {
   expect_same_losses("alone", "together");
 }
 
-// Losses, result and checkpoints; and a run goes on with a shared optimiser or without.
+// Losses, result and checkpoints; and a run goes on with a shared optimiser or without. In bf16 the ranks share the
+// master values as well.
 TEST_P(StrictRuns, ASharedOptimizerChangesNoBit) {
-  const auto with = [&](const std::string& out, bool shared, bool resume = false) {
-    TrainingRequest wide = request(out);
-    wide.tune.lora.rank = 192;  // so that every rank has blocks of its own
-    wide.shard_optimizer = shared;
-    wide.resume = resume;
-    return wide;
-  };
-  const auto train = [&](const TrainingRequest& asked) {
-    run([&](Collective& group) { run_training(asked, group, {}); });
-  };
-  const auto bytes = [&](const std::string& out, const std::string& name) {
-    return read_file(world_.path(out) / name);
-  };
-  train(with("whole", false));
-  train(with("shared", true));
-  fs::copy(world_.path("whole"), world_.path("mixed"), fs::copy_options::recursive);
-  fs::remove_all(world_.path("mixed/checkpoints/step-000004"));
-  train(with("mixed", true, true));
-  for (const std::string out : {"shared", "mixed"}) {
-    for (const char* name : {"adapter_model.safetensors", "non_lora_trainables.safetensors",
-                             "checkpoints/step-000004/parameters.safetensors",
-                             "checkpoints/step-000004/optimizer.safetensors", "checkpoints/step-000004/state.json"}) {
-      EXPECT_EQ(bytes("whole", name), bytes(out, name)) << out << ' ' << name;
-    }
-    const auto one = metrics("whole"), two = metrics(out);
-    ASSERT_EQ(one.size(), two.size());
-    for (std::size_t i = 0; i < one.size(); ++i) {
-      for (const char* key : {"loss", "grad_norm", "eval_loss"})
-        EXPECT_EQ(one[i].value(key, 0.0), two[i].value(key, 0.0));
-    }
+  for (const Placement& placement : {exact_placement(), Placement{pretend_device(), Compute::kBFloat16}}) {
+    const std::string kind = placement.compute == Compute::kBFloat16 ? "bf16" : "fp32";
+    const auto train = [&](const std::string& out, bool shared, bool resume = false) {
+      TrainingRequest wide = request(out + kind);
+      wide.placement = placement;
+      wide.tune.lora.rank = 192;  // so that every rank has blocks of its own
+      wide.shard_optimizer = shared;
+      wide.resume = resume;
+      run([&](Collective& group) { run_training(wide, group, {}); });
+    };
+    train("whole", false);
+    train("shared", true);
+    fs::copy(world_.path("whole" + kind), world_.path("mixed" + kind), fs::copy_options::recursive);
+    fs::remove_all(world_.path("mixed" + kind) / "checkpoints/step-000004");
+    train("mixed", true, true);
+    for (const std::string out : {"shared", "mixed"}) expect_same_run("whole" + kind, out + kind);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <set>
 
 #include "striate/base/error.h"
@@ -40,6 +41,16 @@ ParameterSet::ParameterSet(std::vector<std::shared_ptr<Parameter>> parameters, C
 
 void ParameterSet::zero_gradients() {
   if (gradients_.defined()) gradients_.zero_();
+}
+
+bool ParameterSet::drop_values() {
+  const auto is_tower = [](const auto& p) { return p->group == ParameterGroup::kVisionTower; };
+  if (!rounded_.defined() || std::any_of(parameters_.begin(), parameters_.end(), is_tower)) return false;
+  for (const auto& parameter : parameters_) {
+    parameter->value = parameter->rounded_suffices ? at::Tensor() : parameter->value.clone();
+  }
+  values_.reset();
+  return true;
 }
 
 void ParameterSet::refresh() {

@@ -51,6 +51,10 @@ at::Tensor BlockShare::by_rank(const at::Tensor& flat, std::int64_t first, std::
   return blocks.view({ranks_, -1});
 }
 
+at::Tensor BlockShare::in_order(const at::Tensor& blocks) const {
+  return blocks.view({ranks_, -1, kBlock}).transpose(0, 1).reshape({-1});
+}
+
 void BlockShare::into_vector(const at::Tensor& blocks, const at::Tensor& flat, std::int64_t first) const {
   const std::int64_t row = ranks_ * kBlock;
   const at::Tensor given = blocks.view({ranks_, -1, kBlock});

@@ -36,7 +36,9 @@ class BlockShare {
 
   // Rows [first, last) of the vector `flat` [count], by rank: [ranks, rows * kBlock], a tensor of its own.
   at::Tensor by_rank(const at::Tensor& flat, std::int64_t first, std::int64_t last) const;
-  // The way back: `blocks` [ranks, rows * kBlock] into `flat` from row `first` on.
+  // The way back, as a tensor of its own [rows * ranks * kBlock]: zeros where the vector has ended.
+  at::Tensor in_order(const at::Tensor& blocks) const;
+  // The same for `blocks` [ranks, rows * kBlock] into `flat` [count] from row `first` on.
   void into_vector(const at::Tensor& blocks, const at::Tensor& flat, std::int64_t first) const;
 
  private:

@@ -64,12 +64,6 @@ void write_tensors(const OutputPath& path, const NamedTensors& tensors) {
   writer.commit();
 }
 
-NamedTensors named_values(const ParameterSet& parameters) {
-  NamedTensors named;
-  for (const auto& parameter : parameters.all()) named.emplace_back(parameter->name, parameter->value);
-  return named;
-}
-
 nlohmann::json manifest_of(const fs::path& folder) {
   nlohmann::json files = nlohmann::json::array();
   for (const char* name : {kParameters, kOptimizer, kState}) {
@@ -126,13 +120,13 @@ std::shared_ptr<const WeightFile> open_tensors(const fs::path& where, std::size_
 
 }  // namespace
 
-fs::path save_checkpoint(const fs::path& folder, const RunState& state, const ParameterSet& parameters,
+fs::path save_checkpoint(const fs::path& folder, const RunState& state, const NamedTensors& values,
                          const NamedTensors& moments, std::int64_t keep) {
   make_folders(folder);
   clear_leftovers_in(folder);
   const fs::path path = folder / folder_name(state.step);
   AtomicFolder building(path);
-  write_tensors(OutputPath::inside(building.path(), kParameters), named_values(parameters));
+  write_tensors(OutputPath::inside(building.path(), kParameters), values);
   write_tensors(OutputPath::inside(building.path(), kOptimizer), moments);
   write_file(OutputPath::inside(building.path(), kState), to_json(state).dump(2) + "\n");
   write_file(OutputPath::inside(building.path(), kManifest), manifest_of(building.path()).dump(2) + "\n");
@@ -160,18 +154,16 @@ std::optional<FoundCheckpoint> newest_whole_checkpoint(const fs::path& folder, c
   return std::nullopt;
 }
 
-void restore_checkpoint(const FoundCheckpoint& checkpoint, ParameterSet& parameters, AdamW& optimizer) {
+void restore_checkpoint(const FoundCheckpoint& checkpoint, const ParameterSet& parameters, AdamW& optimizer) {
   const fs::path values = checkpoint.path / kParameters;
   const fs::path moments = checkpoint.path / kOptimizer;
   const auto stored_values = open_tensors(values, parameters.all().size());
-  for (const auto& parameter : parameters.all()) {
-    parameter->value.copy_(tensor_of(*stored_values, parameter->name, parameter->value.sizes(), values));
-  }
-  parameters.refresh();
   const auto stored_moments = open_tensors(moments, 2 * parameters.all().size());
-  optimizer.restore(
-      [&](const std::string& name, at::IntArrayRef shape) { return tensor_of(*stored_moments, name, shape, moments); },
-      checkpoint.state.updates);
+  const auto stored = [&](const std::string& name, at::IntArrayRef shape) {
+    const bool is_value = stored_values->find(name) != nullptr || stored_moments->find(name) == nullptr;
+    return is_value ? tensor_of(*stored_values, name, shape, values) : tensor_of(*stored_moments, name, shape, moments);
+  };
+  optimizer.restore(stored, checkpoint.state.updates);
 }
 
 }  // namespace striate

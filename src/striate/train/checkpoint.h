@@ -17,10 +17,10 @@
 namespace striate {
 
 // Writes the checkpoint of `state.step` into `folder` and then deletes all but the newest `keep` (0 keeps all).
-// `moments` are AdamW::moments(). Every byte is on the disk before the checkpoint appears under its name. Returns where
+// `values` and `moments` are AdamW's. Every byte is on the disk before the checkpoint appears under its name. Returns where
 // it is. Throws ResourceError.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, const RunState& state,
-                                      const ParameterSet& parameters, const NamedTensors& moments, std::int64_t keep);
+                                      const NamedTensors& values, const NamedTensors& moments, std::int64_t keep);
 
 // A checkpoint whose files are all there and as they were written.
 struct FoundCheckpoint {
@@ -32,8 +32,8 @@ struct FoundCheckpoint {
 // warning in the notes, and what killed processes left half-built is ignored. nullopt when there is none.
 std::optional<FoundCheckpoint> newest_whole_checkpoint(const std::filesystem::path& folder, const Notes& notes = {});
 
-// Puts a checkpoint's tensors and counts into the parameters and the optimiser. Throws CorruptData when a tensor is
+// Puts a checkpoint's tensors and counts into the optimiser and its `parameters`. Throws CorruptData when a tensor is
 // missing, left over, or of another shape.
-void restore_checkpoint(const FoundCheckpoint& checkpoint, ParameterSet& parameters, AdamW& optimizer);
+void restore_checkpoint(const FoundCheckpoint& checkpoint, const ParameterSet& parameters, AdamW& optimizer);
 
 }  // namespace striate

@@ -39,7 +39,7 @@ GradientSum::GradientSum(const ParameterSet& parameters, Collective& ranks, std:
     std::int64_t end = 0;
     for (const auto& parameter : parameters.all()) {
       const std::int64_t begin = end;
-      end += parameter->value.numel();
+      end += parameter->gradient.numel();
       if (begin < last * row && end > first * row) bucket.layer = std::min(bucket.layer, layer_of(*parameter));
     }
     buckets_.push_back(bucket);

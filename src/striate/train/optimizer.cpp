@@ -18,14 +18,15 @@ namespace {
 const std::string kFirstMoment = "exp_avg.";
 const std::string kSecondMoment = "exp_avg_sq.";
 
-// Gathers what each rank keeps in `own` [BlockShare::own_size()], some rows at a time: `take` is given the blocks of
-// each rank, [ranks, numbers], and their first row.
+// Gathers rows [begin, end) of what each rank keeps in `own` [BlockShare::own_size()], some at a time, so that little is
+// held at once: `take` is given the blocks of each rank, [ranks, numbers], and their first row.
 template <typename Take>
-void gather_rows(const BlockShare& share, Collective& ranks, const at::Tensor& own, const Take& take) {
+void gather_rows(const BlockShare& share, Collective& ranks, const at::Tensor& own, std::int64_t begin,
+                 std::int64_t end, const Take& take) {
   constexpr std::int64_t kMostNumbers = 1 << 22;
   const std::int64_t rows = std::max<std::int64_t>(1, kMostNumbers / (share.ranks() * BlockShare::kBlock));
-  for (std::int64_t first = 0; first < share.rows(); first += rows) {
-    const std::int64_t last = std::min(share.rows(), first + rows);
+  for (std::int64_t first = begin; first < end; first += rows) {
+    const std::int64_t last = std::min(end, first + rows);
     const at::Tensor mine = own.slice(0, first * BlockShare::kBlock, last * BlockShare::kBlock);
     const at::Tensor blocks = at::empty({share.ranks(), mine.numel()}, own.options());
     ranks.begin_gather(mine, blocks)->wait();
@@ -87,11 +88,18 @@ AdamW::AdamW(ParameterSet& parameters, const AdamWOptions& options, Collective* 
   for (at::Tensor* own : {&own_values_, &own_gradients_, &own_first_, &own_second_}) {
     *own = at::zeros({share_->own_size()}, values.options());
   }
+  std::int64_t begin = 0;
+  for (const auto& parameter : parameters.all()) {
+    take_own(parameter->value.view({-1}), begin, own_values_);
+    begin += parameter->value.numel();
+  }
+  dropped_ = parameters.drop_values();
+  if (dropped_) own_rounded_ = at::zeros({share_->own_size()}, none.options());
   const auto filled = [this](const at::Tensor& own) { return own.narrow(0, 0, share_->own_count()); };
-  // Rounded copies are made of all values, once they are there.
-  state_ = {filled(own_values_), filled(own_first_), filled(own_second_), none, filled(own_gradients_), {}, {}};
+  // Where all values are handed out, rounded copies are made of them.
+  const at::Tensor rounded = dropped_ ? filled(own_rounded_) : none;
+  state_ = {filled(own_values_), filled(own_first_), filled(own_second_), rounded, filled(own_gradients_), {}, {}};
   find_ranges(*share_);
-  take_own_values();
 }
 
 // The number of a parameter's settings.
@@ -114,7 +122,7 @@ void AdamW::find_ranges(const BlockShare& share) {
   std::vector<Run> runs;
   std::int64_t count = 0;
   for (const auto& parameter : parameters_.all()) {
-    count += parameter->value.numel();
+    count += parameter->gradient.numel();
     const std::int64_t kind = kind_of(*parameter);
     if (!runs.empty() && runs.back().kind == kind) runs.pop_back();
     runs.push_back({count, kind});
@@ -140,10 +148,15 @@ void AdamW::find_ranges(const BlockShare& share) {
   }
 }
 
-void AdamW::take_own_values() {
+// Of the flat tensor of a parameter that begins at `begin` of all, this process's part, into `own`.
+void AdamW::take_own(const at::Tensor& flat, std::int64_t begin, const at::Tensor& own) const {
+  const std::int64_t end = begin + flat.numel();
+  if (!share_) return own.slice(0, begin, end).copy_(flat), void();
   for (const BlockShare::Piece& piece : share_->own_pieces()) {
-    own_values_.slice(0, piece.own, piece.own + piece.end - piece.begin)
-        .copy_(parameters_.values().slice(0, piece.begin, piece.end));
+    const std::int64_t from = std::max(begin, piece.begin), to = std::min(end, piece.end);
+    if (from >= to) continue;
+    const std::int64_t place = piece.own + from - piece.begin;
+    own.slice(0, place, place + to - from).copy_(flat.slice(0, from - begin, to - begin));
   }
 }
 
@@ -197,12 +210,45 @@ at::Tensor AdamW::all_square_sums() const {
   return all.t().reshape({-1}).narrow(0, 0, blocks);
 }
 
-// Bucket by bucket, so that little is held at once.
 void AdamW::hand_out_values() {
-  gather_rows(*share_, *ranks_, own_values_, [this](const at::Tensor& blocks, std::int64_t row) {
+  if (dropped_) {
+    gather_rows(*share_, *ranks_, own_rounded_, 0, share_->rows(), [this](const at::Tensor& blocks, std::int64_t row) {
+      share_->into_vector(blocks, parameters_.rounded(), row);
+    });
+    return hand_out_kept_values();
+  }
+  gather_rows(*share_, *ranks_, own_values_, 0, share_->rows(), [this](const at::Tensor& blocks, std::int64_t row) {
     share_->into_vector(blocks, parameters_.values(), row);
   });
   parameters_.refresh();
+}
+
+// Values that were not dropped: few, such as norms'. Their rows are gathered, each once.
+void AdamW::hand_out_kept_values() {
+  const std::int64_t row_size = share_->ranks() * BlockShare::kBlock;
+  std::int64_t begin = 0, gathered = 0;  // rows before `gathered` lie in `numbers`, from `first` on
+  std::int64_t first = 0;
+  at::Tensor numbers;
+  for (const auto& parameter : parameters_.all()) {
+    const std::int64_t end = begin + parameter->gradient.numel();
+    if (parameter->value.defined()) {
+      const at::Tensor value = parameter->value.view({-1});
+      for (std::int64_t at = begin; at < end;) {
+        const std::int64_t row = at / row_size;
+        if (!numbers.defined() || row >= gathered) {
+          gather_rows(*share_, *ranks_, own_values_, row, row + 1, [&](const at::Tensor& blocks, std::int64_t) {
+            numbers = share_->in_order(blocks);
+          });
+          first = row * row_size;
+          gathered = row + 1;
+        }
+        const std::int64_t stop = std::min(end, first + row_size);
+        value.slice(0, at - begin, stop - begin).copy_(numbers.slice(0, at - first, stop - first));
+        at = stop;
+      }
+    }
+    begin = end;
+  }
 }
 
 std::int64_t AdamW::updates() const {
@@ -214,57 +260,63 @@ void AdamW::set_updates(std::int64_t updates) {
   step_.reset();
 }
 
-// What all ranks keep of a moment, [count] in main memory; undefined on other ranks.
+// What all ranks keep of a flat tensor, [count] in main memory; undefined on other ranks.
 at::Tensor AdamW::whole_on_first_rank(const at::Tensor& own) const {
   at::Tensor whole;
   if (ranks_->rank() == 0) whole = at::empty({share_->count()}, own.options().device(at::kCPU));
-  gather_rows(*share_, *ranks_, own, [&](const at::Tensor& blocks, std::int64_t row) {
+  gather_rows(*share_, *ranks_, own, 0, share_->rows(), [&](const at::Tensor& blocks, std::int64_t row) {
     if (whole.defined()) share_->into_vector(blocks.cpu(), whole, row);
   });
   return whole;
 }
 
-NamedTensors AdamW::moments() const {
-  const at::Tensor first = share_ ? whole_on_first_rank(own_first_) : state_.first;
-  const at::Tensor second = share_ ? whole_on_first_rank(own_second_) : state_.second;
-  NamedTensors named;
-  if (!first.defined()) return named;
+// Each parameter's part of a flat tensor; nothing of an undefined one.
+void AdamW::name_parts(const at::Tensor& flat, const std::string& prefix, NamedTensors& named) const {
+  if (!flat.defined()) return;
   std::int64_t begin = 0;
   for (const auto& parameter : parameters_.all()) {
-    const std::int64_t size = parameter->value.numel();
-    const auto part = [&](const at::Tensor& flat) {
-      return flat.narrow(0, begin, size).view(parameter->value.sizes());
-    };
-    named.emplace_back(kFirstMoment + parameter->name, part(first));
-    named.emplace_back(kSecondMoment + parameter->name, part(second));
+    const std::int64_t size = parameter->gradient.numel();
+    named.emplace_back(prefix + parameter->name, flat.narrow(0, begin, size).view(parameter->gradient.sizes()));
     begin += size;
   }
+}
+
+NamedTensors AdamW::values() const {
+  NamedTensors named;
+  name_parts(dropped_ ? whole_on_first_rank(own_values_) : parameters_.values(), "", named);
   return named;
 }
 
-void AdamW::restore(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& moment,
+NamedTensors AdamW::moments() const {
+  NamedTensors named;
+  name_parts(share_ ? whole_on_first_rank(own_first_) : state_.first, kFirstMoment, named);
+  name_parts(share_ ? whole_on_first_rank(own_second_) : state_.second, kSecondMoment, named);
+  return named;
+}
+
+void AdamW::restore(const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& stored,
                     std::int64_t updates) {
-  const BlockShare all(parameters_.count(), 0, 1);
-  const std::vector<BlockShare::Piece> pieces = (share_ ? *share_ : all).own_pieces();
   std::int64_t begin = 0;
   for (const auto& parameter : parameters_.all()) {
-    const std::int64_t end = begin + parameter->value.numel();
-    for (const bool is_first : {true, false}) {
-      const at::Tensor given =
-          moment((is_first ? kFirstMoment : kSecondMoment) + parameter->name, parameter->value.sizes());
-      const at::Tensor flat = given.reshape({-1});
-      const at::Tensor& own = is_first ? state_.first : state_.second;
-      for (const BlockShare::Piece& piece : pieces) {
-        const std::int64_t from = std::max(begin, piece.begin), to = std::min(end, piece.end);
-        if (from >= to) continue;
-        const std::int64_t place = piece.own + from - piece.begin;
-        own.slice(0, place, place + to - from).copy_(flat.slice(0, from - begin, to - begin));
-      }
+    const auto given = [&](const std::string& prefix) {
+      return stored(prefix + parameter->name, parameter->gradient.sizes()).reshape({-1});
+    };
+    const at::Tensor value = given("");
+    for (const at::Tensor& copy : {parameter->value, parameter->rounded}) {
+      if (copy.defined()) copy.copy_(value.view_as(copy));
     }
-    begin = end;
+    if (share_) take_own(value, begin, own_values_);
+    take_own(given(kFirstMoment), begin, state_.first);
+    take_own(given(kSecondMoment), begin, state_.second);
+    begin += value.numel();
   }
-  if (share_) take_own_values();
   set_updates(updates);
+}
+
+void AdamW::return_values() {
+  if (!dropped_) return;
+  const NamedTensors all = values();
+  for (std::size_t i = 0; i < all.size(); ++i) parameters_.all()[i]->value = all[i].second;
 }
 
 double gradient_norm(const ParameterSet& parameters) {

@@ -71,30 +71,37 @@ class AdamW {
   // Updates made so far. Waits for the device after step_if_finite().
   std::int64_t updates() const;
 
-  // Both moments of every parameter under its name, `exp_avg.NAME` and `exp_avg_sq.NAME`: views, on the device; of a
-  // shared optimiser copies in main memory, on rank 0 alone.
+  // What a checkpoint keeps of every parameter: its value under its name, and both moments as `exp_avg.NAME` and
+  // `exp_avg_sq.NAME`. Views, on the device; of what ranks share copies in main memory, on rank 0 alone.
+  NamedTensors values() const;
   NamedTensors moments() const;
-  // Takes up where an earlier optimiser stood: the parameters have its values, `moment` gives the moments by the names
-  // of moments(), and they hold so many updates.
-  void restore(const std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>& moment,
+  // Takes up where an earlier optimiser stood: `stored` gives what values() and moments() named, and the moments hold
+  // so many updates.
+  void restore(const std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>& stored,
                std::int64_t updates);
+  // The end of training: parameters have their values again, in main memory where ranks share them, on rank 0 alone.
+  void return_values();
   void set_updates(std::int64_t updates);
 
  private:
   AdamWSettings settings(const GroupRates& rates) const;
   std::int64_t kind_of(const Parameter& parameter);
   void find_ranges(const BlockShare& share);
-  void take_own_values();
+  void take_own(const at::Tensor& flat, std::int64_t begin, const at::Tensor& own) const;
   void update(const at::Tensor& step, const AdamWSettings& settings);
   at::Tensor all_square_sums() const;
   void hand_out_values();
+  void hand_out_kept_values();
   at::Tensor whole_on_first_rank(const at::Tensor& own) const;
+  void name_parts(const at::Tensor& flat, const std::string& prefix, NamedTensors& named) const;
 
   ParameterSet& parameters_;
   Collective* ranks_ = nullptr;
   std::optional<BlockShare> share_;  // none: not shared
   // With a share, of whole rows: the state's tensors are their beginnings.
   at::Tensor own_values_, own_gradients_, own_first_, own_second_;
+  bool dropped_ = false;    // whether the parameters' values were
+  at::Tensor own_rounded_;  // then alone
   AdamWOptions options_;
   AdamWState state_;
   std::vector<std::pair<ParameterGroup, bool>> kinds_;  // group and `decays` of each kind of AdamWState

@@ -128,7 +128,7 @@ at::Tensor Trainer::run_streams(Launched& launched) {
   tunable_.parameters().zero_gradients();
   if (gradients_) gradients_->begin();
   const LossScale scale{1.0 / static_cast<double>(step.targets), 1.0 / static_cast<double>(step.tokens)};
-  const at::TensorOptions numbers = tunable_.parameters().values().options().dtype(at::kDouble);
+  const at::TensorOptions numbers = tunable_.parameters().gradients().options().dtype(at::kDouble);
   const at::Tensor losses = at::zeros({Numbers::kLosses}, numbers);
   const auto add = [&losses](std::int64_t place, const at::Tensor& term) {
     if (term.defined()) losses.select(0, place).add_(term);
@@ -242,7 +242,7 @@ void Trainer::finish() {
   metrics.tokens = step.tokens;
   metrics.targets = step.targets;
   metrics.samples = step.samples;
-  metrics.memory_bytes = peak_memory(tunable_.parameters().values().device());
+  metrics.memory_bytes = peak_memory(tunable_.parameters().gradients().device());
   // Where it was launched beside the step before, its own time begins when that was done.
   metrics.seconds = seconds_since(std::max(launched->begin, finished_at_));
   finished_at_ = Clock::now();
@@ -264,7 +264,7 @@ void Trainer::save() {
 
 TrainerOutcome Trainer::run() {
   const Clock::time_point begin = Clock::now();
-  const bool waits_late = !tunable_.parameters().values().is_cpu();
+  const bool waits_late = !tunable_.parameters().gradients().is_cpu();
   const auto due = [this](std::int64_t every) { return every > 0 && steps_launched_ % every == 0; };
   steps_launched_ = state_.step;
   TrainerOutcome outcome;

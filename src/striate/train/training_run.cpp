@@ -46,10 +46,12 @@ TrainerHooks trainer_hooks(const TrainingRequest& request, TrainingSession& sess
     };
   }
   hooks.save = [records, &request, &session, &saved, &observer](const RunState& state) {
-    const NamedTensors moments = session.optimizer->moments();  // which all ranks may have a part of
+    // All ranks may have parts of them.
+    const NamedTensors values = session.optimizer->values();
+    const NamedTensors moments = session.optimizer->moments();
     if (records == nullptr) return;
     records->sync();
-    saved = save_checkpoint(request.out / "checkpoints", state, session.tunable->parameters(), moments, request.keep);
+    saved = save_checkpoint(request.out / "checkpoints", state, values, moments, request.keep);
     if (observer.on_save) observer.on_save(saved);
   };
   if (records == nullptr) return hooks;
@@ -90,6 +92,7 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
     result.outcome = trainer.run();
   }
   if (observer.on_trained) observer.on_trained(result.outcome);
+  session.optimizer->return_values();
   if (records) {
     if (result.outcome.stop_reason == 0) {
       write_outcome(request.out, *session.tunable, session.checkpoint, request.model_out);

@@ -67,6 +67,7 @@ class Builder {
   // Every weight of a linear.
   std::shared_ptr<const Linear> trained(const std::string& name, ParameterGroup group, const FrozenMatrix& matrix) {
     const auto weight = add(name + ".weight", group, master_copy(name + ".weight", matrix.weight()), true);
+    weight->rounded_suffices = true;
     std::shared_ptr<Parameter> bias;
     if (matrix.bias().defined()) {
       bias = add(name + ".bias", group, master_copy(name + ".bias", matrix.bias()), false);
@@ -112,6 +113,7 @@ void Builder::add_adapters(std::int64_t layer) {
     const at::Tensor b = at::zeros({matrix.out_features(), lora.rank}, at::TensorOptions(at::kFloat).device(device));
     const auto a_parameter = add(a_name, ParameterGroup::kAdapter, a, true);
     const auto b_parameter = add(prefix + ".lora_B.weight", ParameterGroup::kAdapter, b, true);
+    a_parameter->rounded_suffices = b_parameter->rounded_suffices = true;
     block.replace_linear(
         name, std::make_shared<LoraLinear>(matrix, a_parameter, b_parameter,
                                            lora.alpha_value() / static_cast<double>(lora.rank), lora.dropout));
