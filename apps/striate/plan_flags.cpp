@@ -10,6 +10,8 @@
 namespace striate::app {
 namespace {
 
+constexpr std::int64_t kMostRanks = 1 << 16;
+
 // What is computed in, where it was said.
 std::optional<Compute> compute_asked(const std::string& precision) {
   if (precision == "fp32") return Compute::kFloat32;
@@ -42,6 +44,11 @@ void PlanFlags::add_to(CLI::App& command) {
       ->check(whole_number(1, kMostTokens))
       ->type_name("N")
       ->group(group);
+  command.add_option("--ranks", ranks, "Processes that the run has; costs are those of each")
+      ->check(whole_number(1, kMostRanks))
+      ->capture_default_str()
+      ->type_name("N")
+      ->group(group);
   command.add_flag("--text-only", text_only, "Plan for samples without pictures")->group(group);
 }
 
@@ -66,6 +73,8 @@ RunPlanRequest PlanFlags::request(std::vector<AskedMachine> machines) const {
   r.keep = train.request.keep;
   r.save_dtype = train.saved_type();
   r.compute = compute_asked(train.compute.precision);
+  r.ranks = ranks;
+  r.shard_optimizer = train.request.shard_optimizer;
   r.machines = std::move(machines);
   if (!memory.empty()) r.memory = static_cast<std::int64_t>(parse_bytes(memory, "--memory"));
   return r;

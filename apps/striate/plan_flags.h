@@ -17,6 +17,7 @@ struct PlanFlags {
   std::vector<std::string> hardware;
   std::optional<std::int64_t> sample_tokens, sample_targets;
   bool text_only = false;
+  int ranks = 1;
 
   void add_to(CLI::App& command);
   // What is asked for. Throws InvalidInput for words that mean nothing and flags that contradict each other.

@@ -92,6 +92,10 @@ void print_head(const RunPlan& p) {
                                    : std::string("none through the decoder"));
   print_field("stream", cat(r.stream.tokens, " tokens: ", r.stream.samples, " samples, ", r.stream.image_rows,
                             " image rows, ", r.stream.targets, " targets"));
+  if (r.ranks > 1) {
+    print_field("ranks", cat(r.ranks, ", each with what follows; in a step each sends ", bytes(p.region.traffic),
+                             " to the others", r.shard_optimizer ? "; the optimiser's state is divided" : ""));
+  }
   print_field("compute", cat(compute_name(r.compute), r.on_gpu ? " on a GPU" : " on the CPU"));
 }
 
@@ -126,6 +130,7 @@ void print_memory(const RunPlan& p, bool compare) {
   row("trained values", a.parameters, b.parameters);
   row("gradients", a.gradients, b.gradients);
   row("optimiser's moments", a.moments, b.moments);
+  if (a.exchange > 0) row("gradients under way between ranks", a.exchange, b.exchange);
   row("features of a step's pictures", a.features, b.features);
   for (const ActivationCheckpointing checkpointing : kCheckpointings) {
     const auto place = static_cast<std::size_t>(checkpointing);
@@ -262,6 +267,7 @@ json cost_json(const TrainingCost& cost) {
             {"parameters", cost.memory.parameters},
             {"gradients", cost.memory.gradients},
             {"moments", cost.memory.moments},
+            {"exchange", cost.memory.exchange},
             {"features", cost.memory.features},
             {"tower", cost.memory.tower},
             {"activations", activations},
@@ -273,6 +279,7 @@ json cost_json(const TrainingCost& cost) {
             {"head", cost.operations.head},
             {"recompute", recompute},
             {"total", operations_total}}},
+          {"traffic_per_step", cost.traffic},
           {"tower_operations_per_image", cost.operations.tower_per_image}};
 }
 
@@ -359,6 +366,8 @@ json plan_json(const RunPlan& p) {
           {"frozen_precision", frozen_precision_name(r.tune.frozen_precision)},
           {"precisions", precisions_json(p)},
           {"gpu", r.on_gpu},
+          {"ranks", r.ranks},
+          {"shard_optimizer", r.shard_optimizer},
           {"region", cost_json(p.region)},
           {"all", is_region(p) ? cost_json(p.all) : json(nullptr)},
           {"run", run_json(p)},

@@ -204,6 +204,28 @@ TEST_F(PlanCommand, AnA100IsBothAndOneThatFitsIsEnough) {
   EXPECT_THAT(result.out, HasSubstr("a100-80"));
 }
 
+TEST_F(PlanCommand, CountsWhatEachOfSeveralRanksHoldsAndSends) {
+  const CommandResult told = plan({"--tune", "full", "--layers", "all", "--ranks", "4", "--shard-optimizer", "--steps",
+                                   "10", "--device", "cuda"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(told.out, HasSubstr("4, each with what follows; in a step each sends "));
+  EXPECT_THAT(told.out, HasSubstr("gradients under way between ranks"));
+  const auto report = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--tune", "full", "--layers", "all", "--device", "cuda", "--json"});
+    return json::parse(plan(more).out)["region"];
+  };
+  const json one = report({}), four = report({"--ranks", "4", "--shard-optimizer"});
+  EXPECT_EQ(one["traffic_per_step"], 0);
+  EXPECT_GT(four["traffic_per_step"], 0);
+  EXPECT_LT(four["memory_bytes"]["moments"], one["memory_bytes"]["moments"]);
+  EXPECT_EQ(one["memory_bytes"]["exchange"], 0);
+  EXPECT_GT(four["memory_bytes"]["exchange"], 0);
+  const CommandResult refused = plan({"--shard-optimizer"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--shard-optimizer divides the optimiser's state among ranks, but the plan is for "
+                                     "one\nhint: give the number of ranks: --ranks N"));
+}
+
 TEST_F(PlanCommand, RefusesWhatMakesNoSense) {
   EXPECT_THAT(plan({"--hardware", "rtx-4091"}).err, HasSubstr("did you mean rtx-4090?"));
   EXPECT_THAT(plan({"--layers", "9"}).err, HasSubstr("error: "));

@@ -209,6 +209,30 @@ TEST(Plan, InFp32TheLongestSampleDecidesWhatAttentionHoldsOnAGpu) {
   EXPECT_EQ(activations(8, 2048), activations(8, 0));
 }
 
+// A block of 65,536 numbers is what ranks share by: a share is within a row of blocks of an even one.
+TEST(Plan, RanksShareTheOptimisersStateAndItsMasters) {
+  PlanRequest request = llava_7b({0, 8, 16, 24});
+  request.tune.kind = TuneKind::kFull;
+  const TrainingCost alone = plan_cost(request);
+  EXPECT_EQ(alone.traffic, 0);
+  EXPECT_EQ(alone.memory.exchange, 0);
+  request.ranks = 4;
+  const TrainingCost whole = plan_cost(request);
+  EXPECT_EQ(whole.memory.moments, alone.memory.moments);
+  EXPECT_EQ(whole.traffic, whole.parameters * 3 / 4 * 8) << "gradients out, and their sums";
+  EXPECT_GT(whole.memory.exchange, 0);
+  request.shard_optimizer = true;
+  const TrainingCost shared = plan_cost(request);
+  const std::int64_t row = 4 * BlockShare::kBlock;
+  EXPECT_NEAR(static_cast<double>(shared.memory.moments), static_cast<double>(alone.memory.moments) / 4,
+              8.0 * static_cast<double>(row));
+  EXPECT_EQ(shared.traffic, shared.parameters * 3 / 4 * 6) << "gradients out, and rounded values";
+  const auto held = [](const MemoryPlan& m) { return m.parameters + m.gradients + m.moments; };
+  // 2 + 4 bytes of each number for every rank, and a quarter of 18, against 18.
+  EXPECT_NEAR(static_cast<double>(held(shared.memory)), static_cast<double>(held(alone.memory)) * 10.5 / 18,
+              0.05 * static_cast<double>(held(alone.memory)));
+}
+
 TEST(Plan, MoreRecomputingTakesLessMemoryAndMoreOperations) {
   const TrainingCost cost = plan_cost(llava_7b({0, 8, 16, 24}));
   EXPECT_GT(cost.memory.activations[0], cost.memory.activations[1]);

@@ -8,6 +8,8 @@
 #include "striate/data/picture_features.h"
 #include "striate/model/decoder_layer.h"
 #include "striate/model/tensor_list.h"
+#include "striate/ranks/block_share.h"
+#include "striate/train/gradient_sum.h"
 
 namespace striate {
 namespace {
@@ -85,6 +87,42 @@ std::int64_t tower_bytes(const PlanRequest& request) {
   return pixels + rows * (5 * v.hidden_size + 2 * v.mlp_size) * element_of(request.compute);
 }
 
+// Numbers of what is trained that bf16 training reads in fp32: norms, biases, the embedding.
+std::int64_t read_in_fp32(const PlanRequest& request) {
+  std::int64_t count = 0;
+  for (const TensorSpec& spec : expected_tensors(request.config)) {
+    const bool embedding = spec.name == "model.embed_tokens.weight";
+    if (is_loaded(request.config, spec) && is_trained(request, spec) && (is_vector(spec) || embedding)) {
+      count += spec.numel();
+    }
+  }
+  return count;
+}
+
+// Values, gradients and the optimiser's state, and what ranks exchange of them.
+void plan_parameters(const PlanRequest& request, TrainingCost& cost) {
+  MemoryPlan& memory = cost.memory;
+  const std::int64_t all = cost.parameters;
+  const bool bf16 = request.compute == Compute::kBFloat16;
+  const bool shared = request.shard_optimizer && request.ranks > 1;
+  memory.parameters = all * (bf16 ? 6 : 4);
+  memory.gradients = all * 4;
+  memory.moments = all * 8;
+  std::int64_t handed_on = 4;  // bytes of each number that go round when the sums are there
+  if (shared) {
+    const std::int64_t own = BlockShare(all, 0, request.ranks).own_size();
+    const bool dropped = bf16 && !request.tune.tune_vision_tower;
+    // Masters of its own; else besides all values.
+    memory.parameters = dropped ? all * 2 + own * 6 + read_in_fp32(request) * 4 : memory.parameters + own * 4;
+    memory.gradients += own * 4;
+    memory.moments = own * 8;
+    handed_on = dropped ? 2 : 4;
+  }
+  if (request.ranks == 1) return;
+  memory.exchange = gradient_sum_bytes(all, request.ranks, kGradientBucket);
+  cost.traffic = all * (request.ranks - 1) / request.ranks * (4 + handed_on);
+}
+
 void plan_memory(const PlanRequest& request, TrainingCost& cost) {
   MemoryPlan& memory = cost.memory;
   const ModelConfig& config = request.config;
@@ -101,9 +139,7 @@ void plan_memory(const PlanRequest& request, TrainingCost& cost) {
     }
     memory.weights += bytes;
   }
-  memory.parameters = cost.parameters * (request.compute == Compute::kBFloat16 ? 6 : 4);
-  memory.gradients = cost.parameters * 4;
-  memory.moments = cost.parameters * 8;
+  plan_parameters(request, cost);
   if (config.vision) {
     memory.features =
         request.streams * request.stream.image_rows * config.vision->hidden_size * element_of(request.compute);

@@ -1,4 +1,4 @@
-// What a training run will cost, before anything runs: parameters, memory by kind, operations by kind.
+// What a training run will cost each of its ranks, before anything runs: parameters, memory by kind, operations by kind.
 #pragma once
 
 #include <ATen/core/ScalarType.h>
@@ -23,7 +23,9 @@ struct PlanRequest {
   Compute compute = Compute::kFloat32;
   bool on_gpu = false;
   PlannedStream stream;
-  std::int64_t streams = 1;  // of a step, whose features are held together
+  std::int64_t streams = 1;  // of a rank's step, whose features are held together
+  int ranks = 1;
+  bool shard_optimizer = false;  // over the ranks
   // The type a frozen tensor is stored in, by its canonical name. Absent: bf16.
   std::function<at::ScalarType(const std::string&)> stored_type;
 };
@@ -37,6 +39,7 @@ struct MemoryPlan {
   std::int64_t parameters = 0;  // trained: fp32 masters, and their bf16 copies in bf16 compute
   std::int64_t gradients = 0;   // fp32
   std::int64_t moments = 0;     // AdamW's two, fp32
+  std::int64_t exchange = 0;    // gradients under way between ranks
   // The features of a step's streams, and what the vision tower holds while it looks at a batch of pictures (before the
   // pass).
   std::int64_t features = 0;
@@ -44,7 +47,7 @@ struct MemoryPlan {
   // While a pass runs, for each ActivationCheckpointing.
   std::int64_t activations[3] = {0, 0, 0};
 
-  std::int64_t fixed() const { return weights + parameters + gradients + moments + features; }
+  std::int64_t fixed() const { return weights + parameters + gradients + moments + exchange + features; }
   std::int64_t total(ActivationCheckpointing checkpointing) const;
 };
 
@@ -71,6 +74,7 @@ struct TrainingCost {
   std::int64_t vision_tower = 0;  // and of the vision tower
   std::int64_t model = 0;         // parameters of the model, frozen and trained, without adapters
   std::int64_t lowest_backward_layer = 0;
+  std::int64_t traffic = 0;  // bytes that a rank sends to the others in a step, and as many that it gets
   MemoryPlan memory;
   OperationsPlan operations;
 };
@@ -111,7 +115,9 @@ std::int64_t free_memory();
 
 // Throws InvalidInput where what is trained takes more than `available` bytes with its gradients and moments; asked
 // before any of it is allocated.
-void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available);
+// The optimiser is shared by `sharing` ranks.
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available,
+                           int sharing = 1);
 // What of a machine's memory a run may plan for: a GPU's less what its driver and libraries take, and a twentieth that
 // is lost to fragments.
 std::int64_t usable_memory(const Hardware& hardware);

@@ -177,8 +177,10 @@ std::int64_t free_memory() {
 }
 
 void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute,
-                           std::int64_t available) {
+                           std::int64_t available, int sharing) {
   PlanRequest request;
+  request.ranks = sharing;
+  request.shard_optimizer = sharing > 1;
   request.config = config;
   request.tune = tune;
   request.compute = compute;

@@ -236,8 +236,11 @@ ActivationCheckpointing cheapest_checkpointing(const TrainingRequest& request, c
 TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, const Notes& notes) {
   const ModelConfig& config = run.checkpoint.config;
   const Placement& placement = request.placement;
-  require_room_to_train(config, run.tune, placement.compute, free_now(placement.device));
   PlanRequest asked;
+  asked.ranks = run.steps->options().ranks;
+  asked.shard_optimizer = request.shard_optimizer;
+  require_room_to_train(config, run.tune, placement.compute, free_now(placement.device),
+                        asked.shard_optimizer ? asked.ranks : 1);
   asked.config = config;
   asked.tune = run.tune;
   asked.compute = placement.compute;

@@ -39,6 +39,11 @@ void check_request(const RunPlanRequest& r) {
   if (r.steps) check_range("`steps`", *r.steps, 1, std::int64_t{1} << 40);
   if (!(r.epochs > 0 && r.epochs < 1e6))
     throw invalid_input(cat("`epochs` ", r.epochs, " is not above 0 and below 1e6"), "give a number in that range");
+  check_range("`ranks`", r.ranks, 1, 1 << 16);
+  if (r.shard_optimizer && r.ranks == 1) {
+    throw invalid_input("`shard_optimizer` divides the optimiser's state among ranks, but the plan is for one",
+                        "give the number of ranks: `ranks` N");
+  }
   if (r.machines.empty()) throw internal_error("a plan for no machine");
 }
 
@@ -99,9 +104,12 @@ void plan_streams(const RunPlanRequest& asked, const SampleShape& sample, PlanRe
   request.stream = planned_stream(request.config, means,
                                   {.tokens_per_stream = asked.data.tokens_per_stream,
                                    .batch = asked.data.batch,
-                                   .tokens_per_step = asked.data.tokens_per_step});
+                                   .tokens_per_step = asked.data.tokens_per_step,
+                                   .ranks = asked.ranks});
+  request.ranks = asked.ranks;
+  request.shard_optimizer = asked.shard_optimizer;
   const auto samples = static_cast<double>(request.stream.samples);
-  const auto streams = static_cast<std::int64_t>(std::ceil(step / (samples * sample.tokens) - 1e-9));
+  const auto streams = static_cast<std::int64_t>(std::ceil(step / asked.ranks / (samples * sample.tokens) - 1e-9));
   request.streams = std::max<std::int64_t>(1, streams);
 }
 
@@ -205,7 +213,7 @@ class Planner {
     speed.tokens_per_second = tokens / speed.stream.total();
     if (run) {
       const double tower = run->tower_images * fit.cost.operations.tower_per_image / rates->products;
-      speed.seconds = run->tokens / speed.tokens_per_second + tower;
+      speed.seconds = (run->tokens / speed.tokens_per_second + tower) / there.ranks;
     }
     const auto all_fits = checkpointing_within(cost_of_all(fit.machine).memory, fit.usable);
     if (there.tune.stage == Stage::kTune && all_fits) {

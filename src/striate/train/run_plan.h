@@ -46,6 +46,8 @@ struct RunPlanRequest {
   std::int64_t keep = 2;
   std::optional<at::ScalarType> save_dtype;  // of a whole model that is written; absent: the base's
   std::optional<Compute> compute;            // absent: bf16 on GPUs, the machine's best on the CPU
+  int ranks = 1;                             // each on such a machine; costs are those of one of them
+  bool shard_optimizer = false;              // over the ranks
   std::vector<AskedMachine> machines;        // at least one; costs are told for the first
   std::optional<std::int64_t> memory;        // bytes to fit it into, instead of what the machines have
 };
@@ -60,10 +62,12 @@ struct SampleShape {
 
 // How fast training is predicted to be on a machine (train/speed_model.h).
 struct PredictedSpeed {
-  double tokens_per_second = 0;   // of the stream, image rows counted; the vision tower is not part of it
+  // Of a rank's stream, image rows counted; neither the vision tower nor what ranks exchange is part of it.
+  double tokens_per_second = 0;
   StreamSeconds stream;           // one stream of the plan's
   double stream_bytes = 0;        // that it reads and writes, as StreamWork::bytes()
-  std::optional<double> seconds;  // of the whole run, the tower's included; absent: its length is not known
+  // Of the whole run, the tower's included, with all ranks at this speed; absent: its length is not known.
+  std::optional<double> seconds;
   // 1 - the time of a token here / the same for all layers, each with the checkpointing that fits. Absent: all layers
   // do not fit there, or there is no region to compare.
   std::optional<double> saving;
