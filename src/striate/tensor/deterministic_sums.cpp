@@ -2,21 +2,47 @@
 
 #include <ATen/Context.h>
 
-namespace striate {
+#include <mutex>
 
-DeterministicSums::DeterministicSums(bool wanted)
-    : algorithms_(at::globalContext().deterministicAlgorithms()),
-      warns_only_(at::globalContext().deterministicAlgorithmsWarnOnly()),
-      fills_memory_(at::globalContext().deterministicFillUninitializedMemory()) {
+namespace striate {
+namespace {
+
+// LibTorch's switch is the process's, and so is the number of those who hold it.
+struct Holders {
+  std::mutex mutex;
+  int count = 0;
+  bool algorithms = false, warns_only = false, fills_memory = false;  // as they were before the first of them
+};
+
+Holders& holders() {
+  static Holders all;
+  return all;
+}
+
+}  // namespace
+
+DeterministicSums::DeterministicSums(bool wanted) : wanted_(wanted) {
   if (!wanted) return;
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  Holders& all = holders();
+  const std::lock_guard lock(all.mutex);
+  if (all.count++ > 0) return;
+  at::Context& context = at::globalContext();
+  all.algorithms = context.deterministicAlgorithms();
+  all.warns_only = context.deterministicAlgorithmsWarnOnly();
+  all.fills_memory = context.deterministicFillUninitializedMemory();
   // Else every new tensor would be filled first.
-  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  context.setDeterministicFillUninitializedMemory(false);
+  context.setDeterministicAlgorithms(true, /*warn_only=*/false);
 }
 
 DeterministicSums::~DeterministicSums() {
-  at::globalContext().setDeterministicAlgorithms(algorithms_, warns_only_);
-  at::globalContext().setDeterministicFillUninitializedMemory(fills_memory_);
+  if (!wanted_) return;
+  Holders& all = holders();
+  const std::lock_guard lock(all.mutex);
+  if (--all.count > 0) return;
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(all.algorithms, all.warns_only);
+  context.setDeterministicFillUninitializedMemory(all.fills_memory);
 }
 
 }  // namespace striate
