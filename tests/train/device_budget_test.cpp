@@ -1,5 +1,4 @@
 // What a training step may cost on a GPU besides arithmetic, counted on the pretend device: waits, copies, launches.
-#include <ATen/Context.h>
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -238,7 +237,8 @@ TEST(DeviceBudget, LaunchesOfALayer) {
   RecordProperty("adapted", static_cast<int>(adapted));
 }
 
-// The steps of docs/gpu.md: 4 layers, of which 2 are trained.
+// The steps of docs/gpu.md: 4 layers, of which 2 are trained. What comes back is three losses, who asks to stop and
+// why, and the optimiser's six numbers.
 TEST(DeviceBudget, LaunchesOfTheStepsThatThePageShows) {
   STRIATE_REQUIRE_NO_GPU();
   const auto adapters = [](double dropout) { return with_dropout(region({1, 3}, TuneKind::kLora, 4), dropout); };
@@ -246,7 +246,7 @@ TEST(DeviceBudget, LaunchesOfTheStepsThatThePageShows) {
                                  const std::string& what) {
     const DeviceCounts counts = counts_of_steps(options, policy, 4);
     EXPECT_LE(counts.launches / kSteps, launches) << what << "\n" << list(counts.operators);
-    EXPECT_EQ(counts.to_host.bytes, 88 * kSteps) << what;
+    EXPECT_EQ(counts.to_host.bytes, 11 * 8 * kSteps) << what << "\n" << list(counts.waited_for);
     RecordProperty(what, cat(counts.launches / kSteps, " launches, ", counts.to_device.copies / kSteps, " copies up, ",
                              counts.to_device.bytes / kSteps, " bytes, touched ", counts.touched_bytes / kSteps));
   };
@@ -295,8 +295,6 @@ TEST(DeviceBudget, LaunchesOfTheOptimiser) {
 
 TEST(DeviceBudget, SumsInAnyOrderAreThereForThoseWhoAskForThem) {
   STRIATE_REQUIRE_NO_GPU();
-  // Ranks that are threads of one process, as in tests before this one, may leave it on.
-  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
   const auto model = tiny_model_on(pretend_placement());
   Tunable tunable(*model, region({0, 1, 2}));
   const auto atomics = [&](bool deterministic) {
