@@ -205,8 +205,8 @@ TEST_F(PlanCommand, AnA100IsBothAndOneThatFitsIsEnough) {
 }
 
 TEST_F(PlanCommand, CountsWhatEachOfSeveralRanksHoldsAndSends) {
-  const CommandResult told = plan({"--tune", "full", "--layers", "all", "--ranks", "4", "--shard-optimizer", "--steps",
-                                   "10", "--device", "cuda"});
+  const CommandResult told = plan(
+      {"--tune", "full", "--layers", "all", "--ranks", "4", "--shard-optimizer", "--steps", "10", "--device", "cuda"});
   ASSERT_EQ(told.exit_code, 0) << told.err;
   EXPECT_THAT(told.out, HasSubstr("4, each with what follows; in a step each sends "));
   EXPECT_THAT(told.out, HasSubstr("gradients under way between ranks"));

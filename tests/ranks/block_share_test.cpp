@@ -12,7 +12,8 @@ constexpr std::int64_t kBlock = BlockShare::kBlock;
 const at::TensorOptions kFloats(at::kFloat);
 
 // Lengths around whole blocks and whole rows.
-const std::int64_t kCounts[] = {1, kBlock - 1, kBlock, kBlock + 1, 2 * kBlock, 3 * kBlock + 7, 6 * kBlock, 7 * kBlock + 1};
+const std::int64_t kCounts[] = {1,          kBlock - 1,     kBlock,     kBlock + 1,
+                                2 * kBlock, 3 * kBlock + 7, 6 * kBlock, 7 * kBlock + 1};
 
 TEST(BlockShare, EveryNumberBelongsToOneRank) {
   for (const std::int64_t count : kCounts) {

@@ -118,9 +118,9 @@ TEST_P(GradientSums, ARanksOwnBlocksAreTheSame) {
 
 // What is left of a few steps.
 struct TrainedValues {
-  at::Tensor values;             // undefined on other ranks than the first, where the ranks share them
+  at::Tensor values;  // undefined on other ranks than the first, where the ranks share them
   at::Tensor rounded;
-  std::vector<at::Tensor> kept;  // the values that no rank drops
+  std::vector<at::Tensor> kept;               // the values that no rank drops
   std::map<std::string, at::Tensor> moments;  // and values, by name
   std::vector<double> norms;
 };

@@ -126,7 +126,8 @@ TrainedLinear::TrainedLinear(std::shared_ptr<Parameter> weight, std::shared_ptr<
     : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
 FrozenMatrix TrainedLinear::matrix() const {
-  return FrozenMatrix(weight_->value.defined() ? weight_->value : weight_->rounded, bias_ ? bias_->value : at::Tensor());
+  return FrozenMatrix(weight_->value.defined() ? weight_->value : weight_->rounded,
+                      bias_ ? bias_->value : at::Tensor());
 }
 
 at::Tensor TrainedLinear::forward(const at::Tensor& x, Compute compute) const {

@@ -10,8 +10,8 @@
 
 namespace striate {
 
-// The vector is cut into blocks of kBlock numbers, and block b belongs to rank b mod ranks: of every long enough part of
-// the vector each rank has as much as the others. A row is one block of each rank. The last row may lack blocks, and
+// The vector is cut into blocks of kBlock numbers, and block b belongs to rank b mod ranks: of every long enough part
+// of the vector each rank has as much as the others. A row is one block of each rank. The last row may lack blocks, and
 // the last block numbers; where tensors hold whole rows, what is missing is zeros.
 class BlockShare {
  public:

@@ -17,8 +17,8 @@
 namespace striate {
 
 // Writes the checkpoint of `state.step` into `folder` and then deletes all but the newest `keep` (0 keeps all).
-// `values` and `moments` are AdamW's. Every byte is on the disk before the checkpoint appears under its name. Returns where
-// it is. Throws ResourceError.
+// `values` and `moments` are AdamW's. Every byte is on the disk before the checkpoint appears under its name. Returns
+// where it is. Throws ResourceError.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, const RunState& state,
                                       const NamedTensors& values, const NamedTensors& moments, std::int64_t keep);
 

@@ -16,11 +16,11 @@ namespace striate {
 
 inline constexpr std::int64_t kGradientBucket = 16 << 20;  // bytes
 
-// A bucket is a contiguous part of the flat gradients. It leaves as soon as the backward pass of this rank's last stream
-// has passed every layer with parameters in it, on each rank in the same order. Its blocks go to the ranks that they
-// belong to (ranks/block_share.h), which add up what they get in the order of ranks and hand the sums on. So the sum of
-// a number does not depend on the buckets, nor on whether every rank keeps all sums or its own blocks' alone. Each rank
-// sends and receives as much as in a ring.
+// A bucket is a contiguous part of the flat gradients. It leaves as soon as the backward pass of this rank's last
+// stream has passed every layer with parameters in it, on each rank in the same order. Its blocks go to the ranks that
+// they belong to (ranks/block_share.h), which add up what they get in the order of ranks and hand the sums on. So the
+// sum of a number does not depend on the buckets, nor on whether every rank keeps all sums or its own blocks' alone.
+// Each rank sends and receives as much as in a ring.
 class GradientSum {
  public:
   // `bucket_bytes` of gradients make a bucket (at least a block of each rank). Where `own` [BlockShare::own_size()] is

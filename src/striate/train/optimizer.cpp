@@ -18,8 +18,8 @@ namespace {
 const std::string kFirstMoment = "exp_avg.";
 const std::string kSecondMoment = "exp_avg_sq.";
 
-// Gathers rows [begin, end) of what each rank keeps in `own` [BlockShare::own_size()], some at a time, so that little is
-// held at once: `take` is given the blocks of each rank, [ranks, numbers], and their first row.
+// Gathers rows [begin, end) of what each rank keeps in `own` [BlockShare::own_size()], some at a time, so that little
+// is held at once: `take` is given the blocks of each rank, [ranks, numbers], and their first row.
 template <typename Take>
 void gather_rows(const BlockShare& share, Collective& ranks, const at::Tensor& own, std::int64_t begin,
                  std::int64_t end, const Take& take) {
@@ -236,9 +236,8 @@ void AdamW::hand_out_kept_values() {
       for (std::int64_t at = begin; at < end;) {
         const std::int64_t row = at / row_size;
         if (!numbers.defined() || row >= gathered) {
-          gather_rows(*share_, *ranks_, own_values_, row, row + 1, [&](const at::Tensor& blocks, std::int64_t) {
-            numbers = share_->in_order(blocks);
-          });
+          gather_rows(*share_, *ranks_, own_values_, row, row + 1,
+                      [&](const at::Tensor& blocks, std::int64_t) { numbers = share_->in_order(blocks); });
           first = row * row_size;
           gathered = row + 1;
         }

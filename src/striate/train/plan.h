@@ -1,4 +1,5 @@
-// What a training run will cost each of its ranks, before anything runs: parameters, memory by kind, operations by kind.
+// What a training run will cost each of its ranks, before anything runs: parameters, memory by kind, operations by
+// kind.
 #pragma once
 
 #include <ATen/core/ScalarType.h>

@@ -176,8 +176,8 @@ std::int64_t free_memory() {
   return 0;
 }
 
-void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute,
-                           std::int64_t available, int sharing) {
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available,
+                           int sharing) {
   PlanRequest request;
   request.ranks = sharing;
   request.shard_optimizer = sharing > 1;

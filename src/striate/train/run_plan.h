@@ -64,8 +64,8 @@ struct SampleShape {
 struct PredictedSpeed {
   // Of a rank's stream, image rows counted; neither the vision tower nor what ranks exchange is part of it.
   double tokens_per_second = 0;
-  StreamSeconds stream;           // one stream of the plan's
-  double stream_bytes = 0;        // that it reads and writes, as StreamWork::bytes()
+  StreamSeconds stream;     // one stream of the plan's
+  double stream_bytes = 0;  // that it reads and writes, as StreamWork::bytes()
   // Of the whole run, the tower's included, with all ranks at this speed; absent: its length is not known.
   std::optional<double> seconds;
   // 1 - the time of a token here / the same for all layers, each with the checkpointing that fits. Absent: all layers
