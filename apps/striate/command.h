@@ -33,6 +33,7 @@ void add_score(CLI::App& app, Invocation& run);
 void add_revert(CLI::App& app, Invocation& run);
 void add_mini(CLI::App& app, Invocation& run);
 void add_eval(CLI::App& app, Invocation& run);
+void add_study(CLI::App& app, Invocation& run);
 void add_completion(CLI::App& app, Invocation& run);
 void add_manual(CLI::App& app, Invocation& run);
 

@@ -35,6 +35,7 @@ std::unique_ptr<CLI::App> make_program(Invocation& run) {
   add_revert(app, run);
   add_mini(app, run);
   add_eval(app, run);
+  add_study(app, run);
   add_completion(app, run);
   add_manual(app, run);
   return program;

@@ -50,6 +50,7 @@ void add_choice(CLI::App& c, PruneFlags& f) {
       ->group(group);
   c.add_flag("--contiguous", f.contiguous, "Remove one block of neighbouring layers, chosen by its angular distance")
       ->group(group);
+  c.add_flag("--spaced", f.spaced, "Remove no two neighbouring layers")->group(group);
   c.add_option("--scores", f.scores, "Score file written by striate score")->type_name("FILE")->group(group);
   c.add_option("--data", f.data, "Samples to measure the scores on, instead of --scores: LLaVA JSON")
       ->type_name("FILE")
@@ -115,6 +116,7 @@ LayerChoice PruneFlags::choice() const {
   choice.region = region;
   choice.metric = metric;
   choice.contiguous = contiguous;
+  choice.spaced = spaced;
   choice.iterative = iterative;
   if (!scores.empty()) choice.scores = scores;
   if (!data.empty()) {

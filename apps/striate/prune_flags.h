@@ -24,7 +24,7 @@ struct PruneFlags {
   std::optional<std::int64_t> remove;
   std::int64_t samples = 200, max_tokens = 2048, tokens_per_stream = 8192;
   std::uint64_t seed = 234;
-  bool contiguous = false, iterative = false, keep_adapter = false, json = false, overwrite = false;
+  bool contiguous = false, spaced = false, iterative = false, keep_adapter = false, json = false, overwrite = false;
 
   void add_to(CLI::App& command);
   // What they ask for, without and with --sweep. Throw InvalidInput for a path that does not exist, a value that is not

@@ -110,6 +110,11 @@ void add_data(CLI::App& c, TrainFlags& f) {
   TrainingData& data = f.request.data;
   c.add_option("--data", f.data, "Training data: LLaVA JSON or JSON Lines")->type_name("FILE")->group(group);
   add_images(c, f.images, group);
+  c.add_option("--data-fraction", data.fraction,
+               "Share of the samples to train on, drawn by --seed; a smaller share is part of a larger one")
+      ->check(number(1e-9, 1))
+      ->capture_default_str()
+      ->group(group);
   c.add_option("--steps", f.steps, "Number of optimiser steps of the whole run")
       ->check(whole_number(1, kMostSteps))
       ->type_name("N")

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 
@@ -74,6 +75,32 @@ TEST_F(DatasetTest, ReadsAnArrayAndLinesAlike) {
     EXPECT_TRUE(data.read(1).images.empty());
     EXPECT_THAT(data.read(2).images, ElementsAre("1.png", "2.png"));
     EXPECT_EQ(data.read(2).id, "");
+  }
+}
+
+TEST_F(DatasetTest, ASmallerFractionIsPartOfALargerAndKeepsItsPlaces) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += cat(R"({"id": "s)", i, "\", ", kTurns, "}\n");
+  write_file(file(), text);
+  const auto kept = [&](double share, std::uint64_t seed) {
+    const Dataset data(file(), {share, seed});
+    std::vector<std::string> ids;
+    for (std::int64_t i = 0; i < data.size(); ++i) {
+      ids.push_back(data.read(i).id);
+      EXPECT_EQ(ids.back(), cat("s", data.line(i) - 1));  // a sample a line
+    }
+    return ids;
+  };
+  const std::vector<std::string> all = kept(1, 3), quarter = kept(0.25, 3), tenth = kept(0.1, 3);
+  EXPECT_EQ(all.size(), 100U);
+  ASSERT_EQ(quarter.size(), 25U);
+  ASSERT_EQ(tenth.size(), 10U);
+  for (const std::string& id : tenth) EXPECT_THAT(quarter, testing::Contains(id));
+  EXPECT_EQ(quarter, kept(0.25, 3));
+  EXPECT_NE(quarter, kept(0.25, 4));
+  EXPECT_EQ(kept(1e-6, 3).size(), 1U);
+  for (const double share : {0.0, -1.0, 1.5, std::nan("")}) {
+    EXPECT_ERROR(Dataset(file(), {share, 3}), "`data_fraction`");
   }
 }
 

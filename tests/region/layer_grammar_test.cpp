@@ -57,6 +57,7 @@ TEST(LayerGrammar, EverySpecOfTheDesignNamesItsLayersOf32) {
       {"mid-top:8", range(16, 23)},
       {"top:8", range(24, 31)},
       {"top:25%", range(24, 31)},
+      {"middle:8", range(12, 19)},
       {"bottom-top:8", {0, 1, 2, 3, 28, 29, 30, 31}},
       {"bottom-top:3", {0, 1, 31}},
       {"bottom-top:1", {0}},
@@ -74,6 +75,7 @@ TEST(LayerGrammar, DepthsThatDivideBadlyAreRoundedAsDocumented) {
   EXPECT_EQ(parse_layer_set("mid-bottom:25%", 30).numbers(), range(7, 14));
   EXPECT_EQ(parse_layer_set("mid-top:25%", 30).numbers(), range(15, 22));
   EXPECT_EQ(parse_layer_set("top:25%", 30).numbers(), range(22, 29));
+  EXPECT_EQ(parse_layer_set("middle:4", 15).numbers(), range(5, 8));
   EXPECT_EQ(parse_layer_set("mid-bottom:1", 1).numbers(), (Layers{0}));
   EXPECT_EQ(parse_layer_set("uniform:12.5%", 16).numbers(), (Layers{0, 8}));
   EXPECT_EQ(parse_layer_set("uniform:25%", 6).numbers(), (Layers{0, 3}));  // 1.5 is rounded up

@@ -68,6 +68,19 @@ TEST(PruneChoice, TheRegionStays) {
   EXPECT_THAT(chosen(request(5, {0, 2, 4}, "bi")), ElementsAre(6, 1, 3, 5, 7));
 }
 
+TEST(PruneChoice, SpacedNoTwoNeighboursGo) {
+  PruneCriteria spaced = request(4);
+  spaced.spaced = true;
+  EXPECT_THAT(chosen(spaced), ElementsAre(3, 5, 1, 7));
+  EXPECT_EQ(most_to_prune(spaced, scores_of_eight()), 4);
+  EXPECT_EQ(most_to_prune(request(0), scores_of_eight()), 7);
+  EXPECT_EQ(most_to_prune(request(0, {3, 4}), scores_of_eight()), 6);
+  spaced.remove = 5;
+  refused([&] { chosen(spaced); }, "only 4 layers can go", "remove at most 4");
+  spaced.contiguous = true;
+  refused([&] { chosen(spaced); }, "`spaced` and `contiguous` exclude each other", "leave out one");
+}
+
 TEST(PruneChoice, ABlockLiesWhollyOutsideTheRegion) {
   PruneCriteria block = request(3);
   block.contiguous = true;

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -12,6 +14,7 @@
 #include "striate/data/data_files.h"
 #include "striate/data/record_reader.h"
 #include "striate/data/sample_index.h"
+#include "striate/data/sample_order.h"
 #include "striate/data/table_samples.h"
 #include "striate/image/picture_name.h"
 
@@ -80,17 +83,40 @@ struct Dataset::State {
     };
     index = index_samples(next, path.string());
   }
-  std::size_t size() const { return table ? table->size() : index.samples.size(); }
+  std::size_t whole_size() const { return table ? table->size() : index.samples.size(); }
+  std::size_t size() const { return kept.empty() ? whole_size() : kept.size(); }
+  // The number in the file.
+  std::size_t in_file(std::int64_t sample) const {
+    return kept.empty() ? static_cast<std::size_t>(sample) : kept.at(static_cast<std::size_t>(sample));
+  }
+  void keep(const DataFraction& fraction);
 
   std::filesystem::path path;
   std::optional<TableSamples> table;  // of Parquet
   std::optional<OpenFile> file;       // of text
   SampleIndex index;
+  std::vector<std::uint32_t> kept;  // numbers in the file, ascending; empty: all
 };
 
-Dataset::Dataset(const std::filesystem::path& file) : state_(std::make_unique<State>(file)) {
+void Dataset::State::keep(const DataFraction& fraction) {
+  if (!(fraction.share > 0 && fraction.share <= 1)) {
+    throw invalid_input(cat("`data_fraction` ", fraction.share, " is not above 0 and at most 1"),
+                        "give a share of the samples, such as 0.25");
+  }
+  const auto all = static_cast<std::int64_t>(whole_size());
+  const auto count = std::max<std::int64_t>(1, std::llround(fraction.share * static_cast<double>(all)));
+  if (count >= all) return;
+  constexpr std::int64_t kFractionOrder = std::int64_t{1} << 40;  // an epoch that no run has
+  kept = epoch_order(all, fraction.seed, kFractionOrder, true);
+  kept.resize(static_cast<std::size_t>(count));
+  std::sort(kept.begin(), kept.end());
+}
+
+Dataset::Dataset(const std::filesystem::path& file, const DataFraction& fraction)
+    : state_(std::make_unique<State>(file)) {
   if (state_->size() == 0)
     throw invalid_input(cat(file.string(), ": the file has no samples"), "give a file with samples");
+  state_->keep(fraction);
 }
 
 Dataset::~Dataset() = default;
@@ -106,20 +132,20 @@ const std::filesystem::path& Dataset::file() const {
 }
 
 std::int64_t Dataset::line(std::int64_t index) const {
-  const auto sample = static_cast<std::size_t>(index);
+  const std::size_t sample = state_->in_file(index);
   if (state_->table) return static_cast<std::int64_t>(state_->table->row(sample)) + 1;
   return state_->index.samples.at(sample).line;
 }
 
 std::string Dataset::position(std::int64_t index) const {
-  if (state_->table) return cat("row ", state_->table->row(static_cast<std::size_t>(index)));
+  if (state_->table) return cat("row ", state_->table->row(state_->in_file(index)));
   return cat("line ", line(index));
 }
 
 std::string Dataset::place(std::int64_t index) const {
-  const auto sample = static_cast<std::size_t>(index);
+  const std::size_t sample = state_->in_file(index);
   const std::filesystem::path& file = state_->table ? state_->table->file(sample) : state_->path;
-  return cat(file.string(), ": sample ", index, " (", position(index), ")");
+  return cat(file.string(), ": sample ", sample, " (", position(index), ")");
 }
 
 std::shared_ptr<const PictureSource> Dataset::pictures() const {
@@ -127,13 +153,13 @@ std::shared_ptr<const PictureSource> Dataset::pictures() const {
 }
 
 Record Dataset::read(std::int64_t index) const {
+  const std::size_t sample = state_->in_file(index);
   if (state_->table) {
-    const auto sample = static_cast<std::size_t>(index);
     std::string text(state_->table->length(sample), '\0');
     state_->table->read(sample, {text.data(), text.size()});
     return read_record(text, place(index));
   }
-  const SampleRange& range = state_->index.samples.at(static_cast<std::size_t>(index));
+  const SampleRange& range = state_->index.samples.at(sample);
   std::string text(range.length, '\0');
   const std::size_t got = state_->file->read_at(range.begin, text.data(), range.length);
   const std::string_view bytes(text);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,21 @@ struct Record {
   std::string unread_pictures = {};  // the first field that is not read and may name pictures; "": none
 };
 
+// Some of a data set's samples: the first of an order by `seed` alone, so that of two fractions the smaller is part of
+// the larger.
+struct DataFraction {
+  double share = 1;  // above 0, at most 1; at least one sample
+  std::uint64_t seed = 0;
+};
+
 // An open data set: 16 bytes of memory a sample, whatever the file's size. It may be read from many threads.
 class Dataset {
  public:
   // Reads the file through once, in blocks, to find where each sample begins (sample_index.h), or all that is text in
-  // Parquet files (table_samples.h); a folder is the Parquet files in it. Throws InvalidInput when it cannot be read or
-  // holds no sample, CorruptData where its outer form is broken.
-  explicit Dataset(const std::filesystem::path& file);
+  // Parquet files (table_samples.h); a folder is the Parquet files in it. Of a fraction the samples stay in the file's
+  // order and are counted from 0; places and lines are the file's. Throws InvalidInput when it cannot be read or holds
+  // no sample and for an impossible fraction, CorruptData where its outer form is broken.
+  explicit Dataset(const std::filesystem::path& file, const DataFraction& fraction = {});
   ~Dataset();
   Dataset(Dataset&&) noexcept;
   Dataset& operator=(Dataset&&) noexcept;

@@ -42,7 +42,7 @@ const StepSourceOptions& checked(const StepSourceOptions& options) {
 PlannedSteps::PlannedSteps(const ModelConfig& config, const Tokenizer& tokenizer, const StepSourceOptions& options,
                            const DataPosition& start)
     : options_(checked(options)),
-      data_(options.data),
+      data_(options.data, {options.fraction, options.seed}),
       encoder_(config, tokenizer, options.conversation, options.max_tokens),
       pool_(options.threads),
       checker_(picture_folder(config, options.images, options.preprocess, data_.pictures())),

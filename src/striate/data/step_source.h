@@ -41,6 +41,7 @@ enum class OnBadSample { kStop, kSkip };
 struct TrainingData {
   std::filesystem::path data;    // LLaVA JSON or JSON Lines
   std::filesystem::path images;  // folder the samples' `image` is relative to
+  double fraction = 1;  // of the samples, drawn by the run's seed; a smaller fraction is part of a larger one's samples
   bool shuffle = true;
   // One of the two: samples per optimiser step over all ranks, or tokens (image rows counted) per optimiser step.
   std::int64_t batch = 0;

@@ -115,6 +115,7 @@ class Asking {
 
   void open_item() {
     EvaluationItem item = set_.item(next_item_);
+    if (options_.max_tokens == 0) item.turns.clear();
     sample_ = next_item_;
     name_ = item.name;
     next_item_ += step_;

@@ -73,7 +73,7 @@ class RatioError {
 
 struct AnswerOptions {
   TemplateKind conversation = TemplateKind::kVicunaV1;
-  std::int64_t max_tokens = 32;           // of an answer
+  std::int64_t max_tokens = 32;           // of an answer; 0: no question is asked, the loss alone is measured
   std::int64_t context = 2048;            // of prompt and answer together
   std::int64_t tokens_per_stream = 8192;  // samples are packed to streams of about so many, for the loss
   std::int64_t answers_at_once = 16;      // under way together

@@ -27,12 +27,13 @@ class MeasuredScores {
 };
 
 LayerChooser chooser_by_scores(const PruneCriteria& criteria, ScoreFile scores, std::string told) {
+  const std::int64_t most = most_to_prune(criteria, scores);
   return {[criteria, file = std::make_shared<const ScoreFile>(std::move(scores))](std::int64_t n) {
             PruneCriteria some = criteria;
             some.remove = n;
             return choose_layers_to_prune(some, *file);
           },
-          std::move(told)};
+          std::move(told), most};
 }
 
 LayerChooser chooser_by_file(const LayerChoice& choice, const PruneCriteria& criteria,
@@ -62,6 +63,7 @@ LayerChooser make_chooser(const LayerChoice& choice, const std::optional<std::fi
   criteria.protected_layers = protected_layers;
   criteria.metric = choice.metric;
   criteria.contiguous = choice.contiguous;
+  criteria.spaced = choice.spaced;
   criteria.decoder = decoder_shape(source.config.decoder);
   if (scores) return chooser_by_file(choice, criteria, *scores);
   if (!choice.data) {
@@ -77,7 +79,8 @@ LayerChooser make_chooser(const LayerChoice& choice, const std::optional<std::fi
   }
   criteria.remove = most;
   const auto all = choose_layers_iteratively(criteria, [measured](const LayerSet& gone) { return (*measured)(gone); });
-  return {[all](std::int64_t n) { return std::vector<PrunedLayer>(all.begin(), all.begin() + n); }, std::move(told)};
+  return {[all](std::int64_t n) { return std::vector<PrunedLayer>(all.begin(), all.begin() + n); }, std::move(told),
+          most};
 }
 
 }  // namespace striate

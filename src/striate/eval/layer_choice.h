@@ -21,6 +21,7 @@ struct LayerChoice {
   std::string region = "from-run";
   std::string metric = "angular";
   bool contiguous = false;                      // one block of neighbouring layers
+  bool spaced = false;                          // no two neighbours
   bool iterative = false;                       // scores are measured again after each layer; only with `data`
   std::optional<std::filesystem::path> scores;  // a score file
   std::optional<EvaluationData> data;           // without `scores`: the samples to measure them on
@@ -34,7 +35,8 @@ LayerSet region_to_keep(const LayerChoice& choice, const Checkpoint& source);
 // Chooses layers of one model, at every number of them.
 struct LayerChooser {
   std::function<std::vector<PrunedLayer>(std::int64_t n)> choose;
-  std::string scores;  // where they come from, for people
+  std::string scores;     // where they come from, for people
+  std::int64_t most = 0;  // the largest n, where more layers cannot be chosen
 };
 
 // A chooser for `source`; `scores` is its score file (a second model has its own), `most` the largest n that there

@@ -31,8 +31,8 @@ void check_prune_request(const PruneRequest& r) {
   if (r.choice.metric == "list" && !listed) {
     throw invalid_input("`metric` list needs a list of layers", "give the layers to remove: `layers` LIST");
   }
-  if (listed && (r.choice.contiguous || r.choice.iterative || r.choice.scores)) {
-    throw invalid_input("`layers` excludes `scores`, `contiguous` and `iterative`",
+  if (listed && (r.choice.contiguous || r.choice.spaced || r.choice.iterative || r.choice.scores)) {
+    throw invalid_input("`layers` excludes `scores`, `contiguous`, `spaced` and `iterative`",
                         "list the layers with `layers`, or let the other settings choose them");
   }
   if (r.keep_adapter && !r.model.adapter) {
@@ -118,6 +118,7 @@ nlohmann::json prune_choice_json(const PruneRequest& request, const PruneResult&
   return {{"region", choice.region == "none" ? nlohmann::json(nullptr) : result.region.record()},
           {"metric", request.layers.empty() ? choice.metric : "list"},
           {"contiguous", choice.contiguous},
+          {"spaced", choice.spaced},
           {"iterative", choice.iterative},
           {"scores", result.scores},
           {"removed", removed_json(result.removed)}};

@@ -54,9 +54,10 @@ SweepArm make_arm(const std::string& name, const SweepRequest& request, const Ch
                   const std::shared_ptr<const Lvlm>& model, const LayerSet& region,
                   const std::optional<std::filesystem::path>& scores) {
   const std::int64_t layers = region.depth();
-  const std::int64_t most = std::min({request.to, layers - 1, layers - region.count()});
-  return {name, model, region, most,
-          make_chooser(request.choice, scores, source, region, most, [model] { return model; })};
+  std::int64_t most = std::min({request.to, layers - 1, layers - region.count()});
+  LayerChooser chooser = make_chooser(request.choice, scores, source, region, most, [model] { return model; });
+  if (request.choice.spaced) most = std::min(most, chooser.most);
+  return {name, model, region, most, std::move(chooser)};
 }
 
 std::vector<SweepArm> make_arms(const SweepRequest& request, const Checkpoint& source,

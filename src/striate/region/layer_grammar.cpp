@@ -106,6 +106,10 @@ class Spec {
   Layers paper() const;
   Layers authors_script() const;
   Layers block(std::int64_t first) const;
+  Layers middle() const {
+    const std::int64_t k = count(argument("middle:8 or middle:25%"));
+    return range((layers_ - k) / 2, k);
+  }
   Layers top() const {
     const std::int64_t k = count(argument("top:8 or top:25%"));
     return range(layers_ - k, k);
@@ -279,6 +283,7 @@ Layers Spec::parse() const {
       {"bottom", [&] { return block(0); }},
       {"mid-bottom", [&] { return block(layers_ / 4); }},
       {"mid-top", [&] { return block(layers_ / 2); }},
+      {"middle", [&] { return middle(); }},
       {"top", [&] { return top(); }},
       {"bottom-top", [&] { return bottom_top(); }},
       {"score", [&] { return highest(); }},

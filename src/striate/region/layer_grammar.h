@@ -8,6 +8,7 @@
 //   authors-script             the list in the authors' script as their code reads it: 1,5,9,13,19,23,27,31 of 32
 //   bottom:k  top:k            the first k, the last k
 //   mid-bottom:k  mid-top:k    k layers from floor(L/4) on, from floor(L/2) on
+//   middle:k                   k layers in the middle, from floor((L-k)/2) on
 //   bottom-top:k               the first ceil(k/2) and the last floor(k/2)
 //   score:FILE:METRIC:k        the k highest of a score file; of equal ones the lower layer
 //   stratified:FILE:METRIC:k   the highest in each of the k bins of uniform:k

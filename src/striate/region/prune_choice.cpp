@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "striate/base/error.h"
@@ -43,29 +44,60 @@ void check_scores(const PruneCriteria& r, const ScoreFile& scores) {
   }
 }
 
-std::vector<PrunedLayer> single_layers(const PruneCriteria& r, const ScoreFile& scores) {
-  const std::vector<double>& values = scores.metric(r.metric).mean;
-  std::vector<PrunedLayer> candidates;
+// Layers that may go, the lowest score first; and how many have no score.
+struct Candidates {
+  std::vector<PrunedLayer> known;
   std::int64_t unknown = 0;
+};
+
+Candidates candidates_of(const PruneCriteria& r, const ScoreFile& scores) {
+  const std::vector<double>& values = scores.metric(r.metric).mean;
+  Candidates candidates;
   for (std::int64_t layer = 0; layer < r.protected_layers.depth(); ++layer) {
     if (r.protected_layers.contains(layer)) continue;
     const double value = values[static_cast<std::size_t>(layer)];
     if (std::isfinite(value)) {
-      candidates.push_back({layer, value});
+      candidates.known.push_back({layer, value});
     } else {
-      ++unknown;
+      ++candidates.unknown;
     }
   }
-  const auto known = static_cast<std::int64_t>(candidates.size());
-  if (known < r.remove) {
-    throw invalid_input(cat(scores.path, ": has no value of ", r.metric, " for ", unknown, " of the ",
-                            layer_count(known + unknown), " to choose from, and ", r.remove, " should be removed"),
-                        "measure the scores again with samples that give one, or use another `metric`");
-  }
-  std::stable_sort(candidates.begin(), candidates.end(),
+  std::stable_sort(candidates.known.begin(), candidates.known.end(),
                    [](const PrunedLayer& a, const PrunedLayer& b) { return a.score < b.score; });
-  candidates.resize(static_cast<std::size_t>(r.remove));
   return candidates;
+}
+
+// Those without a neighbour among the ones before.
+std::vector<PrunedLayer> without_neighbours(const std::vector<PrunedLayer>& candidates) {
+  std::vector<PrunedLayer> out;
+  for (const PrunedLayer& candidate : candidates) {
+    const bool beside = std::any_of(
+        out.begin(), out.end(), [&](const PrunedLayer& gone) { return std::abs(gone.layer - candidate.layer) == 1; });
+    if (!beside) out.push_back(candidate);
+  }
+  return out;
+}
+
+std::vector<PrunedLayer> single_layers(const PruneCriteria& r, const ScoreFile& scores) {
+  Candidates candidates = candidates_of(r, scores);
+  const auto known = static_cast<std::int64_t>(candidates.known.size());
+  if (known < r.remove) {
+    throw invalid_input(
+        cat(scores.path, ": has no value of ", r.metric, " for ", candidates.unknown, " of the ",
+            layer_count(known + candidates.unknown), " to choose from, and ", r.remove, " should be removed"),
+        "measure the scores again with samples that give one, or use another `metric`");
+  }
+  if (r.spaced) {
+    candidates.known = without_neighbours(candidates.known);
+    const auto apart = static_cast<std::int64_t>(candidates.known.size());
+    if (apart < r.remove) {
+      throw invalid_input(cat("`spaced`: only ", layer_count(apart), " can go, the lowest score first, without two ",
+                              "neighbours among them, and ", r.remove, " should be removed"),
+                          cat("remove at most ", apart, ", or leave out `spaced`"));
+    }
+  }
+  candidates.known.resize(static_cast<std::size_t>(r.remove));
+  return candidates.known;
 }
 
 std::vector<PrunedLayer> block(const PruneCriteria& r, const ScoreFile& scores) {
@@ -107,9 +139,22 @@ std::vector<PrunedLayer> choose_layers_to_prune(const PruneCriteria& criteria, c
     throw invalid_input(cat("`contiguous` does not work with `metric` ", criteria.metric),
                         "only the angular distance measures blocks: `metric` angular");
   }
+  if (criteria.contiguous && criteria.spaced) {
+    throw invalid_input("`spaced` and `contiguous` exclude each other",
+                        "a block is made of neighbours: leave out one of them");
+  }
   check_scores(criteria, scores);
   check_count(criteria);
   return criteria.contiguous ? block(criteria, scores) : single_layers(criteria, scores);
+}
+
+std::int64_t most_to_prune(const PruneCriteria& criteria, const ScoreFile& scores) {
+  check_scores(criteria, scores);
+  if (criteria.contiguous) return longest_free_block(criteria.protected_layers);
+  const Candidates candidates = candidates_of(criteria, scores);
+  const std::vector<PrunedLayer>& all = candidates.known;
+  const auto most = static_cast<std::int64_t>(criteria.spaced ? without_neighbours(all).size() : all.size());
+  return std::min(most, criteria.protected_layers.depth() - 1);
 }
 
 std::vector<PrunedLayer> choose_layers_iteratively(const PruneCriteria& criteria,
@@ -117,6 +162,10 @@ std::vector<PrunedLayer> choose_layers_iteratively(const PruneCriteria& criteria
   if (criteria.contiguous) {
     throw invalid_input("`iterative` and `contiguous` exclude each other",
                         "a block is removed at once: leave out one of them");
+  }
+  if (criteria.spaced) {
+    throw invalid_input("`iterative` and `spaced` exclude each other",
+                        "scores that are measured again see what was removed already: leave out one of them");
   }
   check_count(criteria);
   const LayerSet& region = criteria.protected_layers;

@@ -30,6 +30,8 @@ struct PruneCriteria {
   // The block of `remove` layers with the lowest angular distance, wholly outside the region, instead of single layers;
   // only for the metric `angular`.
   bool contiguous = false;
+  // No two neighbours go: a layer beside one that goes stays, whatever its score.
+  bool spaced = false;
   std::optional<DecoderShape> decoder{};  // what scores must be of, where they tell
 };
 
@@ -43,12 +45,16 @@ struct PrunedLayer {
 // The layers to remove, the lowest score first (a block from its first layer up).
 // Throws InvalidInput: scores of another depth or shape of decoder, a metric or a block length the file lacks, more
 // layers than there are outside the region, no block of that length outside it (the hint says the longest there is), no
-// layer left, `contiguous` with another metric than angular.
+// layer left, `contiguous` with another metric than angular, `spaced` with `contiguous` or for more layers than can go
+// without two neighbours.
 std::vector<PrunedLayer> choose_layers_to_prune(const PruneCriteria& criteria, const ScoreFile& scores);
+
+// How many layers that can remove at most; `criteria.remove` is not read.
+std::int64_t most_to_prune(const PruneCriteria& criteria, const ScoreFile& scores);
 
 // One layer after another, scored again after each removal: `score` receives the layers that are removed, and scores
 // what is left by its new numbers. The layers returned have their original numbers, in the order
-// they went. Throws as above, and InvalidInput for `contiguous`.
+// they went. Throws as above, and InvalidInput for `contiguous` and `spaced`.
 std::vector<PrunedLayer> choose_layers_iteratively(const PruneCriteria& criteria,
                                                    const std::function<ScoreFile(const LayerSet& gone)>& score);
 

@@ -27,9 +27,8 @@ std::string exact_text(double value) {
 }
 
 std::string csv_field(const std::string& text) {
-  std::string shown = text;
-  if (shown.size() > 1 && std::string_view("=+-@\t\r").find(shown.front()) != std::string_view::npos)
-    shown.insert(0, "'");
+  const bool formula = text.size() > 1 && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
+  const std::string shown = std::string(formula ? 1 : 0, '\'') + text;
   if (shown.find_first_of(",\"\n\r") == std::string::npos) return shown;
   std::string quoted = "\"";
   for (const char c : shown) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);

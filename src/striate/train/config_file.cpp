@@ -4,28 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-// toml++ takes for granted, by its own assertions, what some damaged files do not hold (docs/reliability.md). Here they
-// throw, in every kind of build, and the file is refused.
-namespace striate {
-struct TomlAssertion {};
-}  // namespace striate
-#pragma push_macro("NDEBUG")
-#undef NDEBUG
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wterminate"  // in functions that must not throw, none of them the parser's
-#endif
-#define TOML_ASSERT(condition) (static_cast<bool>(condition) ? static_cast<void>(0) : throw striate::TomlAssertion())
-#include <tomlplusplus/toml.hpp>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#pragma pop_macro("NDEBUG")
-
 #include "striate/base/error.h"
-#include "striate/base/files.h"
 #include "striate/base/json_file.h"
 #include "striate/base/strings.h"
+#include "striate/base/toml_file.h"
 #include "striate/model/config.h"
 
 namespace striate {
@@ -47,11 +29,11 @@ std::string number_text(double value) {
   return nlohmann::json(value).dump();  // the shortest text that reads back as the same number
 }
 
-std::string scalar_text(const toml::node& node, const std::string& where, const std::string& key) {
-  if (const auto* text = node.as_string()) return text->get();
-  if (const auto* integer = node.as_integer()) return std::to_string(integer->get());
-  if (const auto* number = node.as_floating_point()) return number_text(number->get());
-  if (const auto* boolean = node.as_boolean()) return boolean->get() ? "true" : "false";
+std::string scalar_text(const TomlValue& value, const std::string& where, const std::string& key) {
+  if (const auto* text = value.as<std::string>()) return *text;
+  if (const auto* integer = value.as<std::int64_t>()) return std::to_string(*integer);
+  if (const auto* number = value.as<double>()) return number_text(*number);
+  if (const auto* boolean = value.as<bool>()) return *boolean ? "true" : "false";
   throw unfit(where, key);
 }
 
@@ -71,24 +53,11 @@ std::string value_text(const Node& node, const Items* items, const std::string& 
 }
 
 std::vector<ConfigEntry> read_toml(const std::filesystem::path& path) {
-  toml::table table;
-  const std::string text = read_file(path, 1 << 20);
-  try {
-    table = toml::parse(text, path.string());
-  } catch (const toml::parse_error& error) {
-    std::string_view what = error.description();  // "Error while parsing key: expected ...": the second half says it
-    if (const std::size_t colon = what.find(": "); colon != std::string_view::npos) what.remove_prefix(colon + 2);
-    const auto& place = error.source().begin;
-    throw corrupt_data(cat(path.string(), ":", place.line, ":", place.column, ": not valid TOML: ", what),
-                       "write a line as: key = value");
-  } catch (const TomlAssertion&) {
-    throw corrupt_data(path.string() + ": not valid TOML", "write each line as: key = value");
-  }
   std::vector<ConfigEntry> entries;
-  for (const auto& [key, node] : table) {
-    const std::string where = cat(path.string(), ":", key.source().begin.line);
-    const std::string name(key.str());
-    entries.push_back({flag_name(name), value_text(node, node.as_array(), where, name), where});
+  for (const TomlEntry& entry : read_toml_file(path)) {
+    const std::string where = cat(path.string(), ":", entry.line);
+    entries.push_back(
+        {flag_name(entry.key), value_text(entry.value, entry.value.as<TomlList>(), where, entry.key), where});
   }
   return entries;
 }

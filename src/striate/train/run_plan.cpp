@@ -78,7 +78,9 @@ SampleShape sample_of_data(const RunPlanRequest& request, const Checkpoint& chec
   const TemplateKind conversation =
       request.conversation.value_or(align ? TemplateKind::kPlain : default_template(config.family));
   const auto tokenizer = load_tokenizer(request.tokenizer.value_or(checkpoint.folder));
-  const DataSketch data = sketch_data(config, *tokenizer, request.data.data, conversation, request.data.max_tokens);
+  DataSketch data = sketch_data(config, *tokenizer, request.data.data, conversation, request.data.max_tokens);
+  const double kept = std::round(request.data.fraction * static_cast<double>(data.samples));
+  data.samples = std::max<std::int64_t>(1, static_cast<std::int64_t>(kept));
   return {data, data.tokens, data.targets, data.images};
 }
 
@@ -166,7 +168,8 @@ PlanRequest on_machine(PlanRequest request, const Hardware& machine, const std::
 
 class Planner {
  public:
-  Planner(const RunPlanRequest& asked, const PlanRequest& request) : asked_(asked), request_(request) {}
+  Planner(const RunPlanRequest& asked, const PlanRequest& request)
+      : asked_(asked), request_(request), cpu_rates_(asked.cpu_rates) {}
 
   const TrainingCost& cost(const Hardware& machine) { return costs(machine).region; }
   const TrainingCost& cost_of_all(const Hardware& machine) { return costs(machine).all; }

@@ -49,6 +49,7 @@ struct RunPlanRequest {
   int ranks = 1;                             // each on such a machine; costs are those of one of them
   bool shard_optimizer = false;              // over the ranks
   std::vector<AskedMachine> machines;        // at least one; costs are told for the first
+  std::optional<MachineRates> cpu_rates;     // of this machine, measured before; absent: measured where needed
   std::optional<std::int64_t> memory;        // bytes to fit it into, instead of what the machines have
 };
 

@@ -110,6 +110,7 @@ nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
   if (tune.frozen_precision != FrozenPrecision::kStored) {
     s["frozen-precision"] = frozen_precision_name(tune.frozen_precision);
   }
+  if (data.fraction < 1) s["data-fraction"] = data.fraction;  // else a run of an earlier version could not go on
   if (run.teacher) {
     s["teacher"] = model_identity(run.teacher->checkpoint);
     s["hidden-weight"] = r.teacher->hidden_weight;

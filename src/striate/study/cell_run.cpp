@@ -1,0 +1,110 @@
+#include "striate/study/cell_run.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+
+#include "striate/base/elapsed.h"
+#include "striate/base/error.h"
+#include "striate/base/paths.h"
+#include "striate/base/strings.h"
+#include "striate/study/cell_work.h"
+
+namespace striate::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Runs whose folders an interrupted process leaves in a state that the next one goes on from.
+bool is_resumable(CellKind kind) {
+  switch (kind) {
+    case CellKind::kAlign:
+    case CellKind::kTune:
+    case CellKind::kHeal:
+    case CellKind::kAsk:
+    case CellKind::kPrune:
+      return true;
+    default:
+      return false;
+  }
+}
+
+nlohmann::json work_of(const CellWork& work) {
+  switch (work.cell.kind) {
+    case CellKind::kWorld:
+      return render_world(work);
+    case CellKind::kAlign:
+      return align_projector(work);
+    case CellKind::kScore:
+      return score_layers_of(work);
+    case CellKind::kTune:
+      return tune_region(work);
+    case CellKind::kAsk:
+      return ask_benchmark(work);
+    case CellKind::kLoss:
+      return measure_loss(work);
+    case CellKind::kChoose:
+      return choose_rate(work);
+    case CellKind::kRevert:
+      return revert_layers_of(work);
+    case CellKind::kPrune:
+      return prune_in_memory(work);
+    case CellKind::kCut:
+      return cut_layers(work);
+    case CellKind::kHeal:
+      return heal_cut(work);
+  }
+  throw internal_error("a cell of no kind");
+}
+
+double processor_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+std::uint64_t peak_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+void require_needs(const Study& study, const Cell& cell) {
+  for (const std::size_t need : cell.needs) {
+    if (study.folder.record(study.cells[need])) continue;
+    throw invalid_input(cat("cell ", cell.id, " needs ", study.cells[need].id, ", which is not done"),
+                        cat("run that one first (it is number ", need + 1, "), or all: striate study run"));
+  }
+}
+
+}  // namespace
+
+int run_cell(const Study& study, std::size_t index, const CellObserver& observer, const StopFlag& stop) {
+  const Cell& cell = study.cells.at(index);
+  if (study.folder.record(cell)) return 0;
+  require_needs(study, cell);
+  const auto lock = study.folder.lock(cell);
+  const fs::path out = study.folder.cell(cell);
+  CellRecord record;
+  record.resumed = path_exists(out);
+  if (record.resumed && !is_resumable(cell.kind)) {
+    std::error_code failed;
+    fs::remove_all(out, failed);
+    record.resumed = false;
+  }
+  study.folder.forget_failure(cell);
+  const auto begin = std::chrono::steady_clock::now();
+  const double before = processor_seconds();
+  record.result = work_of({study, cell, observer, stop});
+  if (stop.reason() != 0) return stop.reason();
+  record.seconds = seconds_since(begin);
+  record.processor_seconds = processor_seconds() - before;
+  record.peak_memory = peak_memory();
+  study.folder.finish(cell, record);
+  return 0;
+}
+
+}  // namespace striate::study
