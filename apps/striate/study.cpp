@@ -17,13 +17,12 @@
 #include "apps/striate/terminal_notes.h"
 #include "striate/base/error.h"
 #include "striate/base/json_file.h"
-#include "striate/base/output_path.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
 #include "striate/study/cell_run.h"
 #include "striate/study/collect.h"
 #include "striate/study/forecast.h"
-#include "striate/study/results_file.h"
+#include "striate/study/report.h"
 #include "striate/study/schedule.h"
 #include "striate/study/status.h"
 #include "striate/train/speed_model.h"
@@ -37,7 +36,7 @@ using study::CellState;
 using study::Study;
 
 constexpr std::int64_t kMostJobs = 1024;
-constexpr int kSignalExit = 128;  // + the signal, as shells count it
+constexpr int kStoppedBySignal = 128;  // + the signal, as shells count it
 
 struct StudyFlags {
   std::string definition, out, cell;
@@ -50,8 +49,14 @@ void print_json(const nlohmann::json& value) {
   std::cout << json_text(value, 2) << std::endl;
 }
 
-void write_outcome(const Study& study) {
-  write_results(study::collect_results(study), OutputPath::inside(study.folder.root(), "results.json"));
+study::ReportFiles report_on(const Study& study) {
+  return write_report(study::collect_results(study), study.folder.root());
+}
+
+void print_report(const study::ReportFiles& files) {
+  std::cout << "results  " << files.results.string() << "\nreport   " << files.report.string() << '\n';
+  if (!files.summary.empty()) std::cout << files.summary << '\n';
+  std::cout.flush();
 }
 
 std::string counted(std::int64_t count, const std::string& what) {
@@ -86,6 +91,7 @@ nlohmann::json outcome_json(const Study& study, const study::ScheduleResult& res
           {"done", result.done},
           {"failed", failed},
           {"not_run", not_run},
+          {"report", (study.folder.root() / "report.html").string()},
           {"results", (study.folder.root() / "results.json").string()}};
 }
 
@@ -115,11 +121,11 @@ int run_study(const StudyFlags& flags) {
   }
   if (result.stop_reason != 0) {
     std::cerr << "stopped: the same command goes on\n";
-    return kSignalExit + result.stop_reason;
+    return kStoppedBySignal + result.stop_reason;
   }
   flags.json ? print_json(outcome_json(study, result)) : print_outcome(study, result);
-  write_outcome(study);
-  if (!flags.json) std::cout << "results  " << (study.folder.root() / "results.json").string() << std::endl;
+  const study::ReportFiles files = report_on(study);
+  if (!flags.json) print_report(files);
   return result.failed.empty() ? 0 : 1;
 }
 
@@ -148,7 +154,7 @@ int run_study_cell(const StudyFlags& flags) {
     return 0;
   }
   std::cerr << "stopped: the same command goes on\n";
-  return kSignalExit + reason;
+  return kStoppedBySignal + reason;
 }
 
 nlohmann::json status_json(const Study& study, const study::StudyStatus& status) {
@@ -191,9 +197,14 @@ void show_status(const StudyFlags& flags) {
 }
 
 void report_study(const StudyFlags& flags) {
-  const Study study = study::open_study(flags.out);
-  write_outcome(study);
-  std::cout << "results  " << (study.folder.root() / "results.json").string() << std::endl;
+  const study::ReportFiles files = report_on(study::open_study(flags.out));
+  if (!flags.json) return print_report(files);
+  nlohmann::json tables = nlohmann::json::array();
+  for (const fs::path& table : files.tables) tables.push_back(table.string());
+  print_json({{"results", files.results.string()},
+              {"report", files.report.string()},
+              {"tables", tables},
+              {"summary", files.summary}});
 }
 
 // The cells of one kind together.
@@ -336,6 +347,7 @@ void add_looking(CLI::App& study, const std::shared_ptr<StudyFlags>& flags, Invo
 
   CLI::App* report = study.add_subcommand("report", "Collect what a study has measured so far, and report it");
   add_out(*report, *flags);
+  add_json(*report, *flags);
   report->footer(example("striate study report --out quick"));
   report->callback([flags, &run] { run.action = [flags] { report_study(*flags); }; });
 }

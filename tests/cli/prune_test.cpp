@@ -112,6 +112,9 @@ TEST_F(Prune, AnywhereAndAsABlockAndByAnotherMetric) {
   const auto best = std::min_element(blocks.begin(), blocks.end()) - blocks.begin();
   EXPECT_EQ(removed("block", {"--region", "none", "--remove", "2", "--contiguous"}),
             (std::vector<std::int64_t>{best, best + 1}));
+  const std::vector<std::int64_t> spaced = removed("spaced", {"--region", "none", "--remove", "2", "--spaced"});
+  ASSERT_EQ(spaced.size(), 2U);
+  EXPECT_GT(std::abs(spaced[0] - spaced[1]), 1);
 }
 
 TEST_F(Prune, IterativelyItScoresTheDataAnew) {

@@ -13,16 +13,15 @@ using testing::HasSubstr;
 class StudyCommand : public TrainCommand {
  protected:
   static std::string definition(const std::string& grid, const std::string& stages = {}) {
-    return "name = \"tiny\"\n"
-           "[compute]\ndevice = \"cpu\"\nprecision = \"fp32\"\n"
-           "[[model]]\nname = \"tiny\"\npath = \"model\"\n"
-           "[[data]]\nname = \"numbers\"\ntrain = \"data.json\"\nimages = \"images\"\nalign = \"data.json\"\n"
-           "[[benchmark]]\nname = \"numbers\"\nbenchmark = \"llava-json\"\ndata = \"asked.json\"\n"
-           "images = \"asked\"\nlimit = 4\n"
-           "[[loss]]\nname = \"numbers\"\ndata = \"data.json\"\nimages = \"images\"\nsamples = 6\n"
-           "[tune]\nsteps = 4\nbatch = 4\nlora-r = 2\nlr = 1e-3\nmax-tokens = 200\nsave-every = 1\n"
-           "[[grid]]\n" +
-           grid + stages;
+    return cat(
+        "name = \"tiny\"\n[compute]\ndevice = \"cpu\"\nprecision = \"fp32\"\n"
+        "[[model]]\nname = \"tiny\"\npath = \"model\"\n"
+        "[[data]]\nname = \"numbers\"\ntrain = \"data.json\"\nimages = \"images\"\nalign = \"data.json\"\n"
+        "[[benchmark]]\nname = \"numbers\"\nbenchmark = \"llava-json\"\ndata = \"asked.json\"\n"
+        "images = \"asked\"\nlimit = 4\n"
+        "[[loss]]\nname = \"numbers\"\ndata = \"data.json\"\nimages = \"images\"\nsamples = 6\n"
+        "[tune]\nsteps = 4\nbatch = 4\nlora-r = 2\nlr = 1e-3\nmax-tokens = 200\nsave-every = 1\n[[grid]]\n",
+        grid, stages);
   }
   static std::string stages() {
     return "[align]\nsteps = 2\nbatch = 4\nmax-tokens = 200\n"
@@ -55,8 +54,16 @@ class StudyCommand : public TrainCommand {
         json result = json::parse(read_file(entry.path()))["result"];
         result.erase("seconds");
         files[place] = result.dump();
-      } else if (name == "answers.jsonl" || name == "part.json" || name == "scores.json" ||
-                 name.ends_with(".safetensors")) {
+      } else if (name == "answers.jsonl") {
+        // One that was gone on with has them in another order.
+        std::vector<std::string> lines = split(read_file(entry.path()), '\n');
+        std::sort(lines.begin(), lines.end());
+        files[place] = join(lines, "\n");
+      } else if (name == "scores.json") {
+        json scores = json::parse(read_file(entry.path()));
+        scores.erase("settings");  // which name folders
+        files[place] = scores.dump();
+      } else if (name == "part.json" || name.ends_with(".safetensors")) {
         files[place] = read_file(entry.path());
       }
     }

@@ -284,6 +284,17 @@ TEST_F(Train, TheRecipesOfThePaperNameKnownSettingsOnly) {
   EXPECT_EQ(recipes, 5U);
 }
 
+TEST_F(Train, AShareOfTheDataIsDrawnOnceAndForAll) {
+  const std::vector<std::string> half = {"--data-fraction", "0.5", "--steps", "2", "--save-every", "1"};
+  const CommandResult result = train("half", half);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("data        15 samples"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(file("half/run.json")))["settings"]["data-fraction"], 0.5);
+  expect_refusal(train("half", {"--steps", "2", "--save-every", "1", "--resume"}),
+                 "--data-fraction: not set now, 0.5 in ");
+  expect_refusal(train("never", {"--data-fraction", "1.5"}), "--data-fraction");
+}
+
 TEST_F(Train, MistakesInAConfigFileAreNamedByLine) {
   const auto with = [](const std::string& text) {
     write_file(file("bad.toml"), text);

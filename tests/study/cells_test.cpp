@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <set>
 
 #include "striate/base/error.h"
@@ -46,6 +48,21 @@ TEST_F(Cells, WorkThatIsSharedIsDoneOnce) {
   EXPECT_EQ(count(cells, CellKind::kAsk), 2 + 6);   // the aligned ones, and the tuned
   EXPECT_EQ(count(cells, CellKind::kLoss), 3 + 6);  // the base as well
   EXPECT_EQ(ids(cells).size(), cells.size());
+}
+
+TEST_F(Cells, TheReadyStudiesNameKnownKeysAndLayersThatThereAre) {
+  const std::map<std::string, std::int64_t> layers = {
+      {"quick", 16}, {"paper", 16}, {"nlvr", 8}, {"llava-1.5-7b", 32}, {"bunny-llama3-8b", 32}};
+  std::size_t found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::sources() / "studies")) {
+    if (entry.path().extension() != ".toml") continue;
+    const StudyDefinition study = read_definition(entry.path());
+    ASSERT_TRUE(layers.contains(study.name)) << study.name;
+    EXPECT_EQ(entry.path().stem().string(), study.name);
+    EXPECT_GT(count(plan_cells(study, {layers.at(study.name)}), CellKind::kTune), 10) << study.name;
+    ++found;
+  }
+  EXPECT_EQ(found, layers.size());
 }
 
 TEST_F(Cells, GridsThatOverlapShareTheirCells) {

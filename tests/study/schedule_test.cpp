@@ -8,6 +8,7 @@
 #include <set>
 
 #include "striate/base/error.h"
+#include "striate/base/files.h"
 #include "striate/base/json_file.h"
 #include "tests/study/written_study.h"
 

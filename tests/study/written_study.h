@@ -7,6 +7,7 @@
 #include <string>
 
 #include "striate/base/error.h"
+#include "striate/base/strings.h"
 #include "striate/study/definition.h"
 #include "tests/support/paths.h"
 
@@ -16,16 +17,13 @@ class WrittenStudy : public testing::Test {
  protected:
   // `data` and `tune`: more of these tables.
   static std::string small_study(const std::string& data = {}, const std::string& tune = {}) {
-    return "name = \"small\"\n"
-           "[[model]]\nname = \"small\"\npath = \"model\"\n"
-           "[[data]]\nname = \"pictures\"\n" +
-           (data.empty() ? std::string("train = \"train.json\"\nimages = \"images\"\nalign = \"align.json\"\n")
-                         : data) +
-           "[[benchmark]]\nbenchmark = \"llava-json\"\ndata = \"test.json\"\n"
-           "[[loss]]\nname = \"words\"\nsense = \"text\"\ndata = \"words.json\"\n"
-           "[align]\nsteps = 2\n"
-           "[tune]\nsteps = 3\n" +
-           tune + "[[grid]]\nstrategy = [\"uniform\", \"top\", \"all\"]\nsize = [\"25%\", 2]\nseed = [1, 2]\n";
+    const std::string files = "train = \"train.json\"\nimages = \"images\"\nalign = \"align.json\"\n";
+    return cat("name = \"small\"\n[[model]]\nname = \"small\"\npath = \"model\"\n[[data]]\nname = \"pictures\"\n",
+               data.empty() ? files : data,
+               "[[benchmark]]\nbenchmark = \"llava-json\"\ndata = \"test.json\"\n"
+               "[[loss]]\nname = \"words\"\nsense = \"text\"\ndata = \"words.json\"\n"
+               "[align]\nsteps = 2\n[tune]\nsteps = 3\n",
+               tune, "[[grid]]\nstrategy = [\"uniform\", \"top\", \"all\"]\nsize = [\"25%\", 2]\nseed = [1, 2]\n");
   }
   study::StudyDefinition read(const std::string& text) {
     const std::filesystem::path file = home_.path() / "study.toml";

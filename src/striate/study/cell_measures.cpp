@@ -18,6 +18,7 @@
 #include "striate/eval/prune_model.h"
 #include "striate/model/picture_settings.h"
 #include "striate/ranks/collective.h"
+#include "striate/study/answering_cost.h"
 #include "striate/study/asked_questions.h"
 #include "striate/study/cell_work.h"
 #include "striate/version.h"
@@ -110,6 +111,14 @@ std::string part_name(std::int64_t removed) {
   return cat("removed-", removed < 10 ? "0" : "", removed);
 }
 
+// Beside what is measured: times differ from run to run.
+void write_cost(const fs::path& folder, const AnsweringCost& cost) {
+  const json written = {{"prefill_tokens_per_second", cost.prefill_tokens_per_second},
+                        {"decode_tokens_per_second", cost.decode_tokens_per_second},
+                        {"weights", cost.weights}};
+  write_file(OutputPath::inside(folder, "cost.json"), written.dump(2) + "\n");
+}
+
 void measure_part(const CellWork& work, const MeasuredModel& measured, const std::vector<PrunedLayer>& layers) {
   const LayerSet gone = layers_of(layers, measured.source().config.decoder.layers);
   const fs::path out = work.out() / part_name(gone.count());
@@ -126,6 +135,7 @@ void measure_part(const CellWork& work, const MeasuredModel& measured, const std
     write_file(OutputPath::inside(folder.path(), cat(benchmark.name, "/answers.jsonl")), held_out_lines(found.answers));
   }
   write_file(OutputPath::inside(folder.path(), "part.json"), part.dump(2) + "\n");
+  write_cost(folder.path(), answering_cost(pruned, measured.source(), gone));
   folder.commit();
 }
 
@@ -233,6 +243,8 @@ json prune_in_memory(const CellWork& work) {
                                             std::min(work.cell.removed, free), [&] { return measured.model(); });
   const std::int64_t most = std::min({work.cell.removed, free, chooser.most});
   output_folder_inside(work.study.folder.root(), cat("cells/", work.cell.id));
+  const LayerSet none(measured.source().config.decoder.layers, {});
+  write_cost(work.out(), answering_cost(*measured.model(), measured.source(), none));
   for (std::int64_t removed = 1; removed <= most; ++removed) {
     if (work.stop.reason() != 0) return nullptr;
     if (work.observer.progress) work.observer.progress(removed - 1, most);

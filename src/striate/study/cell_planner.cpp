@@ -174,8 +174,9 @@ void CellPlanner::check_layers(const Grid& grid, Cell& rule) const {
     const std::optional<std::string> metric = metric_of(tuning.strategy);
     if (metric && std::find(kMetrics.begin(), kMetrics.end(), *metric) == kMetrics.end()) {
       const std::string nearest = nearest_name(*metric, kMetrics);
-      throw invalid_input(cat("\"", tuning.strategy, "\": there is no score \"", *metric, "\""),
-                          nearest.empty() ? "known: " + join(kMetrics, ", ") : cat("did you mean \"", nearest, "\"?"));
+      throw invalid_input(
+          cat("\"", tuning.strategy, "\": there is no score \"", *metric, "\""),
+          nearest.empty() ? cat("known: ", join(kMetrics, ", ")) : cat("did you mean \"", nearest, "\"?"));
     }
     const std::string spec = metric ? cat("uniform:", rule.size) : layer_text(tuning, rule.size);
     const std::int64_t count = parse_layer_set(spec, depth).count();
@@ -361,21 +362,21 @@ Cell CellPlanner::after(std::size_t subject, CellKind kind) const {
 
 std::string CellPlanner::words_of(const Cell& cell) const {
   std::string words = study_.models[cell.model].name;
-  if (study_.data.size() > 1) words += "-" + study_.data[cell.data].name;
+  if (study_.data.size() > 1) words += cat("-", study_.data[cell.data].name);
   if (!cell.tuning) return cell.treatment == Treatment::kBase ? words + "-base" : words;
   const Tuning& tuning = *cell.tuning;
-  words += "-" + tuning.strategy;
-  if (!cell.size.empty()) words += "-" + cell.size;
+  words += cat("-", tuning.strategy);
+  if (!cell.size.empty()) words += cat("-", cell.size);
   if (tuning.offset > 0) words += cat("-o", tuning.offset);
   if (tuning.draw > 1) words += cat("-d", tuning.draw);
-  if (tuning.modules != "all") words += "-" + tuning.modules;
+  if (tuning.modules != "all") words += cat("-", tuning.modules);
   if (tuning.data_fraction < 1) words += cat("-", 100 * tuning.data_fraction, "%");
   words += cat("-s", tuning.seed);
-  if (!cell.layers.empty()) words += "-back-" + cell.layers;
+  if (!cell.layers.empty()) words += cat("-back-", cell.layers);
   if (cell.treatment == Treatment::kPruned || cell.treatment == Treatment::kHealed) {
     words += cell.removed == 0 ? std::string("-whole") : cat("-less-", cell.removed);
   }
-  if (!cell.trained.empty()) words += "-" + cell.trained;
+  if (!cell.trained.empty()) words += cat("-", cell.trained);
   return words;
 }
 

@@ -28,7 +28,7 @@ bool CellPlanner::is_selected(const Selection& of, const Cell& tune) const {
   std::vector<std::string> sizes;  // as numbers of layers
   for (const std::string& size : of.sizes) {
     const std::string whole = size == "all" ? "100%" : size;
-    sizes.push_back(std::to_string(parse_layer_set("bottom:" + whole, layers_[tune.model]).count()));
+    sizes.push_back(std::to_string(parse_layer_set(cat("bottom:", whole), layers_[tune.model]).count()));
   }
   const bool size = tune.size.empty() || has_or_is_open(sizes, tune.size);
   const bool offset = tuning.strategy != "uniform" || has_or_is_open(of.offsets, tuning.offset);

@@ -78,6 +78,14 @@ std::vector<std::int64_t> layers_in(const json& record, const char* key) {
   return record.at(key).get<std::vector<std::int64_t>>();
 }
 
+// Of a pruned model, or of the whole one that pruning began with; nullopt where no cost was measured.
+std::optional<AnsweringCost> cost_in(const fs::path& folder) {
+  if (!is_file(folder / "cost.json")) return std::nullopt;
+  const json kept = read_json_file(folder / "cost.json");
+  return AnsweringCost{kept.at("prefill_tokens_per_second").get<double>(),
+                       kept.at("decode_tokens_per_second").get<double>(), kept.at("weights").get<std::uint64_t>()};
+}
+
 std::int64_t parameters_of(const ModelPaths& paths) {
   const Checkpoint checkpoint = open_configuration(paths);
   std::int64_t sum = 0;
@@ -295,12 +303,14 @@ void Collector::add_scores(std::size_t index) {
 
 void Collector::add_parts(std::size_t index) {
   const Cell& cell = study_.cells[index];
+  model_of(cell).answering = cost_in(study_.folder.cell(cell));
   for (std::int64_t removed = 1; removed <= record(index).result.at("parts").get<std::int64_t>(); ++removed) {
     StudiedModel model = described(cell);
     model.part = cat("removed-", removed < 10 ? "0" : "", removed);
     const fs::path folder = study_.folder.cell(cell) / model.part;
     const json part = read_json_file(folder / "part.json");
     model.removal = Removal{layers_in(part, "layers"), cell.metric, cell.where, cell.spaced};
+    model.answering = cost_in(folder);
     for (const LossDefinition& loss : study_.definition.losses) {
       if (!part.at("losses").contains(loss.name)) continue;
       const json value = part.at("losses").at(loss.name).value("loss", json());

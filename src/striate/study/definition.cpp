@@ -300,7 +300,7 @@ class DefinitionCheck {
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
       const std::string nearest = nearest_name(name, known);
       throw invalid_input(cat(where, ": there is no ", what, " \"", name, "\""),
-                          nearest.empty() ? "known: " + join(known, ", ") : cat("did you mean \"", nearest, "\"?"));
+                          nearest.empty() ? cat("known: ", join(known, ", ")) : cat("did you mean \"", nearest, "\"?"));
     }
   }
   void check(const Grid& grid) const {

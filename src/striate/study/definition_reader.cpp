@@ -15,7 +15,7 @@ std::string with_dashes(std::string key) {
 
 std::string nearest_hint(const std::string& word, const std::vector<std::string>& allowed) {
   const std::string nearest = nearest_name(word, allowed);
-  return nearest.empty() ? "known: " + join(allowed, ", ") : cat("did you mean \"", nearest, "\"?");
+  return nearest.empty() ? cat("known: ", join(allowed, ", ")) : cat("did you mean \"", nearest, "\"?");
 }
 
 }  // namespace
@@ -47,7 +47,8 @@ std::string DefinitionReader::where(const std::string& key) const {
 }
 
 Error DefinitionReader::bad(const std::string& key, const std::string& what, const std::string& hint) const {
-  return invalid_input(cat(where(key), ": ", key, table_.empty() ? "" : " of " + table_, ": ", what), hint);
+  return invalid_input(cat(where(key), ": ", key, table_.empty() ? std::string() : cat(" of ", table_), ": ", what),
+                       hint);
 }
 
 std::vector<const TomlValue*> DefinitionReader::items(const std::string& key) {
@@ -193,9 +194,9 @@ void DefinitionReader::finish() const {
   for (const TomlEntry& entry : entries_) {
     const std::string key = with_dashes(entry.key);
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    throw invalid_input(
-        cat(file_, ":", entry.line, ": unknown key \"", entry.key, "\"", table_.empty() ? "" : " in " + table_),
-        nearest_hint(key, known_));
+    throw invalid_input(cat(file_, ":", entry.line, ": unknown key \"", entry.key, "\"",
+                            table_.empty() ? std::string() : cat(" in ", table_)),
+                        nearest_hint(key, known_));
   }
 }
 

@@ -181,7 +181,7 @@ class Forecaster {
     const std::optional<MachineRates> rates =
         machine_.machine.gpu ? assumed_gpu_rates(machine_.machine, plan.request.compute) : rates_;
     if (rates && rates->products > 0) out.pass.seconds_per_token = plan.region.operations.forward / rates->products;
-    const std::optional<VisionConfig>& vision = plan.request.config.vision;
+    const auto& vision = plan.request.config.vision;
     out.pass.image_rows = vision ? static_cast<double>(vision->tokens()) : 0;
     return out;
   }
@@ -196,6 +196,7 @@ class Forecaster {
     r.tune.kind = asked.full ? TuneKind::kFull : TuneKind::kLora;
     r.tune.lora.rank = recipe.lora_rank.value_or(r.tune.lora.rank);
     if (!align) r.layers = layers_for(cell);
+    if (!recipe.conversation.empty()) r.conversation = parse_template(recipe.conversation);
     r.data.fraction = cell.tuning ? cell.tuning->data_fraction : 1;
     r.data.batch = recipe.tokens_per_step ? 0 : recipe.batch.value_or(recipe_batch(r.tune.stage));
     r.data.tokens_per_step = recipe.tokens_per_step.value_or(0);
@@ -256,15 +257,16 @@ void check_files(const Study& study) {
         "paths are relative to the folder of the definition");
   };
   for (const DataDefinition& data : study.definition.data) {
-    for (const std::string* path : {&data.train, &data.images}) require("data " + data.name, *path);
+    for (const std::string* path : {&data.train, &data.images}) require(cat("data ", data.name), *path);
     if (!study.definition.align) continue;
-    for (const std::string* path : {&data.align, &data.align_images}) require("data " + data.name, *path);
+    for (const std::string* path : {&data.align, &data.align_images}) require(cat("data ", data.name), *path);
   }
   for (const LossDefinition& loss : study.definition.losses) {
-    for (const std::string* path : {&loss.data, &loss.images}) require("loss " + loss.name, *path);
+    for (const std::string* path : {&loss.data, &loss.images}) require(cat("loss ", loss.name), *path);
   }
   for (const BenchmarkDefinition& benchmark : study.definition.benchmarks) {
-    for (const std::string* path : {&benchmark.data, &benchmark.images}) require("benchmark " + benchmark.name, *path);
+    for (const std::string* path : {&benchmark.data, &benchmark.images})
+      require(cat("benchmark ", benchmark.name), *path);
   }
 }
 
