@@ -18,10 +18,10 @@ constexpr std::int64_t kMostCount = 1'000'000'000;
 constexpr std::int64_t kMostStudySeed = INT64_MAX;
 constexpr double kMostRate = 1e6;
 
-const std::vector<std::string> kSenses = {"visual", "text"};
-const std::vector<std::string> kWheres = {"outside", "inside", "anywhere"};
-const std::vector<std::string> kModules = {"all", "attention", "gate-up"};
-const std::vector<std::string> kTrained = {"projector", "region", "beside-cuts"};
+const std::vector<std::string> kSenseWords = {"visual", "text"};
+const std::vector<std::string> kPlaceWords = {"outside", "inside", "anywhere"};
+const std::vector<std::string> kModuleWords = {"all", "attention", "gate-up"};
+const std::vector<std::string> kTrainedWords = {"projector", "region", "beside-cuts"};
 
 Removal::Where where_of(const std::string& word) {
   if (word == "outside") return Removal::Where::kOutside;
@@ -107,7 +107,7 @@ DataDefinition read_data(DefinitionReader& r) {
 LossDefinition read_loss(DefinitionReader& r) {
   LossDefinition loss;
   loss.name = required_name(r);
-  loss.sense = sense_of(r.word("sense", kSenses).value_or("visual"));
+  loss.sense = sense_of(r.word("sense", kSenseWords).value_or("visual"));
   loss.data = required(r, "data");
   loss.images = r.text("images").value_or("");
   loss.samples = r.whole("samples", 0, kMostCount).value_or(0);
@@ -127,7 +127,7 @@ BenchmarkDefinition read_benchmark(DefinitionReader& r) {
   benchmark.name = r.has("name") ? required_name(r) : benchmark.benchmark;
   benchmark.data = required(r, "data");
   benchmark.images = r.text("images").value_or("");
-  benchmark.sense = sense_of(r.word("sense", kSenses).value_or("visual"));
+  benchmark.sense = sense_of(r.word("sense", kSenseWords).value_or("visual"));
   benchmark.limit = r.whole("limit", 0, kMostCount).value_or(0);
   benchmark.validation = r.flag("validation").value_or(false);
   return benchmark;
@@ -167,7 +167,7 @@ Grid read_grid(DefinitionReader& r) {
   grid.strategies = r.texts("strategy").value_or(std::vector<std::string>());
   if (grid.strategies.empty()) throw r.bad("strategy", "missing", "add strategy = [\"uniform\", \"top\", \"all\"]");
   grid.sizes = r.texts("size").value_or(grid.sizes);
-  grid.modules = r.words("modules", kModules).value_or(grid.modules);
+  grid.modules = r.words("modules", kModuleWords).value_or(grid.modules);
   grid.offsets = r.wholes("offset", 0, kMostCount).value_or(grid.offsets);
   grid.draws = r.whole("draws", 1, 1000).value_or(grid.draws);
   grid.fractions = r.numbers("data-fraction", 1e-6, 1).value_or(grid.fractions);
@@ -182,7 +182,7 @@ Selection read_selection(DefinitionReader& r) {
   Selection of;
   of.strategies = r.texts("strategy").value_or(of.strategies);
   of.sizes = r.texts("size").value_or(of.sizes);
-  of.modules = r.words("modules", kModules).value_or(of.modules);
+  of.modules = r.words("modules", kModuleWords).value_or(of.modules);
   of.offsets = r.wholes("offset", 0, kMostCount).value_or(of.offsets);
   of.draws = r.wholes("draw", 1, 1000).value_or(of.draws);
   of.fractions = r.numbers("data-fraction", 1e-6, 1).value_or(of.fractions);
@@ -212,7 +212,7 @@ PruneStage read_prune(DefinitionReader& r) {
   PruneStage stage;
   stage.of = read_selection(r);
   stage.most = r.whole("remove", 0, 1000).value_or(stage.most);
-  if (const auto where = r.words("where", kWheres)) {
+  if (const auto where = r.words("where", kPlaceWords)) {
     stage.where.clear();
     for (const std::string& word : *where) stage.where.push_back(where_of(word));
   }
@@ -227,11 +227,11 @@ HealStage read_heal(DefinitionReader& r) {
   stage.of = read_selection(r);
   stage.remove = r.wholes("remove", 1, 1000).value_or(stage.remove);
   if (stage.remove.empty()) throw r.bad("remove", "missing", "say how many layers are gone: remove = [4]");
-  stage.where = where_of(r.word("where", kWheres).value_or("outside"));
+  stage.where = where_of(r.word("where", kPlaceWords).value_or("outside"));
   stage.metric = r.text("metric").value_or(stage.metric);
   stage.spaced = r.flag("spaced").value_or(stage.spaced);
   stage.samples = r.whole("samples", 1, kMostCount).value_or(stage.samples);
-  stage.trained = r.words("train", kTrained).value_or(stage.trained);
+  stage.trained = r.words("train", kTrainedWords).value_or(stage.trained);
   r.table("recipe", [&](DefinitionReader& inner) { stage.recipe = read_recipe(inner); });
   return stage;
 }
