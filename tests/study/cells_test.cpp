@@ -54,7 +54,7 @@ TEST_F(Cells, TheReadyStudiesNameKnownKeysAndLayersThatThereAre) {
   const std::map<std::string, std::int64_t> layers = {
       {"quick", 16}, {"paper", 16}, {"nlvr", 8}, {"llava-1.5-7b", 32}, {"bunny-llama3-8b", 32}};
   std::size_t found = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(test::sources() / "studies")) {
+  for (const auto& entry : std::filesystem::directory_iterator(striate::test::sources() / "studies")) {
     if (entry.path().extension() != ".toml") continue;
     const StudyDefinition study = read_definition(entry.path());
     ASSERT_TRUE(layers.contains(study.name)) << study.name;
@@ -136,7 +136,9 @@ TEST_F(Cells, RulesByScoreWaitForTheScores) {
     // What tuning changes is known of the model whose every layer was tuned.
     const bool of_tuned = scores.subject.has_value();
     EXPECT_EQ(of_tuned, cell.tuning->strategy == "stratified:param_change");
-    if (of_tuned) EXPECT_EQ(cells[*scores.subject].tuning->strategy, "all");
+    if (of_tuned) {
+      EXPECT_EQ(cells[*scores.subject].tuning->strategy, "all");
+    }
   }
   EXPECT_EQ(by_score, 2);
 }

@@ -126,7 +126,7 @@ TEST_F(Schedule, ACellThatIsAddedLaterRunsAlone) {
 TEST_F(Schedule, AFolderOfSomethingElseIsLeftAlone) {
   const Study study = open(small_study());
   std::filesystem::create_directories(home_.path() / "out");
-  test::write_file(home_.path() / "out/thesis.txt", "mine");
+  striate::write_file(home_.path() / "out/thesis.txt", "mine");
   FakeProcesses processes;
   EXPECT_THROW(run_cells(study, 1, processes, {}), Error);
   EXPECT_TRUE(processes.order.empty());
@@ -143,7 +143,7 @@ TEST_F(Schedule, AnotherStudysFolderAndCellsAreRefused) {
   const Cell& cell = study.cells.front();
   nlohmann::json record = read_json_file(study.folder.cell(cell) / "cell.json");
   record["settings"]["kind"] = "other";
-  test::write_file(study.folder.cell(cell) / "cell.json", record.dump());
+  striate::write_file(study.folder.cell(cell) / "cell.json", record.dump());
   try {
     study.folder.record(cell);
     ADD_FAILURE();

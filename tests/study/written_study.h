@@ -11,7 +11,7 @@
 #include "striate/study/definition.h"
 #include "tests/support/paths.h"
 
-namespace striate::test {
+namespace striate::study::test {
 
 class WrittenStudy : public testing::Test {
  protected:
@@ -25,10 +25,10 @@ class WrittenStudy : public testing::Test {
                "[align]\nsteps = 2\n[tune]\nsteps = 3\n",
                tune, "[[grid]]\nstrategy = [\"uniform\", \"top\", \"all\"]\nsize = [\"25%\", 2]\nseed = [1, 2]\n");
   }
-  study::StudyDefinition read(const std::string& text) {
+  StudyDefinition read(const std::string& text) {
     const std::filesystem::path file = home_.path() / "study.toml";
-    write_file(file, text);
-    return study::read_definition(file);
+    striate::write_file(file, text);
+    return read_definition(file);
   }
   void expect_refusal(const std::string& text, const std::string& what, const std::string& hint) {
     try {
@@ -41,7 +41,7 @@ class WrittenStudy : public testing::Test {
     }
   }
 
-  TemporaryFolder home_;
+  striate::test::TemporaryFolder home_;
 };
 
-}  // namespace striate::test
+}  // namespace striate::study::test
