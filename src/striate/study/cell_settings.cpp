@@ -15,6 +15,7 @@ void put(nlohmann::json& settings, const char* key, const std::optional<Value>& 
 nlohmann::json settings_json(const WorldDefinition& world) {
   return {{"train", world.train},
           {"held_out", world.held_out},
+          {"test", world.test},
           {"text", world.text},
           {"questions", world.questions},
           {"held_out_questions", world.held_out_questions},
@@ -25,7 +26,8 @@ nlohmann::json settings_json(const WorldDefinition& world) {
           {"grid", world.grid},
           {"max_objects", world.max_objects},
           {"labels", world.label_share},
-          {"large_only", world.large_only}};
+          {"large_only", world.large_only},
+          {"digit_labels", world.digit_labels}};
 }
 
 nlohmann::json settings_json(const Recipe& recipe) {

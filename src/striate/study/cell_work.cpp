@@ -154,6 +154,7 @@ json render_world(const CellWork& work) {
       world.text_families == "none" ? std::vector<mini::Family>() : mini::parse_families(world.text_families);
   options.train = world.train;
   options.held_out = world.held_out;
+  options.test = world.test;
   options.questions = world.questions;
   options.held_out_questions = world.held_out_questions;
   options.text = world.text;
@@ -163,8 +164,10 @@ json render_world(const CellWork& work) {
   options.world.max_objects = world.max_objects;
   options.world.label_share = world.label_share;
   options.world.small_objects = !world.large_only;
+  options.world.digit_labels = world.digit_labels;
   const mini::DatasetReport report = mini::write_dataset(options, work.out(), work.observer.progress);
-  return {{"pictures", report.train_pictures + report.held_out_pictures}, {"bytes", report.bytes}};
+  return {{"pictures", report.train_pictures + report.held_out_pictures + report.test_pictures},
+          {"bytes", report.bytes}};
 }
 
 json align_projector(const CellWork& work) {

@@ -73,7 +73,8 @@ ModelDefinition read_model(DefinitionReader& r) {
 WorldDefinition read_world(DefinitionReader& r) {
   WorldDefinition world;
   world.train = r.whole("train", 1, kMostCount).value_or(world.train);
-  world.held_out = r.whole("held-out", 1, kMostCount).value_or(world.held_out);
+  world.held_out = r.whole("held-out", 0, kMostCount).value_or(world.held_out);
+  world.test = r.whole("test", 0, kMostCount).value_or(world.test);
   world.text = r.whole("text", 0, kMostCount).value_or(world.text);
   world.questions = static_cast<int>(r.whole("questions", 1, 1000).value_or(world.questions));
   world.held_out_questions =
@@ -86,6 +87,7 @@ WorldDefinition read_world(DefinitionReader& r) {
   world.max_objects = static_cast<int>(r.whole("max-objects", 0, 36).value_or(world.max_objects));
   world.label_share = r.number("labels", 0, 1).value_or(world.label_share);
   world.large_only = r.flag("large-only").value_or(world.large_only);
+  world.digit_labels = r.flag("digit-labels").value_or(world.digit_labels);
   mini::parse_families(world.families);
   if (world.text_families != "none") mini::parse_families(world.text_families);
   return world;

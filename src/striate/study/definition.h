@@ -20,14 +20,14 @@ struct ModelDefinition {
 
 // A miniature world that the study renders for itself (mini/dataset.h).
 struct WorldDefinition {
-  std::int64_t train = 2000, held_out = 300, text = 0;
+  std::int64_t train = 2000, held_out = 300, test = 0, text = 0;
   int questions = 4, held_out_questions = 2;
   std::uint64_t seed = 0;
   std::string families = "visual", text_families = "text";
   double text_family_share = 0.25;
   int grid = 4, max_objects = 4;
   double label_share = 0.85;
-  bool large_only = false;
+  bool large_only = false, digit_labels = false;
 };
 
 struct DataDefinition {

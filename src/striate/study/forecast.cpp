@@ -68,7 +68,7 @@ class Forecaster {
     switch (cell.kind) {
       case CellKind::kWorld: {
         const WorldDefinition& world = *study_.definition.data[cell.data].world;
-        const auto pictures = world.train + world.held_out;
+        const auto pictures = world.train + world.held_out + world.test;
         return {kPictureSeconds * static_cast<double>(pictures), kPictureBytes * pictures};
       }
       case CellKind::kAlign:
@@ -133,7 +133,7 @@ class Forecaster {
     if (asked.limit > 0) {
       count = static_cast<double>(asked.limit);
     } else if (const WorldDefinition* world = world_of(asked.data)) {
-      count = static_cast<double>(world->held_out) * world->held_out_questions;
+      count = world_questions(*world, asked.sense, asked.data.ends_with("held_out.json"));
     } else {
       const AskedQuestions questions(asked.benchmark, asked.protocol, study_.path(asked.data), 0);
       count = static_cast<double>(questions.set().questions.size());
@@ -145,10 +145,15 @@ class Forecaster {
     const LossDefinition& loss = study_.definition.losses[index];
     if (loss.samples > 0) return static_cast<double>(loss.samples);
     if (const WorldDefinition* world = world_of(loss.data)) {
-      return static_cast<double>(loss.sense == Sense::kText ? std::max<std::int64_t>(1, world->text / 10)
-                                                            : world->held_out * world->held_out_questions);
+      return world_questions(*world, loss.sense, loss.data.ends_with("held_out.json"));
     }
     return static_cast<double>(Dataset(study_.path(loss.data)).size());
+  }
+
+  static double world_questions(const WorldDefinition& world, Sense sense, bool held_out) {
+    if (sense == Sense::kText) return static_cast<double>(std::max<std::int64_t>(1, world.text / 10));
+    const std::int64_t pictures = held_out || world.test == 0 ? world.held_out : world.test;
+    return static_cast<double>(pictures * world.held_out_questions);
   }
 
   // nullptr: the path lies in none.
