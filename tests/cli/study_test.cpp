@@ -24,7 +24,7 @@ class StudyCommand : public TrainCommand {
         grid, stages);
   }
   static std::string stages() {
-    return "[align]\nsteps = 2\nbatch = 4\nmax-tokens = 200\n"
+    return "[align]\nsteps = 2\nbatch = 4\nmax-tokens = 200\ntemplate = \"vicuna_v1\"\n"
            "[score]\nsamples = 4\n"
            "[revert]\nstrategy = \"uniform\"\nlayers = \"0\"\n"
            "[prune]\nremove = 1\nsamples = 4\nspaced = [true]\n"
