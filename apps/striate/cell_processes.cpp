@@ -97,8 +97,10 @@ std::vector<std::string> visible_gpus() {
 
 void CellProcesses::start(const study::Study& study, std::size_t cell, int slot) {
   const study::Cell& started = study.cells[cell];
-  const std::filesystem::path log = OutputPath::inside(study.folder.root(), cat("logs/", started.id, ".txt")).path();
-  const int descriptor = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const OutputPath place = OutputPath::inside(study.folder.root(), cat("logs/", started.id, ".txt"));
+  AppendFile(place).append("");  // makes it
+  const std::filesystem::path log = place.path();
+  const int descriptor = ::open(log.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (descriptor < 0) throw resource_error(cat(log.string(), ": ", std::strerror(errno)), "check the disk");
   std::vector<std::pair<std::string, std::string>> set = {{"OMP_NUM_THREADS", std::to_string(threads_)}};
   if (!gpus_.empty()) set.emplace_back("CUDA_VISIBLE_DEVICES", gpus_[static_cast<std::size_t>(slot) % gpus_.size()]);

@@ -128,8 +128,8 @@ json CellWork::train(const TrainingRequest& request) const {
   };
   const TrainingResult result = run_training(request, Ranks{}, seen, stop);
   if (result.outcome.stop_reason != 0) return nullptr;
-  std::error_code kept;
-  fs::remove_all(request.out / "checkpoints", kept);
+  std::error_code failed;
+  fs::remove_all(request.out / "checkpoints", failed);
   return {{"steps", result.outcome.state.step},
           {"tokens", result.outcome.state.tokens},
           {"samples", result.outcome.state.samples},
