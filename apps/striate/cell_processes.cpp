@@ -13,13 +13,13 @@
 #include <cstring>
 #include <thread>
 
-#include "apps/striate/gpu_list.h"
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/output_file.h"
 #include "striate/base/output_path.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
+#include "striate/cuda/gpu_list.h"
 
 extern char** environ;
 
@@ -91,7 +91,8 @@ std::vector<std::string> visible_gpus() {
     return names;
   }
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < list_gpus().size(); ++i) names.push_back(std::to_string(i));
+  const std::size_t count = cuda::list_gpus().size();
+  for (std::size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
   return names;
 }
 

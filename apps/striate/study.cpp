@@ -11,7 +11,6 @@
 #include "apps/striate/cell_processes.h"
 #include "apps/striate/command.h"
 #include "apps/striate/flag_ranges.h"
-#include "apps/striate/gpu_list.h"
 #include "apps/striate/model_flags.h"
 #include "apps/striate/stop_signals.h"
 #include "apps/striate/terminal_notes.h"
@@ -19,6 +18,7 @@
 #include "striate/base/json_file.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
+#include "striate/cuda/gpu_list.h"
 #include "striate/study/cell_run.h"
 #include "striate/study/collect.h"
 #include "striate/study/forecast.h"
@@ -232,7 +232,7 @@ std::vector<PlannedKind> cells_by_kind(const Study& study, const study::StudyFor
 AskedMachine machine_of(const Study& study) {
   const std::string& device = study.definition.device;
   const bool gpu = device == "cuda" || (device == "auto" && at::hasCUDA());
-  const std::vector<Gpu> gpus = gpu ? list_gpus() : std::vector<Gpu>();
+  const std::vector<cuda::Gpu> gpus = gpu ? cuda::list_gpus() : std::vector<cuda::Gpu>();
   if (gpus.empty()) return {"", find_hardware("this").front()};
   return {"", gpu_hardware(gpus.front().name, gpus.front().memory)};
 }
