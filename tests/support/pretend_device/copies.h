@@ -14,5 +14,7 @@ void register_copies(torch::Library& library);
 
 // The host waits for the device: copies under way arrive.
 void wait_for_device(const std::string& what);
+// The same without a wait, as the host finds an event reached.
+void learn_that_copies_arrived();
 
 }  // namespace striate::test::pretend

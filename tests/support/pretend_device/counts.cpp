@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/pretend_device/hooks.h"
 #include "tests/support/pretend_device/memory.h"
 
 namespace striate::test {
@@ -55,8 +56,13 @@ void count_launch(const std::string& op, std::int64_t bytes) {
   ++all.work;
   DeviceCounts& counts = all.now();
   ++counts.launches;
+  if (on_side_stream()) ++counts.side_launches;
   ++counts.operators[op];
   counts.touched_bytes += bytes;
+}
+
+void count_stream_wait() {
+  ++all_counts().now().stream_waits;
 }
 
 void count_wait(const std::string& what) {

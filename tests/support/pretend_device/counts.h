@@ -15,8 +15,10 @@ struct CopyCounts {
 };
 
 struct DeviceCounts {
-  std::int64_t launches = 0;  // operators that compute; views are free
-  std::int64_t waits = 0;     // times the host waits for the device, waited copies included
+  std::int64_t launches = 0;       // operators that compute; views are free
+  std::int64_t side_launches = 0;  // of them, those on another stream than the default one
+  std::int64_t stream_waits = 0;   // times a stream waits for another
+  std::int64_t waits = 0;          // times the host waits for the device, waited copies included
   CopyCounts to_host;
   CopyCounts to_device;
   std::int64_t touched_bytes = 0;  // read or written by operators: the least traffic that they cause
@@ -56,6 +58,7 @@ struct Copy {
 };
 
 void count_launch(const std::string& op, std::int64_t bytes);
+void count_stream_wait();
 void count_wait(const std::string& what);
 // A copy between main memory and the device; `what` names it where the host waits for it.
 void count_copy(const Copy& copy, const std::string& what);

@@ -3,7 +3,10 @@
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <utility>
+
 #include "tests/support/pretend_device/copies.h"
+#include "tests/support/pretend_device/counts.h"
 #include "tests/support/pretend_device/memory.h"
 
 namespace striate::test::pretend {
@@ -11,8 +14,11 @@ namespace {
 
 const c10::Device kOnly(kDeviceType, 0);
 
-c10::Stream only_stream() {
-  return c10::Stream(c10::Stream::DEFAULT, kOnly);
+// 0: the default one; 1: the one of the pool. What is asked of either is done at once.
+thread_local c10::StreamId current_stream = 0;
+
+c10::Stream stream_of(c10::StreamId id) {
+  return c10::Stream(c10::Stream::UNSAFE, kOnly, id);
 }
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
@@ -21,17 +27,27 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Device getDevice() const override { return kOnly; }
   void setDevice(c10::Device) const override {}
   void uncheckedSetDevice(c10::Device) const noexcept override {}
-  c10::Stream getStream(c10::Device) const override { return only_stream(); }
-  c10::Stream getDefaultStream(c10::Device) const override { return only_stream(); }
-  c10::Stream getNewStream(c10::Device, int) const override { return only_stream(); }
-  c10::Stream exchangeStream(c10::Stream stream) const override { return stream; }
+  c10::Stream getStream(c10::Device) const override { return stream_of(current_stream); }
+  c10::Stream getDefaultStream(c10::Device) const override { return stream_of(0); }
+  c10::Stream getNewStream(c10::Device, int) const override { return stream_of(1); }
+  c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override { return stream_of(1); }
+  c10::Stream exchangeStream(c10::Stream stream) const override {
+    return stream_of(std::exchange(current_stream, stream.id()));
+  }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {
     static int recorded;
     *event = &recorded;
   }
-  void block(void*, const c10::Stream&) const override {}
-  bool queryEvent(void*) const override { return true; }
+  void block(void*, const c10::Stream&) const override {
+    const DeviceLock lock(device_mutex());
+    count_stream_wait();
+  }
+  // The host learns without a wait that the device is done: what was under way is there.
+  bool queryEvent(void*) const override {
+    learn_that_copies_arrived();
+    return true;
+  }
   bool queryStream(const c10::Stream&) const override { return true; }
   void synchronizeStream(const c10::Stream&) const override { wait_for_device("synchronizeStream"); }
   void synchronizeEvent(void*) const override { wait_for_device("synchronizeEvent"); }
@@ -53,6 +69,10 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 };
 
 }  // namespace
+
+bool on_side_stream() {
+  return current_stream != 0;
+}
 
 void register_hooks() {
   static const c10::impl::DeviceGuardImplRegistrar registered(kDeviceType, new Guard);

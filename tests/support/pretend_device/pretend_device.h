@@ -8,7 +8,7 @@
 // Calls that only CUDA has (variable-length flash attention) are references with CUDA's refusals.
 //
 // It does not show: speed; what an operator's kernel looks like (each counts as one launch); CUDA's own workspaces;
-// sums in TF32; the order of atomic additions; several streams or devices.
+// sums in TF32; the order of atomic additions; streams that work at the same time; several devices.
 #pragma once
 
 #include <ATen/core/Tensor.h>

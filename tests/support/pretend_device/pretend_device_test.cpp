@@ -2,11 +2,15 @@
 #include "tests/support/pretend_device/pretend_device.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
 #include <functional>
+
+#include "striate/tensor/side_stream.h"
 
 namespace striate::test {
 namespace {
@@ -201,6 +205,36 @@ TEST(PretendDevice, ACopyThatNobodyWaitedForHasNotArrived) {
   EXPECT_TRUE(host.isnan().all().item<bool>());
   device.sum().item<float>();  // a wait for anything
   EXPECT_TRUE(at::equal(host, at::ones({8})));
+}
+
+TEST(PretendDevice, AnEventThatIsReachedTellsThatCopiesArrivedWithoutAWait) {
+  const at::Tensor device = at::ones({8}, there());
+  const at::Tensor host = pinned(0.0);
+  const DeviceCounts counts = counts_while([&] {
+    host.copy_(device, /*non_blocking=*/true);
+    c10::Event copied(pretend_device().type());
+    copied.record(c10::impl::VirtualGuardImpl(pretend_device().type()).getStream(pretend_device()));
+    EXPECT_TRUE(copied.query());
+  });
+  EXPECT_TRUE(at::equal(host, at::ones({8})));
+  EXPECT_EQ(counts.waits, 0);
+}
+
+TEST(PretendDevice, WhatGoesToAnotherStreamIsCounted) {
+  const SideStream side(pretend_device());
+  const DeviceCounts counts = counts_while([&] {
+    at::Tensor made;
+    {
+      const SideStream::Section beside(side);
+      made = at::ones({8}, there());
+    }
+    side.hand_over({made});
+    made.add(1);
+  });
+  EXPECT_EQ(counts.side_launches, 1);
+  EXPECT_EQ(counts.launches, 2);
+  EXPECT_EQ(counts.stream_waits, 1);
+  EXPECT_EQ(counts.waits, 0);
 }
 
 TEST(PretendDevice, APinnedSourceThatChangesUnderItsCopyIsAHazard) {
