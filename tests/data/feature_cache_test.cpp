@@ -48,6 +48,16 @@ TEST(FeatureCache, WhatIsLargerThanTheCacheIsNotKept) {
   EXPECT_EQ(cache.bytes(), 0);
 }
 
+TEST(FeatureCache, TensorsAreKeptAsTheyAreWhereThatIsAskedFor) {
+  const at::Tensor ones = at::ones({2, 3});
+  FeatureCache copies(1 << 10), tensors(1 << 10, KeptAs::kTensors);
+  copies.put("a", ones);
+  tensors.put("a", ones);
+  EXPECT_FALSE(copies.get("a").is_alias_of(ones));
+  EXPECT_TRUE(tensors.get("a").is_alias_of(ones));
+  EXPECT_EQ(tensors.bytes(), 24);
+}
+
 TEST(FeatureCache, ItsMemoryIsThatOfItsFeaturesHoweverTheyComeAndGo) {
   SlotArena arena;
   std::vector<at::Tensor> kept;

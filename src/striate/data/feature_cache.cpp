@@ -115,7 +115,7 @@ void FeatureCache::put(const std::string& key, const at::Tensor& features) {
     places_.erase(entries_.back().first);
     entries_.pop_back();
   }
-  entries_.emplace_front(key, arena_.copy(features));
+  entries_.emplace_front(key, kept_as_ == KeptAs::kCopies ? arena_.copy(features) : features);
   places_.emplace(key, entries_.begin());
   bytes_ += size;
 }

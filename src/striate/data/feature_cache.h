@@ -18,10 +18,14 @@
 
 namespace striate {
 
-// Least recently used features make room for new ones. What is put is copied. May be used from many threads.
+// Where a cache's features lie: copies in main memory, or the tensors themselves, on whichever device they are.
+enum class KeptAs { kCopies, kTensors };
+
+// Least recently used features make room for new ones. May be used from many threads.
 class FeatureCache {
  public:
-  explicit FeatureCache(std::int64_t most_bytes) : most_bytes_(most_bytes) {}
+  explicit FeatureCache(std::int64_t most_bytes, KeptAs kept_as = KeptAs::kCopies)
+      : most_bytes_(most_bytes), kept_as_(kept_as) {}
 
   // An undefined tensor when there is none.
   at::Tensor get(const std::string& key);
@@ -36,6 +40,7 @@ class FeatureCache {
   SlotArena arena_;
   mutable std::mutex mutex_;
   std::int64_t most_bytes_;
+  KeptAs kept_as_;
   std::int64_t bytes_ = 0;
   std::list<Entry> entries_;  // the latest used first
   std::unordered_map<std::string, std::list<Entry>::iterator> places_;

@@ -1,17 +1,19 @@
 #include "striate/data/picture_features.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <unordered_map>
 
+#include "striate/base/error.h"
 #include "striate/base/random.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 #include "striate/model/picture_settings.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -77,7 +79,9 @@ PictureFeatures::PictureFeatures(const Lvlm& model, PictureFolder pictures, cons
       pool_(&pool),
       folder_(std::move(pictures)),
       batch_(model.config().vision ? tower_batch(*model.config().vision, !model.placement().device.is_cpu()) : 0),
-      memory_(caches.bytes) {
+      keeps_in_memory_(caches.bytes > 0),
+      memory_(caches.bytes),
+      on_device_(model.placement().device.is_cpu() ? 0 : caches.device_bytes, KeptAs::kTensors) {
   if (!caches.folder.empty() && model.config().vision) {
     stored_ = std::make_unique<FeatureFolder>(caches.folder, tower_identity(model, folder_.config()), caches.notes);
   }
@@ -85,15 +89,26 @@ PictureFeatures::PictureFeatures(const Lvlm& model, PictureFolder pictures, cons
 
 PictureFeatures::~PictureFeatures() {
   finish_writes();
+  try {
+    keep_the_rest();
+  } catch (const std::exception&) {  // of a device that failed: what it computed is not kept
+  }
+}
+
+void PictureFeatures::forget() {
+  if (stored_) throw internal_error("features on disk of a tower that changes");
+  arriving_.clear();
+  memory_.clear();
+  on_device_.clear();
 }
 
 void PictureFeatures::finish_writes() {
-  for (std::future<void>& write : writes_) write.wait();
-  writes_.clear();
+  for (const Write& write : writes_) write.done.wait();
 }
 
 LoadedPicture PictureFeatures::load(const std::string& name) {
-  LoadedPicture picture{name, {}, memory_.get(name), {}};
+  LoadedPicture picture{name, {}, on_device_.get(name), {}};
+  if (!picture.features.defined()) picture.features = memory_.get(name);
   if (picture.features.defined()) return picture;
   const EncodedPicture encoded = folder_.open(name);
   if (stored_) {
@@ -115,6 +130,8 @@ at::Tensor PictureFeatures::pixels(const std::string& name) const {
 
 std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::function<LoadedPicture()>& next) {
   finish_writes();
+  writes_.clear();
+  keep_what_arrived();
   std::vector<at::Tensor> results(count);
   std::vector<Waiting> waiting;
   std::unordered_map<std::string, std::size_t> first;  // a picture shown twice is looked at once
@@ -123,9 +140,8 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
     LoadedPicture picture = next();
     same[i] = first.try_emplace(picture.name, i).first->second;
     if (same[i] != i) continue;
-    if (!picture.features.defined()) picture.features = memory_.get(picture.name);  // looked at since it was loaded
-    results[i] = picture.features;
-    if (picture.features.defined()) continue;
+    results[i] = known(picture);
+    if (results[i].defined()) continue;
     waiting.push_back({i, std::move(picture)});
     if (static_cast<std::int64_t>(waiting.size()) == batch_) look(waiting, results);
   }
@@ -136,23 +152,86 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
 
 void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results) {
   const std::int64_t side = folder_.config().size;
-  const at::Tensor pixels = at::zeros({batch_, 3, side, side}, at::TensorOptions(at::kFloat));
+  const at::Device device = model_->placement().device;
+  const at::Tensor pixels = empty_to_upload({batch_, 3, side, side}, at::kFloat, device);
   for (std::size_t i = 0; i < waiting.size(); ++i)
     pixels[static_cast<std::int64_t>(i)].copy_(waiting[i].picture.pixels);
-  const at::Tensor features = model_->vision_features(pixels).cpu();
+  pixels.slice(0, static_cast<std::int64_t>(waiting.size())).zero_();
+  const at::Tensor features = model_->vision_features(pixels);
   for (std::size_t i = 0; i < waiting.size(); ++i) {
-    // A copy: a view would keep the whole batch in the cache.
+    // A copy: a view would hold the whole batch.
     results[waiting[i].index] = features[static_cast<std::int64_t>(i)].clone();
-    keep(waiting[i].picture, results[waiting[i].index]);
+    on_device_.put(waiting[i].picture.name, results[waiting[i].index]);
+    if (device.is_cpu()) keep(waiting[i].picture, results[waiting[i].index]);
   }
+  if (!device.is_cpu() && keeps()) send_back(features, waiting);
   waiting.clear();
+}
+
+void PictureFeatures::send_back(const at::Tensor& features, const std::vector<Waiting>& waiting) {
+  const at::Device device = features.device();
+  Arriving batch{
+      features, features.to(at::kCPU, features.scalar_type(), /*non_blocking=*/true), c10::Event(device.type()), {}};
+  batch.arrived.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  for (const Waiting& one : waiting) batch.pictures.push_back({one.picture.name, one.picture.stored_as, {}, {}});
+  arriving_.push_back(std::move(batch));
+}
+
+void PictureFeatures::keep_what_arrived() {
+  while (!arriving_.empty() && arriving_.front().arrived.query()) {
+    const Arriving& batch = arriving_.front();
+    for (std::size_t i = 0; i < batch.pictures.size(); ++i) {
+      const at::Tensor features = batch.here[static_cast<std::int64_t>(i)];
+      // A copy: a view would hold the whole batch until it is written.
+      keep(batch.pictures[i], stored_ ? features.clone() : features);
+    }
+    arriving_.pop_front();
+  }
+}
+
+// At the end: waits for what is on its way. The pool may have stopped before it wrote all that it was given.
+void PictureFeatures::keep_the_rest() {
+  for (Write& write : writes_) {
+    try {
+      write.done.get();
+    } catch (const std::future_error&) {
+      stored_->put(write.key, write.features);
+    }
+  }
+  for (const Arriving& batch : arriving_) {
+    if (!stored_) return;
+    batch.arrived.synchronize();
+    for (std::size_t i = 0; i < batch.pictures.size(); ++i) {
+      stored_->put(batch.pictures[i].stored_as, batch.here[static_cast<std::int64_t>(i)]);
+    }
+  }
+}
+
+// A picture's features on the device; undefined where the tower has to look at it.
+at::Tensor PictureFeatures::known(const LoadedPicture& picture) {
+  // Looked at since it was loaded, perhaps.
+  at::Tensor kept = on_device_.get(picture.name);
+  if (kept.defined()) return kept;
+  kept = picture.features.defined() ? picture.features : memory_.get(picture.name);
+  if (kept.defined()) {
+    kept = uploaded(kept, model_->placement().device);
+    on_device_.put(picture.name, kept);
+    return kept;
+  }
+  for (const Arriving& batch : arriving_) {
+    for (std::size_t i = 0; i < batch.pictures.size(); ++i) {
+      if (batch.pictures[i].name == picture.name) return batch.there[static_cast<std::int64_t>(i)].clone();
+    }
+  }
+  return {};
 }
 
 void PictureFeatures::keep(const LoadedPicture& picture, const at::Tensor& features) {
   memory_.put(picture.name, features);
   if (!stored_) return;
   const std::string key = picture.stored_as;
-  writes_.push_back(pool_->submit(Urgency::kSoon, [this, key, features] { stored_->put(key, features); }));
+  writes_.push_back(
+      {key, features, pool_->submit(Urgency::kSoon, [this, key, features] { stored_->put(key, features); })});
 }
 
 }  // namespace striate

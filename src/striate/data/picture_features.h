@@ -2,8 +2,10 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -23,7 +25,7 @@ namespace striate {
 struct LoadedPicture {
   std::string name;       // its key in memory
   std::string stored_as;  // its key in the feature folder; "" without one
-  at::Tensor features;    // [P, vision_hidden] on the CPU; undefined when in no cache
+  at::Tensor features;    // [P, vision_hidden] on the CPU or the model's device; undefined when in no cache
   at::Tensor pixels;      // [3, S, S] fp32, else
 };
 
@@ -35,9 +37,10 @@ PictureFolder picture_folder(const ModelConfig& config, const std::filesystem::p
 
 // Where features are kept.
 struct FeatureCaches {
-  std::int64_t bytes = 0;        // in memory
-  std::filesystem::path folder;  // empty: none
-  Notes notes;                   // warned when the folder cannot be written
+  std::int64_t bytes = 0;         // in main memory
+  std::filesystem::path folder;   // empty: none
+  Notes notes;                    // warned when the folder cannot be written
+  std::int64_t device_bytes = 0;  // in a GPU's memory, looked into first
 };
 
 // What tells a tower, its weights, its compute type and its preprocessing from others: a hash of its configuration and
@@ -54,7 +57,7 @@ class PictureFeatures {
  public:
   // A model without a vision tower has no pictures to load.
   PictureFeatures(const Lvlm& model, PictureFolder pictures, const FeatureCaches& caches, WorkerPool& pool);
-  // Waits for the features that the pool is still writing to disk.
+  // All that was computed is on disk then, where a folder was given.
   ~PictureFeatures();
   PictureFeatures(const PictureFeatures&) = delete;
   PictureFeatures& operator=(const PictureFeatures&) = delete;
@@ -64,12 +67,14 @@ class PictureFeatures {
   // The pixels alone, past all caches.
   at::Tensor pixels(const std::string& name) const;
 
-  // Features of `count` pictures, in order, each [P, vision_hidden] in the compute type, on the CPU: takes one picture
-  // after another from `next` and runs the tower on those that are in no cache. On the calling thread.
+  // Features of `count` pictures, in order, each [P, vision_hidden] in the compute type, on the model's device: takes
+  // one picture after another from `next` and runs the tower on those that are in no cache. On the calling thread and
+  // its stream, which must always be the same one. Never waits for a GPU: what is computed there comes back for the
+  // caches while other work goes on.
   std::vector<at::Tensor> features(std::size_t count, const std::function<LoadedPicture()>& next);
 
   // The tower changed: features in memory no longer hold.
-  void forget() { memory_.clear(); }
+  void forget();
 
   const PreprocessConfig& preprocess() const { return folder_.config(); }
 
@@ -78,7 +83,24 @@ class PictureFeatures {
     std::size_t index;
     LoadedPicture picture;
   };
+  // Features that the pool is writing to disk.
+  struct Write {
+    std::string key;
+    at::Tensor features;
+    std::future<void> done;
+  };
+  // A batch on its way from a GPU to the caches.
+  struct Arriving {
+    at::Tensor there, here;  // [batch, P, vision_hidden]; `here`, in pinned memory, is valid once it `arrived`
+    c10::Event arrived;
+    std::vector<LoadedPicture> pictures;  // the first of the batch, in order; without pixels
+  };
+  bool keeps() const { return keeps_in_memory_ || stored_; }
   void look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results);
+  void send_back(const at::Tensor& features, const std::vector<Waiting>& waiting);
+  void keep_what_arrived();
+  void keep_the_rest();
+  at::Tensor known(const LoadedPicture& picture);
   void keep(const LoadedPicture& picture, const at::Tensor& features);
   void finish_writes();
 
@@ -86,9 +108,12 @@ class PictureFeatures {
   WorkerPool* pool_;
   PictureFolder folder_;
   std::int64_t batch_;
+  bool keeps_in_memory_;
   FeatureCache memory_;
+  FeatureCache on_device_;
   std::unique_ptr<FeatureFolder> stored_;
-  std::vector<std::future<void>> writes_;
+  std::vector<Write> writes_;
+  std::deque<Arriving> arriving_;
 };
 
 }  // namespace striate

@@ -10,6 +10,8 @@
 
 #include "striate/data/picture_features.h"
 #include "striate/data/planned_steps.h"
+#include "striate/tensor/side_stream.h"
+#include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
@@ -25,14 +27,16 @@ std::uint64_t sample_key(const PlannedSample& planned) {
 
 class LlavaStepSource : public StepSource {
  public:
-  LlavaStepSource(const Lvlm& model, std::unique_ptr<PlannedSteps> steps)
+  LlavaStepSource(const Lvlm& model, std::unique_ptr<PlannedSteps> steps, std::int64_t device_cache_bytes)
       : model_(&model),
         steps_(std::move(steps)),
         options_(steps_->options()),
+        side_(model.placement().device),
         pictures_(model, steps_->pictures(),
                   {.bytes = options_.pixels ? 0 : options_.feature_cache_bytes,
                    .folder = options_.pixels ? std::filesystem::path() : options_.feature_cache_folder,
-                   .notes = options_.notes},
+                   .notes = options_.notes,
+                   .device_bytes = options_.pixels ? 0 : device_cache_bytes},
                   steps_->pool()) {}
 
   ~LlavaStepSource() override { steps_->stop(); }
@@ -52,8 +56,18 @@ class LlavaStepSource : public StepSource {
   std::int64_t steps_per_epoch() const override { return steps_->steps_per_epoch(); }
 
  private:
-  // A step, from the front of what is planned.
+  // A step, from the front of what is planned. Its pictures are a GPU's work beside the step before.
   TrainingStep assemble() {
+    TrainingStep step;
+    {
+      const SideStream::Section beside(side_);
+      step = prepare();
+    }
+    for (const PackedBatch& stream : step.streams) side_.hand_over({stream.image_features, stream.pixels});
+    return step;
+  }
+
+  TrainingStep prepare() {
     const std::size_t count = steps_->at(0).pictures.size();
     const auto next_picture = [this] {
       read_ahead();
@@ -74,10 +88,10 @@ class LlavaStepSource : public StepSource {
       submitted_pictures_ = 0;
     }
     read_ahead();
-    return pack_step(std::move(planned), looked);
+    return pack_step(std::move(planned), std::move(looked));
   }
 
-  TrainingStep pack_step(RankStep planned, const std::vector<at::Tensor>& looked) const {
+  TrainingStep pack_step(RankStep planned, std::vector<at::Tensor> looked) const {
     TrainingStep step = std::move(planned.whole);
     std::size_t picture = 0;
     for (std::vector<PlannedSample>& stream : planned.streams) {
@@ -93,18 +107,27 @@ class LlavaStepSource : public StepSource {
         for (std::size_t i = 0; i < member.sample.images.size(); ++i, ++picture) {
           if (options_.pixels) pixels.push_back(looked[picture]);
           // Rows without columns: they hold the places of features that the caller makes of the pixels.
-          sample.images.push_back(options_.pixels ? at::zeros({steps_->rows_per_image(), 0}) : looked[picture]);
+          sample.images.push_back(options_.pixels ? at::zeros({steps_->rows_per_image(), 0})
+                                                  : std::move(looked[picture]));
         }
       }
       PackedBatch batch = pack(samples);
       if (!pixels.empty()) {
-        batch.pixels = at::stack(pixels).to(model_->placement().device);
+        batch.pixels = together(pixels);
         batch.image_features = at::Tensor();
       }
-      if (batch.image_features.defined()) batch.image_features = batch.image_features.to(model_->placement().device);
       step.streams.push_back(std::move(batch));
     }
     return step;
+  }
+
+  // [images, 3, S, S] on the device.
+  at::Tensor together(const std::vector<at::Tensor>& pixels) const {
+    const at::Device device = model_->placement().device;
+    std::vector<std::int64_t> shape = pixels.front().sizes().vec();
+    shape.insert(shape.begin(), static_cast<std::int64_t>(pixels.size()));
+    at::Tensor all = empty_to_upload(shape, at::kFloat, device);
+    return uploaded(at::stack_out(all, pixels), device);
   }
 
   std::size_t pictures_ahead() const {
@@ -134,6 +157,7 @@ class LlavaStepSource : public StepSource {
   const Lvlm* model_;
   std::unique_ptr<PlannedSteps> steps_;
   const StepSourceOptions& options_;  // those of the steps
+  SideStream side_;
   PictureFeatures pictures_;
   std::size_t submitted_steps_ = 0;     // of those planned: all their pictures are in `loading_` or were taken
   std::size_t submitted_pictures_ = 0;  // of the step after them
@@ -143,8 +167,9 @@ class LlavaStepSource : public StepSource {
 
 }  // namespace
 
-std::unique_ptr<StepSource> open_step_source(const Lvlm& model, std::unique_ptr<PlannedSteps> steps) {
-  return std::make_unique<LlavaStepSource>(model, std::move(steps));
+std::unique_ptr<StepSource> open_step_source(const Lvlm& model, std::unique_ptr<PlannedSteps> steps,
+                                             std::int64_t device_cache_bytes) {
+  return std::make_unique<LlavaStepSource>(model, std::move(steps), device_cache_bytes);
 }
 
 std::unique_ptr<StepSource> open_step_source(const Lvlm& model, const Tokenizer& tokenizer,

@@ -84,7 +84,8 @@ struct TrainingStep {
   DataPosition after;                                  // where the run stands once this step is taken
 };
 
-// Reads ahead in background threads with bounded queues; `next` itself runs the vision tower for features not cached.
+// Reads ahead in background threads with bounded queues; `next` itself runs the vision tower for features not cached,
+// on a GPU beside what it was given before and without waiting for it.
 class StepSource {
  public:
   virtual ~StepSource() = default;
@@ -103,7 +104,9 @@ class PlannedSteps;
 
 // `model` gives the tower, and is one of the configuration that the steps were planned for; it must outlive the source,
 // as must their tokenizer.
-std::unique_ptr<StepSource> open_step_source(const Lvlm& model, std::unique_ptr<PlannedSteps> steps);
+// On a GPU, features take up to `device_cache_bytes` of its memory, besides those of the step that is taken.
+std::unique_ptr<StepSource> open_step_source(const Lvlm& model, std::unique_ptr<PlannedSteps> steps,
+                                             std::int64_t device_cache_bytes = 0);
 
 // Both in one. Throws InvalidInput for options that contradict each other, and a start beyond the data set.
 std::unique_ptr<StepSource> open_step_source(const Lvlm& model, const Tokenizer& tokenizer,

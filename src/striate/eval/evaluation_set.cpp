@@ -118,8 +118,7 @@ std::int64_t CheckedSamples::size() const {
 
 struct EvaluationSet::Pictures {
   Pictures(const Lvlm& model, CheckedSamples::State& samples)
-      : device(model.placement().device),
-        features(model, samples.checker.folder(),
+      : features(model, samples.checker.folder(),
                  {.bytes = samples.options.feature_cache_bytes,
                   .folder = samples.options.feature_cache_folder,
                   .notes = samples.options.notes},
@@ -127,7 +126,6 @@ struct EvaluationSet::Pictures {
         pool(samples.pool) {}
   ~Pictures() { pool.stop(); }
 
-  at::Device device;
   PictureFeatures features;
   WorkerPool& pool;
 };
@@ -149,8 +147,6 @@ std::int64_t EvaluationSet::skipped() const {
 }
 
 void EvaluationSet::forget_features() {
-  if (!checked_.state_->options.feature_cache_folder.empty())
-    throw internal_error("features on disk of a tower that changes");
   pictures_->features.forget();
 }
 
@@ -177,7 +173,7 @@ std::vector<Sample> EvaluationSet::samples(std::span<const std::int64_t> indices
   const std::vector<at::Tensor> features = pictures.features(loading.size(), [&] { return loading[next++].get(); });
   auto feature = features.begin();
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    for (std::size_t k = 0; k < images[i]; ++k) samples[i].images.push_back((feature++)->to(pictures_->device));
+    for (std::size_t k = 0; k < images[i]; ++k) samples[i].images.push_back(*feature++);
   }
   return samples;
 }
@@ -196,7 +192,6 @@ EvaluationItem EvaluationSet::item(std::int64_t index) {
   item.sample.labels = std::move(encoded.labels);
   std::size_t next = 0;
   item.sample.images = pictures.features(encoded.images.size(), [&] { return pictures.load(encoded.images[next++]); });
-  for (at::Tensor& features : item.sample.images) features = features.to(pictures_->device);
   const std::vector<std::string> answers = reference_answers(record, s.options.conversation);
   for (std::size_t i = 0; i < std::min(begins.size(), answers.size()); ++i) {
     item.turns.push_back({prompt_of(item.sample, begins[i]), answers[i]});

@@ -8,7 +8,7 @@ namespace striate {
 
 QuestionPictures::QuestionPictures(const Lvlm& model, PictureFolder folder, const FeatureCaches& caches,
                                    WorkerPool& pool)
-    : device_(model.placement().device), features_(model, std::move(folder), caches, pool), pool_(pool) {}
+    : features_(model, std::move(folder), caches, pool), pool_(pool) {}
 
 QuestionPictures::~QuestionPictures() {
   for (auto& [name, picture] : reading_) picture.wait();
@@ -44,7 +44,7 @@ void QuestionPictures::look() {
   std::size_t next = 0;
   const std::vector<at::Tensor> features =
       features_.features(pictures.size(), [&] { return std::move(pictures[next++]); });
-  for (std::size_t i = 0; i < names.size(); ++i) window[names[i]].features = features[i].to(device_);
+  for (std::size_t i = 0; i < names.size(); ++i) window[names[i]].features = features[i];
   seen_ = std::move(window);
 }
 

@@ -39,7 +39,6 @@ class QuestionPictures {
     std::exception_ptr problem;
   };
 
-  at::Device device_;
   PictureFeatures features_;
   WorkerPool& pool_;
   std::map<std::string, Seen> seen_;

@@ -210,15 +210,26 @@ TeacherBytes teacher_bytes(const std::optional<PreparedTeacher>& teacher, const 
           distillation_state_bytes(config.decoder, placement.compute, teacher->options, tokens)};
 }
 
+// Bytes for what the plan counts.
+std::int64_t budget_of(const TrainingRequest& request, const TeacherBytes& teacher) {
+  if (request.memory_budget)
+    return static_cast<std::int64_t>(*request.memory_budget) - teacher.weights - teacher.states;
+  // A teacher's weights have their place on a GPU, and are mapped files on the CPU.
+  const at::Device device = request.placement.device;
+  return free_now(device) - teacher.states - (device.is_cpu() ? 0 : teacher.weights);
+}
+
+// A GPU's memory for pictures' features: a quarter of what the plan leaves. Three are for what it does not count, such
+// as evaluations and gaps between tensors.
+std::int64_t device_cache_of(const TrainingRequest& request, const MemoryPlan& memory,
+                             ActivationCheckpointing checkpointing, std::int64_t budget) {
+  if (request.placement.device.is_cpu() || request.data.feature_cache_bytes == 0) return 0;
+  return std::max<std::int64_t>(0, budget - memory.total(checkpointing) - memory.tower) / 4;
+}
+
 // The checkpointing with the fewest operations for the largest stream there can be.
 ActivationCheckpointing cheapest_checkpointing(const TrainingRequest& request, const PlanRequest& asked,
-                                               const TrainingCost& cost, const TeacherBytes& teacher,
-                                               const Notes& notes) {
-  // A teacher's weights have their place on a GPU, and are mapped files on the CPU.
-  const std::int64_t beside = teacher.states + (asked.on_gpu ? teacher.weights : 0);
-  const std::int64_t budget = request.memory_budget
-                                  ? static_cast<std::int64_t>(*request.memory_budget) - teacher.weights - teacher.states
-                                  : free_now(request.placement.device) - beside;
+                                               const TrainingCost& cost, std::int64_t budget, const Notes& notes) {
   if (const auto checkpointing = checkpointing_within(cost.memory, budget)) return *checkpointing;
   const std::string what =
       cat("streams of ", asked.stream.tokens, " tokens may need ",
@@ -251,8 +262,10 @@ TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, const
   const TeacherBytes teacher = teacher_bytes(run.teacher, placement, asked.stream.tokens);
   run.plan.parameters = cost.parameters;
   run.plan.teacher_bytes = teacher.weights + teacher.states;
+  const std::int64_t budget = budget_of(request, teacher);
   run.plan.checkpointing =
-      request.checkpointing ? *request.checkpointing : cheapest_checkpointing(request, asked, cost, teacher, notes);
+      request.checkpointing ? *request.checkpointing : cheapest_checkpointing(request, asked, cost, budget, notes);
+  run.plan.device_cache_bytes = device_cache_of(request, cost.memory, run.plan.checkpointing, budget);
   return cost;
 }
 

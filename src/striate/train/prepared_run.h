@@ -36,6 +36,7 @@ struct TrainingPlan {
   ActivationCheckpointing checkpointing = ActivationCheckpointing::kNone;
   std::int64_t teacher_bytes = 0;  // what a teacher takes: weights, and states of the largest stream
   int ranks = 1;
+  std::int64_t device_cache_bytes = 0;  // of a GPU's memory, for pictures' features
 };
 
 struct PreparedTeacher {

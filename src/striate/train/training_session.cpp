@@ -33,7 +33,7 @@ TrainingSession open_session(const TrainingRequest& request, PreparedRun prepare
     session.distillation =
         std::make_unique<Distillation>(*session.teacher, session.model->config(), prepared.teacher->options);
   }
-  session.source = open_step_source(*session.model, std::move(prepared.steps));
+  session.source = open_step_source(*session.model, std::move(prepared.steps), prepared.plan.device_cache_bytes);
   session.benchmark = std::move(prepared.benchmark);
   if (prepared.held_out) {
     session.held_out = std::make_unique<EvaluationSet>(*session.model, std::move(*prepared.held_out));
