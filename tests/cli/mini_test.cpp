@@ -97,46 +97,46 @@ TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
   const std::string world = out_, root = folder_.path();
   for (const char* name : {"reader", "seer"}) {
     output_of({"init",
-             "--arch",
-             "bunny-llama3-8b",
-             "--dtype",
-             "fp32",
-             "--layers",
-             "3",
-             "--hidden",
-             "32",
-             "--heads",
-             "2",
-             "--kv-heads",
-             "2",
-             "--mlp",
-             "64",
-             "--max-positions",
-             "512",
-             "--vision-layers",
-             "2",
-             "--vision-hidden",
-             "32",
-             "--vision-heads",
-             "2",
-             "--vision-mlp",
-             "32",
-             "--image-size",
-             "48",
-             "--patch-size",
-             "16",
-             "--embedding-std",
-             "0.3",
-             "--residual-scale",
-             "0.18",
-             "--tokenizer",
-             kRepository + "/mini/tokenizer",
-             "--out",
-             root + "/" + name});
+               "--arch",
+               "bunny-llama3-8b",
+               "--dtype",
+               "fp32",
+               "--layers",
+               "3",
+               "--hidden",
+               "32",
+               "--heads",
+               "2",
+               "--kv-heads",
+               "2",
+               "--mlp",
+               "64",
+               "--max-positions",
+               "512",
+               "--vision-layers",
+               "2",
+               "--vision-hidden",
+               "32",
+               "--vision-heads",
+               "2",
+               "--vision-mlp",
+               "32",
+               "--image-size",
+               "48",
+               "--patch-size",
+               "16",
+               "--embedding-std",
+               "0.3",
+               "--residual-scale",
+               "0.18",
+               "--tokenizer",
+               kRepository + "/mini/tokenizer",
+               "--out",
+               root + "/" + name});
   }
   const auto train = [&](const std::string& config, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"train", "--config", kRepository + "/mini/" + config, "--steps", "2", "--batch",
-                                         "4", "--resume", "--json"});
+    arguments.insert(arguments.begin(), {"train", "--config", kRepository + "/mini/" + config, "--steps", "2",
+                                         "--batch", "4", "--resume", "--json"});
     return json::parse(output_of(arguments));
   };
   train("decoder.toml", {"--model", root + "/reader", "--data", world + "/text.json", "--out", root + "/read"});
@@ -150,14 +150,14 @@ TEST_F(MiniCommand, TheRecipeOfTheBaseGoesFromNothingToAReaderAndASeer) {
   ASSERT_EQ(joined.exit_code, 0) << joined.err;
   EXPECT_THAT(output_of({"inspect", "--model", root + "/base"}), HasSubstr("Bunny-Llama-3"));
   output_of({"chat", "--model", root + "/base", "--image", world + "/train/000000.png", "--prompt", "What is the text?",
-           "--max-tokens", "2"});
+             "--max-tokens", "2"});
 }
 
 TEST_F(MiniCommand, TextsAreJoinedAndChosen) {
   ASSERT_EQ(render({"--train", "0", "--held-out", "0", "--text", "60", "--questions", "3"}).exit_code, 0);
   const std::string texts = out_ / "text.json", joined = folder_.path() / "joined.json";
-  const CommandResult result =
-      run_command({"python3", kRepository + "/scripts/base_texts.py", joined, texts + ":10", texts + "::How many,Where"});
+  const CommandResult result = run_command(
+      {"python3", kRepository + "/scripts/base_texts.py", joined, texts + ":10", texts + "::How many,Where"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const json samples = json::parse(read_file(joined)), all = json::parse(read_file(texts));
   ASSERT_GT(samples.size(), 10U);
@@ -190,16 +190,16 @@ TEST_F(MiniCommand, TheDemosRecipeGoesFromTheBaseToAnAnswer) {
             {"--layers", "uniform:25%", "--model", base, "--projector", root + "/aligned", "--out", root + "/tuned"});
   EXPECT_EQ(tuned["layers"].size(), 4U);
   output_of({"prune", "--model", base, "--adapter", root + "/tuned", "--region", "from-run", "--layers", "15", "--out",
-           root + "/pruned"});
+             root + "/pruned"});
   train("heal", "heal.toml",
         {"--model", root + "/pruned", "--teacher", base, "--teacher-adapter", root + "/tuned", "--out",
          root + "/healed"});
   const json answers =
       json::parse(output_of({"eval", "run", "--model", root + "/pruned", "--adapter", root + "/healed", "--benchmark",
-                           "mini", "--data", world, "--out", root + "/answers", "--json"}));
+                             "mini", "--data", world, "--out", root + "/answers", "--json"}));
   EXPECT_EQ(answers["benchmarks"][0]["scores"][0]["protocol"], "strict");
   output_of({"chat", "--model", base, "--adapter", root + "/tuned", "--image", world + "/test/000000.png", "--prompt",
-           "What color is the circle?", "--max-tokens", "4"});
+             "What color is the circle?", "--max-tokens", "4"});
 }
 
 TEST_F(MiniCommand, TheBaseInTheRepositoryIsTheOneThatIsDescribedAndKnowsItsTexts) {
@@ -209,8 +209,9 @@ TEST_F(MiniCommand, TheBaseInTheRepositoryIsTheOneThatIsDescribedAndKnowsItsText
                     "4", "--digit-labels", "--questions", "1"})
                 .exit_code,
             0);
-  const json answers = json::parse(output_of({"eval", "run", "--model", base, "--benchmark", "mini-text", "--data", out_,
-                                            "--precision", "fp32", "--out", folder_.path() / "answers", "--json"}));
+  const json answers =
+      json::parse(output_of({"eval", "run", "--model", base, "--benchmark", "mini-text", "--data", out_, "--precision",
+                             "fp32", "--out", folder_.path() / "answers", "--json"}));
   EXPECT_GT(answers["benchmarks"][0]["scores"][0]["headline"]["value"], 85);
 }
 
