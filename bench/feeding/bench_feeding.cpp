@@ -5,25 +5,22 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
-// jpeglib.h needs stdio's FILE and size_t declared first.
-#include <jpeglib.h>
 
 #include "bench/entry.h"
+#include "bench/photo.h"
 #include "striate/base/elapsed.h"
 #include "striate/base/files.h"
 #include "striate/base/output_file.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/data/step_source.h"
+#include "striate/image/jpeg_encoder.h"
 #include "striate/model/load.h"
 #include "striate/text/tokenizer.h"
 
@@ -41,41 +38,7 @@ struct Flags {
   int threads = 8;
 };
 
-constexpr int kWidth = 640, kHeight = 480;
-
-// Waves and grain, about as hard to decode as a photo.
-std::string photo(int seed) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* buffer = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &buffer, &size);
-  info.image_width = kWidth;
-  info.image_height = kHeight;
-  info.input_components = 3;
-  info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, 90, TRUE);
-  jpeg_start_compress(&info, TRUE);
-  std::vector<JSAMPLE> row(kWidth * 3);
-  auto grain = static_cast<std::uint32_t>(seed + 1);
-  for (int y = 0; y < kHeight; ++y) {
-    for (int i = 0; i < kWidth * 3; ++i) {
-      grain = grain * 1664525U + 1013904223U;
-      const double wave = 128 + 90 * std::sin((i / 3 + seed) * 0.011 * (i % 3 + 1)) * std::cos(y * 0.007);
-      row[static_cast<std::size_t>(i)] = static_cast<JSAMPLE>(wave + static_cast<int>(grain >> 28));
-    }
-    JSAMPROW pointer = row.data();
-    jpeg_write_scanlines(&info, &pointer, 1);
-  }
-  jpeg_finish_compress(&info);
-  std::string bytes(reinterpret_cast<const char*>(buffer), size);
-  std::free(buffer);
-  jpeg_destroy_compress(&info);
-  return bytes;
-}
+constexpr int kWidth = 640, kHeight = 480, kQuality = 90;
 
 // A photo for every sample of the run.
 void write_data(const Flags& flags) {
@@ -84,7 +47,7 @@ void write_data(const Flags& flags) {
   nlohmann::json samples = nlohmann::json::array();
   for (int i = 0; i < flags.steps * static_cast<int>(flags.batch); ++i) {
     const std::string name = cat(i, ".jpg");
-    write_file(OutputPath::inside(images, name), photo(i));
+    write_file(OutputPath::inside(images, name), encode_jpeg(photo(kWidth, kHeight, i), kQuality));
     samples.push_back(
         {{"id", std::to_string(i)},
          {"image", name},

@@ -48,6 +48,21 @@ class StoredWeights : public testing::TestWithParam<at::ScalarType> {
     return tune;
   }
 
+  // Two steps on whole layers of learning rate 0, which are to change nothing.
+  TrainingRequest run_at_rate_zero(const std::string& layers, Compute compute) const {
+    TrainingRequest r;
+    r.model.model = model();
+    r.placement = {test_device(), compute};
+    r.tokenizer = world_.path("tokenizer");
+    r.layers = layers;
+    r.tune.kind = TuneKind::kFull;
+    r.data = world_.options();
+    r.steps = 2;
+    r.rates = {0, 0, 0, 0};
+    r.out = world_.path("run");
+    return r;
+  }
+
   SmallWorld world_{12};
 };
 
@@ -78,16 +93,7 @@ TEST_P(StoredWeights, ARoundedModelHasNotChangedFromItself) {
 }
 
 TEST_P(StoredWeights, ARunInBf16AtRateZeroLeavesEveryBit) {
-  TrainingRequest r;
-  r.model.model = model();
-  r.placement = {test_device(), Compute::kBFloat16};
-  r.tokenizer = world_.path("tokenizer");
-  r.layers = "0,2,4";
-  r.tune.kind = TuneKind::kFull;
-  r.data = world_.options();
-  r.steps = 2;
-  r.rates = {0, 0, 0, 0};
-  r.out = world_.path("run");
+  const TrainingRequest r = run_at_rate_zero("0,2,4", Compute::kBFloat16);
   run_training(r, Ranks{}, {});
   expect_same_weights(r.out);
   const Checkpoint tuned = open_small(r.out);
@@ -95,17 +101,8 @@ TEST_P(StoredWeights, ARunInBf16AtRateZeroLeavesEveryBit) {
 }
 
 TEST_P(StoredWeights, QuantisedLayersAreWrittenAndComparedAsTheyWereStored) {
-  TrainingRequest r;
-  r.model.model = model();
-  r.placement = {test_device(), Compute::kFloat32};
-  r.tokenizer = world_.path("tokenizer");
-  r.layers = "1";
-  r.tune.kind = TuneKind::kFull;
+  TrainingRequest r = run_at_rate_zero("1", Compute::kFloat32);
   r.tune.frozen_precision = FrozenPrecision::kNf4;
-  r.data = world_.options();
-  r.steps = 2;
-  r.rates = {0, 0, 0, 0};
-  r.out = world_.path("run");
   run_training(r, Ranks{}, {});
   expect_same_weights(r.out);
   const Checkpoint base = open_small(model());

@@ -9,6 +9,7 @@
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/study/cell_work.h"
+#include "striate/train/trainer.h"
 
 namespace striate::study {
 namespace {
@@ -66,12 +67,6 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-std::uint64_t peak_memory() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
 void require_needs(const Study& study, const Cell& cell) {
   for (const std::size_t need : cell.needs) {
     if (study.folder.record(study.cells[need])) continue;
@@ -98,11 +93,12 @@ int run_cell(const Study& study, std::size_t index, const CellObserver& observer
   study.folder.forget_failure(cell);
   const auto begin = std::chrono::steady_clock::now();
   const double before = processor_seconds();
-  record.result = work_of({study, cell, observer, stop});
+  const CellWork work{study, cell, observer, stop};
+  record.result = work_of(work);
   if (stop.reason() != 0) return stop.reason();
   record.seconds = seconds_since(begin);
   record.processor_seconds = processor_seconds() - before;
-  record.peak_memory = peak_memory();
+  record.peak_memory = peak_memory(work.placement().device);
   study.folder.finish(cell, record);
   return 0;
 }
