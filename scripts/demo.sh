@@ -91,10 +91,14 @@ uniform_and_pruning() {
 }
 
 stage "tune uniform:25%, top:25% and all, ask each of them, score, prune and heal; two at a time, one thread each"
+set -m  # a process group of its own
 all_and_top &
 lane=$!
+set +m
+trap 'kill -- "-$lane" 2>/dev/null || true' EXIT  # one lane that fails ends the other
 uniform_and_pruning
 wait "$lane"
+trap - EXIT
 sed -n '3,$p' "$out/logs/prune 0-4.txt"
 
 stage "what it answers: questions about pictures, right in percent; the first is what the others are compared with"

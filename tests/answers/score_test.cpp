@@ -85,6 +85,23 @@ TEST(ScoreAnswers, AMissingAnswerIsLeftOutUnlessTheProtocolCallsItWrong) {
   EXPECT_EQ(strict.questions, 2);
 }
 
+TEST(ScoreAnswers, QuestionsBeyondARunsLimitDoNotCountAsWrong) {
+  QuestionSet set{{question("x", "a"), question("y", "b"), question("z", "c")}};
+  for (Question& one : set.questions) one.references = {"A"};
+  set.questions[1].pictures = {"b.png"};
+  set.questions[2].pictures = {"c.png"};
+  Protocol protocol = find_protocol(find_benchmark("seed"), "llava");
+  protocol.asks = [](const Question& one) { return !one.pictures.empty(); };
+  AnswerFile file{"a.jsonl", {answer("y")}};
+  file.answers[0].text = "A";
+  const auto percent = [&](std::int64_t limit) {
+    return score_answers(find_benchmark("seed"), protocol, set, file, {.draws = 0}, limit).headline.value;
+  };
+  EXPECT_EQ(percent(0), 50);
+  EXPECT_EQ(percent(1), 100);
+  EXPECT_EQ(percent(2), 50);
+}
+
 TEST(ScoreAnswers, TheLikeliestLetterIsTheAnswerOfAnExam) {
   QuestionSet set{{question("math/0", "1 + 1")}};
   set.questions[0].options = {"1", "2", "3", "4"};

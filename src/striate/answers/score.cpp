@@ -64,12 +64,13 @@ std::vector<KindScore> kind_scores(std::span<const Scored> items, const std::str
 }  // namespace
 
 ProtocolScore score_answers(const Benchmark& benchmark, const Protocol& protocol, const QuestionSet& set,
-                            const AnswerFile& answers, const Resampling& resampling) {
+                            const AnswerFile& answers, const Resampling& resampling, std::int64_t limit) {
   const MatchedAnswers matched(benchmark, set, answers, protocol.asking);
   ProtocolScore score{.protocol = &protocol};
   for (std::size_t i = 0; i < set.questions.size(); ++i) {
     const Question& question = set.questions[i];
     if (protocol.asks && !protocol.asks(question)) continue;
+    if (limit > 0 && score.questions == limit) break;
     ++score.questions;
     const Answer* answer = matched.of(i);
     if (answer == nullptr) {
@@ -111,7 +112,8 @@ ScoreResult score(const ScoreRequest& request) {
   auto file = std::make_unique<const AnswerFile>(read_answers(request.answers, benchmark.name));
   ScoreResult result{&benchmark, file->path, file->cut_line, std::move(set), std::move(file)};
   for (const Protocol* protocol : protocols) {
-    result.scores.push_back(score_answers(benchmark, *protocol, *result.set, *result.file, request.resampling));
+    result.scores.push_back(score_answers(benchmark, *protocol, *result.set, *result.file, request.resampling,
+                                          request.limit));
   }
   return result;
 }

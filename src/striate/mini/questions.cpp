@@ -65,9 +65,6 @@ bool same_colour(const Object& a, const Object& b) {
 bool same_shape(const Object& a, const Object& b) {
   return a.shape == b.shape;
 }
-bool same_size(const Object& a, const Object& b) {
-  return a.size == b.size;
-}
 
 // The objects that no other equals in what `same` compares.
 std::vector<Object> unique_objects(const Scene& scene, bool (*same)(const Object&, const Object&)) {
@@ -169,30 +166,35 @@ Asked ask_exist(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   return either_way(Family::kExist, there, absent, draws, wanted);
 }
 
+bool is_larger(const Object& a, const Object& b) {
+  return a.size == Size::kLarge && b.size == Size::kSmall;
+}
+
 // Objects are named by what is not compared, so that the picture must be looked at.
 Asked ask_compare(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
-  struct Attribute {
-    const char* name;
-    bool (*same)(const Object&, const Object&);
+  struct Comparison {
+    const char* words;
+    bool (*holds)(const Object&, const Object&);
   };
-  constexpr Attribute kColor{"color", same_colour}, kShape{"shape", same_shape}, kSize{"size", same_size};
+  constexpr Comparison kColor{"the same color as", same_colour}, kShape{"the same shape as", same_shape},
+      kLarger{"larger than", is_larger};
   std::vector<std::string> yes, no;
-  const auto collect = [&](const std::vector<Object>& named, bool by_shape, const Attribute& attribute) {
+  const auto collect = [&](const std::vector<Object>& named, bool by_shape, const Comparison& comparison) {
     for (const Object& a : named) {
       for (const Object& b : named) {
         if (a.cell == b.cell) continue;
         const std::string first = by_shape ? name(a.shape) : name(a.colour) + " object";
         const std::string second = by_shape ? name(b.shape) : name(b.colour) + " object";
-        const std::string text = cat("Is the ", first, " the same ", attribute.name, " as the ", second, "?");
-        (attribute.same(a, b) ? yes : no).push_back(text);
+        const std::string text = cat("Is the ", first, " ", comparison.words, " the ", second, "?");
+        (comparison.holds(a, b) ? yes : no).push_back(text);
       }
     }
   };
-  // One attribute at a time: the answer must not follow from which attribute is asked about.
-  const int attribute = draws.below(3);
-  const bool by_shape = attribute == 0 || (attribute == 2 && draws.chance(0.5));
+  // One comparison at a time: the answer must not follow from what is compared.
+  const int compared = draws.below(3);
+  const bool by_shape = compared == 0 || (compared == 2 && draws.chance(0.5));
   collect(unique_objects(scene, by_shape ? same_shape : same_colour), by_shape,
-          attribute == 0 ? kColor : (attribute == 1 ? kShape : kSize));
+          compared == 0 ? kColor : (compared == 1 ? kShape : kLarger));
   return either_way(Family::kCompare, yes, no, draws, wanted);
 }
 
