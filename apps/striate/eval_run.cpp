@@ -118,9 +118,8 @@ std::optional<ScoreResult> score_of(const BenchmarkOutcome& outcome, const EvalR
   }
   if (outcome.benchmark->name == "llava-json") names = {"exact", "vqa", "contains", "anls"};
   const OnBadRow bad_rows = on_bad_row(flags.answering.on_bad_sample());
-  ScoreRequest request{flags.out, outcome.benchmark->name,       outcome.data,
-                       names,     flags.resampling.resampling(), bad_rows,
-                       flags.limit};
+  ScoreRequest request{
+      flags.out, outcome.benchmark->name, outcome.data, names, flags.resampling.resampling(), bad_rows, flags.limit};
   if (read_questions(*outcome.benchmark, outcome.data, bad_rows).no_references) return std::nullopt;
   return score(request);
 }

@@ -87,11 +87,8 @@ std::string answer(const Scene& scene, const std::string& text) {
   }
   if (const auto g = match(text, "What is at row (\\d), column (\\d)\\?"); !g.empty()) return at(g[0], g[1]);
   if (const auto g = match(text, "Is there an? ([a-z ]+)\\?"); !g.empty()) return yes_no(!named(scene, g[0]).empty());
-  if (const auto g = match(text, "Is the ([a-z ]+) the same (color|shape) as the ([a-z ]+)\\?"); !g.empty()) {
-    return yes_no(attribute(the(scene, g[0]), g[1]) == attribute(the(scene, g[2]), g[1]));
-  }
-  if (const auto g = match(text, "Is the ([a-z ]+) larger than the ([a-z ]+)\\?"); !g.empty()) {
-    return yes_no(the(scene, g[0]).size > the(scene, g[1]).size);
+  if (const auto g = match(text, "Is the ([a-z ]+) the same shape as the ([a-z ]+)\\?"); !g.empty()) {
+    return yes_no(the(scene, g[0]).shape == the(scene, g[1]).shape);
   }
   if (const auto g = match(text, "Is the ([a-z]+ [a-z]+) " + kSide + " the ([a-z ]+)\\?"); !g.empty()) {
     return yes_no(beside(the(scene, g[0]), g[1], the(scene, g[2])));

@@ -112,8 +112,8 @@ ScoreResult score(const ScoreRequest& request) {
   auto file = std::make_unique<const AnswerFile>(read_answers(request.answers, benchmark.name));
   ScoreResult result{&benchmark, file->path, file->cut_line, std::move(set), std::move(file)};
   for (const Protocol* protocol : protocols) {
-    result.scores.push_back(score_answers(benchmark, *protocol, *result.set, *result.file, request.resampling,
-                                          request.limit));
+    result.scores.push_back(
+        score_answers(benchmark, *protocol, *result.set, *result.file, request.resampling, request.limit));
   }
   return result;
 }

@@ -166,35 +166,18 @@ Asked ask_exist(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   return either_way(Family::kExist, there, absent, draws, wanted);
 }
 
-bool is_larger(const Object& a, const Object& b) {
-  return a.size == Size::kLarge && b.size == Size::kSmall;
-}
-
-// Objects are named by what is not compared, so that the picture must be looked at.
+// Objects are named by their color, which says nothing of their shape, so that the picture must be looked at.
 Asked ask_compare(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
-  struct Comparison {
-    const char* words;
-    bool (*holds)(const Object&, const Object&);
-  };
-  constexpr Comparison kColor{"the same color as", same_colour}, kShape{"the same shape as", same_shape},
-      kLarger{"larger than", is_larger};
   std::vector<std::string> yes, no;
-  const auto collect = [&](const std::vector<Object>& named, bool by_shape, const Comparison& comparison) {
-    for (const Object& a : named) {
-      for (const Object& b : named) {
-        if (a.cell == b.cell) continue;
-        const std::string first = by_shape ? name(a.shape) : name(a.colour) + " object";
-        const std::string second = by_shape ? name(b.shape) : name(b.colour) + " object";
-        const std::string text = cat("Is the ", first, " ", comparison.words, " the ", second, "?");
-        (comparison.holds(a, b) ? yes : no).push_back(text);
-      }
+  const std::vector<Object> named = unique_objects(scene, same_colour);
+  for (const Object& a : named) {
+    for (const Object& b : named) {
+      if (a.cell == b.cell) continue;
+      const std::string text =
+          cat("Is the ", name(a.colour), " object the same shape as the ", name(b.colour), " object?");
+      (same_shape(a, b) ? yes : no).push_back(text);
     }
-  };
-  // One comparison at a time: the answer must not follow from what is compared.
-  const int compared = draws.below(3);
-  const bool by_shape = compared == 0 || (compared == 2 && draws.chance(0.5));
-  collect(unique_objects(scene, by_shape ? same_shape : same_colour), by_shape,
-          compared == 0 ? kColor : (compared == 1 ? kShape : kLarger));
+  }
   return either_way(Family::kCompare, yes, no, draws, wanted);
 }
 

@@ -110,10 +110,11 @@ Question ask_any(Family family, Draws& draws, std::optional<bool> wanted) {
 }  // namespace
 
 Question ask_text(Family family, Draws& draws, std::optional<Part> part, std::optional<bool> wanted) {
-  const bool split = family == Family::kSum || family == Family::kString;
+  // The other families are tables to be known by heart: all of their questions are in every part.
+  const bool divided = family == Family::kString;
   while (true) {
     Question question = ask_any(family, draws, wanted);
-    if (!split || !part || part_of(question.text) == *part) return question;
+    if (!divided || !part || part_of(question.text) == *part) return question;
   }
 }
 
