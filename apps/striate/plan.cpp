@@ -32,7 +32,7 @@ std::vector<AskedMachine> machines_asked(const PlanFlags& flags) {
   if (!asked.empty()) return asked;
   const std::string& device = flags.train.compute.device;
   const bool gpu = device == "cuda" || (device == "auto" && at::hasCUDA());
-  if (!flags.memory.empty()) return {{"", {gpu ? "a GPU" : "this machine", 0, gpu, 0, 0}}};
+  if (!flags.memory.empty()) return {{"", {gpu ? "a GPU" : "this machine", 0, gpu}}};
   // A GPU's memory is not the main memory: a run there asks for the former.
   const std::optional<Hardware> here = gpu ? gpu_here() : std::nullopt;
   if (here) asked.push_back({"", *here});

@@ -131,12 +131,12 @@ void print_memory(const RunPlan& p, bool compare) {
   row("gradients", a.gradients, b.gradients);
   row("optimiser's moments", a.moments, b.moments);
   if (a.exchange > 0) row("gradients under way between ranks", a.exchange, b.exchange);
-  row("features of a step's pictures", a.features, b.features);
+  row(a.tower_beside ? "pictures' features" : "features of a step's pictures", a.features, b.features);
   for (const ActivationCheckpointing checkpointing : kCheckpointings) {
     const auto place = static_cast<std::size_t>(checkpointing);
     row("activations, " + checkpointing_name(checkpointing), a.activations[place], b.activations[place]);
   }
-  row("vision tower, between passes", a.tower, b.tower);
+  row(a.tower_beside ? "vision tower, beside a pass" : "vision tower, between passes", a.tower, b.tower);
   for (const ActivationCheckpointing checkpointing : kCheckpointings) {
     row("total, " + checkpointing_name(checkpointing), a.total(checkpointing), b.total(checkpointing));
   }

@@ -17,6 +17,7 @@
 #include "tests/data/small_world.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
+#include "tests/support/pretend_device/pretend_device.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/weights.h"
 
@@ -56,6 +57,32 @@ TEST(FeatureCache, TensorsAreKeptAsTheyAreWhereThatIsAskedFor) {
   EXPECT_FALSE(copies.get("a").is_alias_of(ones));
   EXPECT_TRUE(tensors.get("a").is_alias_of(ones));
   EXPECT_EQ(tensors.bytes(), 24);
+}
+
+TEST(FeatureCache, WhatIsPutIsGivenBackAsItIsKept) {
+  const at::Tensor ones = at::ones({2, 3});
+  FeatureCache cache(24), none(23);
+  const at::Tensor kept = cache.put("a", ones);
+  EXPECT_TRUE(kept.is_alias_of(cache.get("a")));
+  EXPECT_FALSE(kept.is_alias_of(ones));
+  EXPECT_TRUE(cache.put("a", at::zeros({2, 3})).is_alias_of(kept)) << "the first stays";
+  EXPECT_TRUE(none.put("a", ones).is_alias_of(ones)) << "there is no room for it";
+}
+
+TEST(FeatureCache, PinnedSlotsAreMadeOfMemoryThatADeviceReadsByItself) {
+  test::pretend_device();
+  FeatureCache pinned(1 << 10, KeptAs::kPinnedCopies), mapped(1 << 10);
+  const at::Tensor kept = pinned.put("a", features(3, at::kBFloat16));
+  EXPECT_TRUE(kept.is_pinned());
+  EXPECT_TRUE(at::equal(kept, features(3, at::kBFloat16)));
+  EXPECT_FALSE(mapped.put("a", features(3)).is_pinned());
+  // One piece of LibTorch's for many slots.
+  SlotArena arena(SlotMemory::kPinned);
+  std::vector<at::Tensor> slots;
+  for (int i = 0; i < 100; ++i) slots.push_back(arena.copy(features(static_cast<float>(i))));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_TRUE(at::equal(slots[static_cast<std::size_t>(i)], features(static_cast<float>(i))));
+  EXPECT_EQ(arena.bytes(), 16U << 20);
 }
 
 TEST(FeatureCache, ItsMemoryIsThatOfItsFeaturesHoweverTheyComeAndGo) {

@@ -1,13 +1,16 @@
 // How pictures reach a GPU, on the pretend device: no wait of the host, a stream of their own, the same features
 // whatever is in the caches.
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "striate/base/strings.h"
+#include "striate/data/picture_features.h"
 #include "striate/data/planned_steps.h"
 #include "striate/data/step_source.h"
+#include "striate/model/picture_settings.h"
 #include "striate/tensor/side_stream.h"
 #include "striate/train/trainer.h"
 #include "tests/data/small_world.h"
@@ -164,6 +167,61 @@ TEST_F(DeviceFeeding, FeaturesOnTheDeviceAreNeitherComputedNorSentAgain) {
   const DeviceCounts none = counts(0), all = counts(1 << 20);
   EXPECT_LT(all.side_launches, none.side_launches * 3 / 4);
   EXPECT_LT(all.to_device.copies, none.to_device.copies);
+}
+
+TEST_F(DeviceFeeding, FeaturesInMainMemoryGoUpFromWhereTheyLie) {
+  constexpr int kEpoch = 15;
+  const auto second_epoch = [&](std::int64_t memory, std::int64_t device_cache) {
+    const std::string name = cat("second epoch, ", memory, ", ", device_cache);
+    const auto source = open(options(memory), device_cache);
+    for (int step = 0; step < kEpoch + 1; ++step) source->next();  // with the last of the first on its way back
+    std::int64_t pictures = 0;
+    {
+      const CountedSection section(name);
+      for (int step = 1; step < kEpoch; ++step) {
+        for (const PackedBatch& stream : source->next().streams) {
+          if (stream.image_features.defined()) pictures += stream.image_features.size(0) / 4;
+        }
+      }
+    }
+    return std::pair(counts_of(name), pictures);
+  };
+  const auto [from_memory, pictures] = second_epoch(1 << 20, 0);
+  ASSERT_GT(pictures, 30);
+  EXPECT_GT(from_memory.to_device.copies, pictures * 3 / 4) << "a picture that is shown twice in a step goes up once";
+  EXPECT_EQ(from_memory.to_device.bytes, from_memory.to_device.copies * 4 * 16 * 2);
+  EXPECT_EQ(from_memory.to_device.pinned, from_memory.to_device.copies);
+  EXPECT_EQ(from_memory.to_device.waited, 0);
+  EXPECT_EQ(from_memory.waits, 0);
+  EXPECT_EQ(from_memory.hazards, 0);
+  EXPECT_EQ(from_memory.pinned_allocations, 0) << "no second copy of them in main memory";
+  EXPECT_EQ(second_epoch(1 << 20, 1 << 20).first.to_device.copies, 0) << "they were on the device";
+}
+
+TEST_F(DeviceFeeding, NoSlotIsFilledAnewWhileItsFeaturesAreOnTheirWayUp) {
+  features(options(0, "all"), 15);
+  for (const std::int64_t memory : {200, 1500, 3000}) {  // every picture makes room for the next
+    const std::string name = cat("slots, ", memory);
+    {
+      const CountedSection section(name);
+      const auto source = open(options(memory, "all"), 0);
+      for (int step = 0; step < 30; ++step) source->next();  // nobody waits for the device
+    }
+    EXPECT_GT(counts_of(name).to_device.copies, 40);
+    EXPECT_EQ(counts_of(name).to_device.pinned, counts_of(name).to_device.copies);
+    EXPECT_EQ(counts_of(name).hazards, 0);
+  }
+}
+
+TEST_F(DeviceFeeding, TheTowersBatchFollowsTheWholeCardAndIsPartOfItsIdentity) {
+  const PreprocessConfig pixels = preprocess_config(model_->config(), {});
+  const std::string whole = tower_identity(*model_, pixels);
+  {
+    const at::Tensor others = at::empty({64 << 20}, at::TensorOptions(at::kByte).device(pretend_device()));
+    EXPECT_EQ(tower_identity(*model_, pixels), whole) << "whatever is free";
+  }
+  const DeviceMemoryLimit small_card(2 << 20);
+  EXPECT_NE(tower_identity(*model_, pixels), whole) << "it looks at fewer pictures at once";
 }
 
 TEST_F(DeviceFeeding, SideStreamsDoNothingOnTheCpu) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "striate/model/architectures.h"
+#include "striate/model/decoder_layer.h"
 #include "tests/support/tiny_model.h"
 
 namespace striate {
@@ -139,11 +140,82 @@ TEST(SpeedModel, KindsOfWorkAddUpToThePlansOperations) {
   EXPECT_EQ(stream_work(whole, kKeep).adapters, 0);
 }
 
+// The operations of the forward products of layers outside the region, every linear of which is e4m3.
+double frozen_forward(const PlanRequest& request, bool again) {
+  const DecoderConfig& c = request.config.decoder;
+  double sum = 0;
+  for (std::int64_t layer = 0; layer < c.layers; ++layer) {
+    if (request.tune.layers.contains(layer)) continue;
+    for (const LinearShape& linear : decoder_linears(c)) {
+      const std::string name = linear.name;
+      const bool all = layer + 1 < c.layers || name == "self_attn.k_proj" || name == "self_attn.v_proj";
+      const auto rows = static_cast<double>(all ? request.stream.tokens : request.stream.targets);
+      // Of a frozen layer that is computed again, the last product is not asked for.
+      const double times = again && name != "mlp.down_proj" ? 2 : 1;
+      sum += times * 2 * static_cast<double>(linear.in * linear.out) * rows;
+    }
+  }
+  return sum;
+}
+
+TEST(SpeedModel, ForwardProductsOfFp8LayersRunAtTheRateOfTheirUnits) {
+  PlanRequest request = tuned_llava({0, 8, 16, 24});
+  const StreamWork plain = stream_work(request, kKeep);
+  request.tune.frozen_precision = FrozenPrecision::kFp8;
+  const StreamWork fp8 = stream_work(request, kKeep);
+  EXPECT_NEAR(fp8.fp8_products / frozen_forward(request, false), 1.0, 1e-9);
+  EXPECT_NEAR((fp8.products + fp8.fp8_products) / plain.products, 1.0, 1e-9);
+  const StreamWork again = stream_work(request, ActivationCheckpointing::kLayer);
+  EXPECT_NEAR(again.fp8_products / frozen_forward(request, true), 1.0, 1e-9);
+  const MachineRates rates = rates_of("h100");
+  EXPECT_NEAR(rates.fp8 / rates.products, 2.0, 1e-9);
+  const StreamSeconds seconds = predicted_seconds(fp8, rates);
+  EXPECT_DOUBLE_EQ(seconds.products, fp8.products / rates.products + fp8.fp8_products / rates.fp8);
+  EXPECT_LT(seconds.total(), predicted_seconds(plain, rates).total());
+  // Gradients read the same bytes in the compute type: they are as fast as int8's.
+  request.tune.frozen_precision = FrozenPrecision::kInt8;
+  const StreamWork int8 = stream_work(request, kKeep);
+  EXPECT_EQ(int8.fp8_products, 0);
+  EXPECT_LT(seconds.total(), predicted_seconds(int8, rates).total());
+}
+
+TEST(SpeedModel, ReadingQuantisedWeightsBackIsMovedAndLaunched) {
+  PlanRequest request = tuned_llava({0, 8, 16, 24});
+  const StreamWork plain = stream_work(request, kKeep);
+  double weights = 0, inputs = 0;
+  for (const LinearShape& linear : decoder_linears(request.config.decoder)) {
+    weights += 28.0 * static_cast<double>(linear.in * linear.out);
+    inputs += static_cast<double>(linear.in) *
+              (27.0 * static_cast<double>(request.stream.tokens) + static_cast<double>(request.stream.targets));
+  }
+  // Forward and backward: codes are read, bf16 is written.
+  request.tune.frozen_precision = FrozenPrecision::kInt8;
+  const StreamWork int8 = stream_work(request, kKeep);
+  EXPECT_NEAR((int8.moved - plain.moved) / (2 * 3 * weights), 1.0, 0.01);
+  EXPECT_GT(int8.launches, plain.launches + 2 * 28 * 7);
+  request.tune.frozen_precision = FrozenPrecision::kNf4;
+  EXPECT_NEAR((stream_work(request, kKeep).moved - plain.moved) / (2 * 2.516 * weights), 1.0, 0.01);
+  // fp8 reads its weights back for gradients alone, and rounds the inputs of forward products.
+  request.tune.frozen_precision = FrozenPrecision::kFp8;
+  const StreamWork fp8 = stream_work(request, kKeep);
+  EXPECT_NEAR((fp8.moved - plain.moved) / (3 * weights + 3 * inputs), 1.0, 0.01);
+  EXPECT_EQ(fp8.launches, int8.launches);
+  // A GPU without such units reads them back for both, and rounds in two directions.
+  request.fp8_units = false;
+  const StreamWork emulated = stream_work(request, kKeep);
+  EXPECT_EQ(emulated.fp8_products, 0);
+  EXPECT_NEAR((emulated.moved - plain.moved) / (2 * 3 * weights + 2 * 3 * inputs), 1.0, 0.01);
+}
+
 TEST(SpeedModel, SaysNothingOfMachinesWhoseRatesAreUnknown) {
   EXPECT_FALSE(assumed_gpu_rates(find_hardware("t4").front(), Compute::kBFloat16));  // it has no bf16 units
   EXPECT_FALSE(assumed_gpu_rates(find_hardware("a100-40").front(), Compute::kFloat32));
   EXPECT_FALSE(assumed_gpu_rates(find_hardware("this").front(), Compute::kBFloat16));
-  for (const Hardware& machine : known_hardware()) EXPECT_GT(machine.memory_rate, 1e11) << machine.name;
+  for (const Hardware& machine : known_hardware()) {
+    EXPECT_GT(machine.memory_rate, 1e11) << machine.name;
+    if (machine.fp8_rate <= 0) continue;
+    EXPECT_NEAR(machine.fp8_rate / machine.bf16_rate, 2.0, 0.03) << machine.name;
+  }
 }
 
 TEST(SpeedModel, KnowsAGpuByWhatItCallsItself) {

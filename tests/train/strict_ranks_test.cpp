@@ -197,6 +197,28 @@ TEST_P(StrictRuns, ASharedOptimizerChangesNoBit) {
   }
 }
 
+// With frozen layers in fewer bits, whose codes every rank has for itself.
+class StrictQuantizedRuns : public StrictRuns {};
+
+TEST_P(StrictQuantizedRuns, ASharedOptimizerChangesNoBit) {
+  for (const FrozenPrecision precision : {FrozenPrecision::kFp8, FrozenPrecision::kInt8, FrozenPrecision::kNf4}) {
+    const std::string name = frozen_precision_name(precision);
+    for (const bool shared : {false, true}) {
+      TrainingRequest quantized = request((shared ? "shared " : "whole ") + name);
+      quantized.placement = {pretend_device(), Compute::kBFloat16};
+      quantized.tune.frozen_precision = precision;
+      quantized.tune.lora.rank = 192;  // so that every rank has blocks of its own
+      quantized.shard_optimizer = shared;
+      run([&](Collective& group) { run_training(quantized, group, {}); });
+    }
+    expect_same_run("whole " + name, "shared " + name);
+  }
+  // The precision decides the result.
+  const std::string result = "adapter_model.safetensors";
+  EXPECT_NE(read_file(world_.path("shared fp8") / result), read_file(world_.path("shared int8") / result));
+  EXPECT_NE(read_file(world_.path("shared int8") / result), read_file(world_.path("shared nf4") / result));
+}
+
 TEST_P(StrictRuns, EveryRankSeesALossThatIsNotFinite) {
   std::mutex mutex;
   int seen = 0;
@@ -244,6 +266,7 @@ std::string ranks_name(const testing::TestParamInfo<int>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Of, StrictRanks, testing::Values(1, 2, 3), ranks_name);
 INSTANTIATE_TEST_SUITE_P(Of, StrictRuns, testing::Values(1, 2, 3), ranks_name);
+INSTANTIATE_TEST_SUITE_P(Of, StrictQuantizedRuns, testing::Values(2), ranks_name);
 
 }  // namespace
 }  // namespace striate::test

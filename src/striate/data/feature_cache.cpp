@@ -98,6 +98,11 @@ at::Tensor deserialise(std::string_view text) {
 
 }  // namespace
 
+FeatureCache::FeatureCache(std::int64_t most_bytes, KeptAs kept_as)
+    : arena_(kept_as == KeptAs::kPinnedCopies ? SlotMemory::kPinned : SlotMemory::kMapped),
+      most_bytes_(most_bytes),
+      kept_as_(kept_as) {}
+
 at::Tensor FeatureCache::get(const std::string& key) {
   const std::scoped_lock lock(mutex_);
   const auto place = places_.find(key);
@@ -106,18 +111,20 @@ at::Tensor FeatureCache::get(const std::string& key) {
   return place->second->second;
 }
 
-void FeatureCache::put(const std::string& key, const at::Tensor& features) {
+at::Tensor FeatureCache::put(const std::string& key, const at::Tensor& features) {
   const auto size = static_cast<std::int64_t>(features.nbytes());
   const std::scoped_lock lock(mutex_);
-  if (size > most_bytes_ || places_.contains(key)) return;
+  if (const auto place = places_.find(key); place != places_.end()) return place->second->second;
+  if (size > most_bytes_) return features;
   while (bytes_ + size > most_bytes_) {
     bytes_ -= static_cast<std::int64_t>(entries_.back().second.nbytes());
     places_.erase(entries_.back().first);
     entries_.pop_back();
   }
-  entries_.emplace_front(key, kept_as_ == KeptAs::kCopies ? arena_.copy(features) : features);
+  entries_.emplace_front(key, kept_as_ == KeptAs::kTensors ? features : arena_.copy(features));
   places_.emplace(key, entries_.begin());
   bytes_ += size;
+  return entries_.front().second;
 }
 
 void FeatureCache::clear() {

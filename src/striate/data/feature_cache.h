@@ -18,19 +18,19 @@
 
 namespace striate {
 
-// Where a cache's features lie: copies in main memory, or the tensors themselves, on whichever device they are.
-enum class KeptAs { kCopies, kTensors };
+// Where a cache's features lie: copies in main memory, copies in pinned memory that a GPU reads by itself (what holds
+// for slots in slot_arena.h holds for them), or the tensors themselves, on whichever device they are.
+enum class KeptAs { kCopies, kPinnedCopies, kTensors };
 
 // Least recently used features make room for new ones. May be used from many threads.
 class FeatureCache {
  public:
-  explicit FeatureCache(std::int64_t most_bytes, KeptAs kept_as = KeptAs::kCopies)
-      : most_bytes_(most_bytes), kept_as_(kept_as) {}
+  explicit FeatureCache(std::int64_t most_bytes, KeptAs kept_as = KeptAs::kCopies);
 
   // An undefined tensor when there is none.
   at::Tensor get(const std::string& key);
-  // Features larger than the whole cache are not kept.
-  void put(const std::string& key, const at::Tensor& features);
+  // What get() gives from now on; `features` themselves where they are larger than the whole cache and not kept.
+  at::Tensor put(const std::string& key, const at::Tensor& features);
   void clear();
   std::int64_t bytes() const;
 

@@ -12,16 +12,13 @@
 #include "striate/base/random.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
+#include "striate/data/tower_batch.h"
 #include "striate/model/picture_settings.h"
+#include "striate/tensor/device_memory.h"
 #include "striate/tensor/upload.h"
 
 namespace striate {
 namespace {
-
-constexpr std::int64_t kMostPictures = 16;
-// Rows that keep the tower's products busy.
-constexpr std::int64_t kRowsOnCpu = 1024;
-constexpr std::int64_t kRowsOnGpu = 16384;
 
 at::Tensor to_tensor(const std::vector<float>& pixels, const PreprocessConfig& config) {
   at::Tensor tensor = at::empty({3, config.size, config.size}, at::TensorOptions(at::kFloat));
@@ -45,6 +42,21 @@ std::string describe(const VisionConfig& c) {
              " ", c.keep_class_token);
 }
 
+// 0: the model has no tower.
+std::int64_t batch_of(const Lvlm& model) {
+  if (!model.config().vision) return 0;
+  const Placement& placement = model.placement();
+  if (placement.device.is_cpu()) return tower_batch_on_cpu(*model.config().vision);
+  return tower_batch_on_gpu(*model.config().vision, placement.compute, device_memory(placement.device).total);
+}
+
+// Reached when a GPU has done all that the calling thread has asked its stream for until now.
+c10::Event reached_now(at::Device device) {
+  c10::Event reached(device.type());
+  reached.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  return reached;
+}
+
 }  // namespace
 
 std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess) {
@@ -55,15 +67,10 @@ std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess
     values[i] = static_cast<float>(4 * random.uniform(static_cast<std::uint64_t>(i)) - 2);
   }
   const std::string features = bytes_of(model.vision_features(pixels));
+  const bool on_gpu = !model.placement().device.is_cpu();
   return sha256_of(cat(describe(model.config().vision.value()), "\n", describe(preprocess), "\n",
-                       compute_name(model.placement().compute), "\n", sha256_of(features)));
-}
-
-std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu) {
-  const std::int64_t rows = on_gpu ? kRowsOnGpu : kRowsOnCpu;
-  std::int64_t batch = 1;
-  while (batch < kMostPictures && 2 * batch * tower.tokens() <= rows) batch *= 2;
-  return batch;
+                       compute_name(model.placement().compute), "\n", sha256_of(features),
+                       on_gpu ? cat("\nbatch ", batch_of(model)) : std::string()));
 }
 
 PictureFolder picture_folder(const ModelConfig& config, const std::filesystem::path& images,
@@ -78,9 +85,9 @@ PictureFeatures::PictureFeatures(const Lvlm& model, PictureFolder pictures, cons
     : model_(&model),
       pool_(&pool),
       folder_(std::move(pictures)),
-      batch_(model.config().vision ? tower_batch(*model.config().vision, !model.placement().device.is_cpu()) : 0),
+      batch_(batch_of(model)),
       keeps_in_memory_(caches.bytes > 0),
-      memory_(caches.bytes),
+      memory_(caches.bytes, model.placement().device.is_cpu() ? KeptAs::kCopies : KeptAs::kPinnedCopies),
       on_device_(model.placement().device.is_cpu() ? 0 : caches.device_bytes, KeptAs::kTensors) {
   if (!caches.folder.empty() && model.config().vision) {
     stored_ = std::make_unique<FeatureFolder>(caches.folder, tower_identity(model, folder_.config()), caches.notes);
@@ -91,6 +98,8 @@ PictureFeatures::~PictureFeatures() {
   finish_writes();
   try {
     keep_the_rest();
+    // Pinned memory goes back to LibTorch, which knows nothing of copies from slots.
+    if (!leaving_.empty()) leaving_.back().left.synchronize();
   } catch (const std::exception&) {  // of a device that failed: what it computed is not kept
   }
 }
@@ -115,7 +124,7 @@ LoadedPicture PictureFeatures::load(const std::string& name) {
     picture.stored_as = stored_->key(encoded.bytes);
     picture.features = stored_->get(picture.stored_as);
     if (picture.features.defined()) {
-      memory_.put(picture.name, picture.features);
+      picture.features = memory_.put(picture.name, picture.features);
       return picture;
     }
   }
@@ -132,6 +141,7 @@ std::vector<at::Tensor> PictureFeatures::features(std::size_t count, const std::
   finish_writes();
   writes_.clear();
   keep_what_arrived();
+  while (!leaving_.empty() && leaving_.front().left.query()) leaving_.pop_front();
   std::vector<at::Tensor> results(count);
   std::vector<Waiting> waiting;
   std::unordered_map<std::string, std::size_t> first;  // a picture shown twice is looked at once
@@ -169,10 +179,8 @@ void PictureFeatures::look(std::vector<Waiting>& waiting, std::vector<at::Tensor
 }
 
 void PictureFeatures::send_back(const at::Tensor& features, const std::vector<Waiting>& waiting) {
-  const at::Device device = features.device();
-  Arriving batch{
-      features, features.to(at::kCPU, features.scalar_type(), /*non_blocking=*/true), c10::Event(device.type()), {}};
-  batch.arrived.record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  at::Tensor here = features.to(at::kCPU, features.scalar_type(), /*non_blocking=*/true);
+  Arriving batch{features, std::move(here), reached_now(features.device()), {}};
   for (const Waiting& one : waiting) batch.pictures.push_back({one.picture.name, one.picture.stored_as, {}, {}});
   arriving_.push_back(std::move(batch));
 }
@@ -213,17 +221,21 @@ at::Tensor PictureFeatures::known(const LoadedPicture& picture) {
   at::Tensor kept = on_device_.get(picture.name);
   if (kept.defined()) return kept;
   kept = picture.features.defined() ? picture.features : memory_.get(picture.name);
-  if (kept.defined()) {
-    kept = uploaded(kept, model_->placement().device);
-    on_device_.put(picture.name, kept);
-    return kept;
-  }
+  if (kept.defined()) return on_device_.put(picture.name, sent(std::move(kept)));
   for (const Arriving& batch : arriving_) {
     for (std::size_t i = 0; i < batch.pictures.size(); ++i) {
       if (batch.pictures[i].name == picture.name) return batch.there[static_cast<std::int64_t>(i)].clone();
     }
   }
   return {};
+}
+
+// Features of a cache, or of a file, on the device.
+at::Tensor PictureFeatures::sent(at::Tensor here) {
+  const at::Device device = model_->placement().device;
+  at::Tensor there = uploaded(here, device);
+  if (!device.is_cpu() && here.is_cpu() && here.is_pinned()) leaving_.push_back({std::move(here), reached_now(device)});
+  return there;
 }
 
 void PictureFeatures::keep(const LoadedPicture& picture, const at::Tensor& features) {

@@ -37,7 +37,7 @@ PictureFolder picture_folder(const ModelConfig& config, const std::filesystem::p
 
 // Where features are kept.
 struct FeatureCaches {
-  std::int64_t bytes = 0;         // in main memory
+  std::int64_t bytes = 0;         // in main memory, pinned where the model is on a GPU
   std::filesystem::path folder;   // empty: none
   Notes notes;                    // warned when the folder cannot be written
   std::int64_t device_bytes = 0;  // in a GPU's memory, looked into first
@@ -45,12 +45,8 @@ struct FeatureCaches {
 
 // What tells a tower, its weights, its compute type and its preprocessing from others: a hash of its configuration and
 // of the features of a fixed picture, so that no change of a weight goes unnoticed. Differs between kinds of machines
-// as their sums round.
+// as their sums round, and on GPUs by the number of pictures that the tower looks at at once (tower_batch.h).
 std::string tower_identity(const Lvlm& model, const PreprocessConfig& preprocess);
-
-// How many pictures the tower is given at once: always the same number, so that a picture's features do not depend on
-// which others happen to be in the caches.
-std::int64_t tower_batch(const VisionConfig& tower, bool on_gpu);
 
 // Model and pool must outlive it. Pictures must not change while it lives.
 class PictureFeatures {
@@ -95,12 +91,18 @@ class PictureFeatures {
     c10::Event arrived;
     std::vector<LoadedPicture> pictures;  // the first of the batch, in order; without pixels
   };
+  // Features from pinned memory on their way to a GPU. Their slot is not filled anew before they `left` it.
+  struct Leaving {
+    at::Tensor here;
+    c10::Event left;
+  };
   bool keeps() const { return keeps_in_memory_ || stored_; }
   void look(std::vector<Waiting>& waiting, std::vector<at::Tensor>& results);
   void send_back(const at::Tensor& features, const std::vector<Waiting>& waiting);
   void keep_what_arrived();
   void keep_the_rest();
   at::Tensor known(const LoadedPicture& picture);
+  at::Tensor sent(at::Tensor here);
   void keep(const LoadedPicture& picture, const at::Tensor& features);
   void finish_writes();
 
@@ -114,6 +116,7 @@ class PictureFeatures {
   std::unique_ptr<FeatureFolder> stored_;
   std::vector<Write> writes_;
   std::deque<Arriving> arriving_;
+  std::deque<Leaving> leaving_;
 };
 
 }  // namespace striate

@@ -1,9 +1,15 @@
 #include "striate/data/slot_arena.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/util/Exception.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -14,32 +20,64 @@ namespace {
 constexpr std::size_t kPiece = std::size_t{16} << 20;
 constexpr std::size_t kAlignment = 64;
 
+Error no_memory(std::size_t size) {
+  return resource_error(cat("no memory for ", human_bytes(size), " of features"), "give a smaller `feature_cache`");
+}
+
+// Memory that goes back to where it came from.
+class Piece {
+ public:
+  Piece(std::size_t size, SlotMemory memory) : size_(size) {
+    if (memory == SlotMemory::kMapped) {
+      begin_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (begin_ == MAP_FAILED) throw no_memory(size);
+      return;
+    }
+    try {
+      pinned_ = at::empty({static_cast<std::int64_t>(size)}, at::TensorOptions(at::kByte).pinned_memory(true));
+    } catch (const c10::Error&) {
+      throw no_memory(size);
+    }
+    begin_ = pinned_.mutable_data_ptr();
+  }
+  Piece(Piece&& other) noexcept
+      : begin_(std::exchange(other.begin_, nullptr)), size_(other.size_), pinned_(std::move(other.pinned_)) {}
+  Piece& operator=(Piece&&) = delete;
+  ~Piece() {
+    if (begin_ != nullptr && !pinned_.defined()) munmap(begin_, size_);
+  }
+
+  std::byte* begin() const { return static_cast<std::byte*>(begin_); }
+
+ private:
+  void* begin_ = nullptr;
+  std::size_t size_;
+  at::Tensor pinned_;  // undefined where the memory is mapped
+};
+
 }  // namespace
 
 struct SlotArena::Pools {
-  ~Pools() {
-    for (const auto& [begin, size] : pieces) munmap(begin, size);
-  }
+  explicit Pools(SlotMemory of) : memory(of) {}
 
   // Called with the mutex held.
   void add_piece(std::size_t slot, std::vector<std::byte*>& free) {
-    const std::size_t size = std::max(kPiece / slot, std::size_t{1}) * slot;
-    void* begin = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (begin == MAP_FAILED) {
-      throw resource_error(cat("no memory for ", human_bytes(size), " of features"), "give a smaller `feature_cache`");
-    }
-    pieces.emplace_back(begin, size);
-    mapped += size;
-    for (std::size_t at = size; at > 0; at -= slot) free.push_back(static_cast<std::byte*>(begin) + at - slot);
+    const std::size_t used = std::max(kPiece / slot, std::size_t{1}) * slot;
+    // LibTorch rounds what it pins up to a power of two.
+    const std::size_t size = memory == SlotMemory::kPinned ? std::max(kPiece, used) : used;
+    std::byte* begin = pieces.emplace_back(size, memory).begin();
+    bytes += size;
+    for (std::size_t at = used; at > 0; at -= slot) free.push_back(begin + at - slot);
   }
 
   std::mutex mutex;
   std::map<std::size_t, std::vector<std::byte*>> free_slots;  // by slot size
-  std::vector<std::pair<void*, std::size_t>> pieces;
-  std::size_t mapped = 0;
+  std::vector<Piece> pieces;
+  SlotMemory memory;
+  std::size_t bytes = 0;
 };
 
-SlotArena::SlotArena() : pools_(std::make_shared<Pools>()) {}
+SlotArena::SlotArena(SlotMemory memory) : pools_(std::make_shared<Pools>(memory)) {}
 
 at::Tensor SlotArena::copy(const at::Tensor& x) {
   const std::size_t slot = std::max((x.nbytes() + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
@@ -63,7 +101,7 @@ at::Tensor SlotArena::copy(const at::Tensor& x) {
 
 std::size_t SlotArena::bytes() const {
   const std::scoped_lock lock(pools_->mutex);
-  return pools_->mapped;
+  return pools_->bytes;
 }
 
 }  // namespace striate

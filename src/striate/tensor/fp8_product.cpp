@@ -14,6 +14,8 @@ namespace {
 constexpr int kFirstWithFp8 = 89;
 constexpr std::int64_t kWidth = 16;  // LibTorch multiplies multiples of this
 
+}  // namespace
+
 bool has_fp8_units(at::Device device) {
   if (device.is_cpu()) return false;
   if (!device.is_cuda()) return true;  // some other accelerator
@@ -25,11 +27,13 @@ bool has_fp8_units(at::Device device) {
   return devices[device.index()] = cuda::compute_capability(device.index()).value_or(0) >= kFirstWithFp8;
 }
 
-}  // namespace
+bool fits_fp8_units(std::int64_t out, std::int64_t in) {
+  return out % kWidth == 0 && in % kWidth == 0;
+}
 
 bool multiplies_fp8(const at::Tensor& rows, const QuantizedMatrix& weight) {
-  return rows.scalar_type() == at::kBFloat16 && rows.size(0) > 0 && weight.rows() % kWidth == 0 &&
-         weight.columns() % kWidth == 0 && has_fp8_units(rows.device());
+  return rows.scalar_type() == at::kBFloat16 && rows.size(0) > 0 && fits_fp8_units(weight.rows(), weight.columns()) &&
+         has_fp8_units(rows.device());
 }
 
 at::Tensor fp8_product(const at::Tensor& rows, const QuantizedMatrix& weight, const at::Tensor& bias) {

@@ -7,6 +7,7 @@
 
 #include "striate/model/decoder_layer.h"
 #include "striate/model/spare_tokens.h"
+#include "striate/tensor/fp8_product.h"
 
 namespace striate {
 namespace {
@@ -111,8 +112,8 @@ class PassLedger {
   bool is_quantized(std::int64_t layer) const { return quantized_.of(layer) != FrozenPrecision::kStored; }
   // Whether a GPU multiplies a layer's weights in fp8 as they are.
   bool multiplies_fp8(std::int64_t layer, const LinearShape& linear) const {
-    return shape_.on_gpu && e_ == 2 && quantized_.of(layer) == FrozenPrecision::kFp8 && linear.in % 16 == 0 &&
-           linear.out % 16 == 0;
+    return shape_.on_gpu && shape_.fp8_units && e_ == 2 && quantized_.of(layer) == FrozenPrecision::kFp8 &&
+           fits_fp8_units(linear.out, linear.in);
   }
   // What a forward product holds in passing: the weight, and with fp8 the rows that it rounds.
   void forward_conversion(std::int64_t layer, std::size_t slot, std::int64_t rows) {

@@ -19,6 +19,7 @@ struct PassShape {
   bool on_gpu = false;
   // Bytes of one element of the frozen weights: those of another type than the products are converted block by block.
   std::int64_t weight_element = 2;
+  bool fp8_units = true;  // whether the GPU multiplies e4m3
 };
 
 // The most bytes of tensors that TrainPass::run() has alive at once. What its caller holds (weights, parameters, the

@@ -5,10 +5,11 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/data/picture_features.h"
+#include "striate/data/tower_batch.h"
 #include "striate/model/decoder_layer.h"
 #include "striate/model/tensor_list.h"
 #include "striate/ranks/block_share.h"
+#include "striate/tensor/fp8_product.h"
 #include "striate/train/gradient_sum.h"
 
 namespace striate {
@@ -77,14 +78,22 @@ bool is_layer_matrix(const TensorSpec& spec) {
   return spec.part == Part::kDecoder && spec.layer >= 0 && !is_vector(spec);
 }
 
-// The widest moment of a tower's layer: its stream, norm and heads, or the MLP's inner rows before and after.
-std::int64_t tower_bytes(const PlanRequest& request) {
-  if (!request.config.vision || request.tune.tune_vision_tower) return 0;
+// A step's features, and what the tower takes to make them.
+void plan_pictures(const PlanRequest& request, MemoryPlan& memory) {
+  if (!request.config.vision) return;
   const VisionConfig& v = *request.config.vision;
-  const std::int64_t images = tower_batch(v, request.on_gpu);
-  const std::int64_t rows = images * (v.grid() * v.grid() + 1);
-  const std::int64_t pixels = images * v.channels * v.image_size * v.image_size * 4;
-  return pixels + rows * (5 * v.hidden_size + 2 * v.mlp_size) * element_of(request.compute);
+  const std::int64_t of_a_stream = request.stream.image_rows * v.hidden_size * element_of(request.compute);
+  memory.features = request.streams * of_a_stream;
+  if (request.tune.tune_vision_tower) return;
+  if (!request.on_gpu) {
+    memory.tower = tower_bytes(v, request.compute, tower_batch_on_cpu(v));
+    return;
+  }
+  const std::int64_t batch = tower_batch_on_gpu(v, request.compute, request.gpu_memory);
+  memory.features *= 3;
+  // Packed into their stream they are there twice.
+  memory.tower = std::max(tower_bytes(v, request.compute, batch), of_a_stream);
+  memory.tower_beside = true;
 }
 
 // Numbers of what is trained that bf16 training reads in fp32: norms, biases, the embedding.
@@ -140,12 +149,8 @@ void plan_memory(const PlanRequest& request, TrainingCost& cost) {
     memory.weights += bytes;
   }
   plan_parameters(request, cost);
-  if (config.vision) {
-    memory.features =
-        request.streams * request.stream.image_rows * config.vision->hidden_size * element_of(request.compute);
-    memory.tower = tower_bytes(request);
-  }
-  const PassShape shape{config, request.tune, request.compute, request.on_gpu, weight_element};
+  plan_pictures(request, memory);
+  const PassShape shape{config, request.tune, request.compute, request.on_gpu, weight_element, request.fp8_units};
   for (const ActivationCheckpointing checkpointing : kCheckpointings) {
     memory.activations[place_of(checkpointing)] = activation_bytes(shape, request.stream, checkpointing);
   }
@@ -202,10 +207,7 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
   operations.forward += attention;
   // Scores again, then the gradients of scores, values, queries and keys.
   if (backward) operations.input_gradient += 2.5 * attention;
-  const double attention_once = attention * (backward ? 3.5 : 1.0);
-  double again = backward ? attention : 0;
-  double mlp_again = 0;
-  double thin = 0, thin_again = 0, thin_mlp_again = 0;
+  const QuantizedLayers quantized = quantized_layers(c, request.tune);
   for (std::size_t slot = 0; slot < linears.size(); ++slot) {
     const LinearShape& linear = linears[slot];
     const bool reads_norm =
@@ -214,34 +216,28 @@ void plan_layer(const PlanRequest& request, std::int64_t layer, std::int64_t low
     const double rows = static_cast<double>(chosen ? request.stream.targets : request.stream.tokens);
     const LinearState state = linear_state(request.tune, layer, linear.name);
     const LinearWork work = work_of(linear, state, request.tune.lora.rank, rows);
-    operations.forward += work.forward;
-    thin += work.thin;
-    if (!backward) continue;
     // The lowest layer's input needs no gradient where nothing below is trained.
     const bool wanted = !reads_norm || layer > lowest || below;
     const double asked = !wanted ? 0.0 : reads_norm ? read_below(request, layer) : 1.0;
-    operations.input_gradient += work.input_gradient * asked;
-    operations.weight_gradient += work.weight_gradient;
-    thin += work.thin * (1 + asked);
+    operations.forward += work.forward;
+    if (backward) operations.input_gradient += work.input_gradient * asked;
+    if (backward) operations.weight_gradient += work.weight_gradient;
+    const double thin = work.thin * (backward ? 2 + asked : 1.0);
     const bool is_down = slot + 1 == linears.size();
-    if (!is_down || state != LinearState::kFrozen) {
-      again += work.forward;
-      thin_again += work.thin;
-    }
-    if (std::string_view(linear.name).starts_with("mlp") && !is_down) {
-      mlp_again += work.forward;
-      thin_mlp_again += work.thin;
+    const bool inner = std::string_view(linear.name).starts_with("mlp") && !is_down;
+    const bool with_layer = !is_down || state != LinearState::kFrozen;
+    const double again[] = {0, backward && inner ? 1.0 : 0.0, backward && with_layer ? 1.0 : 0.0};
+    const bool fp8 = multiplies_fp8(request, quantized.of(layer), linear);
+    for (std::size_t place = 0; place < std::size(kCheckpointings); ++place) {
+      operations.recompute[place] += again[place] * work.forward;
+      operations.adapters[place] += thin + again[place] * work.thin;
+      if (fp8) operations.fp8[place] += (1 + again[place]) * work.forward;
     }
   }
-  const double repeated[] = {0, thin_mlp_again, thin_again};
-  for (const ActivationCheckpointing checkpointing : kCheckpointings) {
-    const std::size_t place = place_of(checkpointing);
-    operations.adapters[place] += thin + repeated[place];
-    const bool whole = checkpointing == ActivationCheckpointing::kLayer;
-    operations.attention[place] += attention_once + (whole && backward ? attention : 0.0);
-  }
-  operations.recompute[place_of(ActivationCheckpointing::kLayer)] += again;
-  operations.recompute[place_of(ActivationCheckpointing::kMlp)] += mlp_again;
+  for (double& sum : operations.attention) sum += attention * (backward ? 3.5 : 1.0);
+  if (!backward) return;
+  operations.recompute[place_of(ActivationCheckpointing::kLayer)] += attention;
+  operations.attention[place_of(ActivationCheckpointing::kLayer)] += attention;
 }
 
 void plan_projector(const PlanRequest& request, bool below, OperationsPlan& operations) {
@@ -290,17 +286,24 @@ void plan_operations(const PlanRequest& request, TrainingCost& cost) {
     operations.recompute[place] /= tokens;
     operations.adapters[place] /= tokens;
     operations.attention[place] /= tokens;
+    operations.fp8[place] /= tokens;
   }
 }
 
 }  // namespace
 
 std::int64_t MemoryPlan::total(ActivationCheckpointing checkpointing) const {
-  return fixed() + std::max(activations[place_of(checkpointing)], tower);
+  const std::int64_t pass = activations[place_of(checkpointing)];
+  return fixed() + (tower_beside ? pass + tower : std::max(pass, tower));
 }
 
 double OperationsPlan::total(ActivationCheckpointing checkpointing) const {
   return forward + input_gradient + weight_gradient + head + recompute[place_of(checkpointing)];
+}
+
+bool multiplies_fp8(const PlanRequest& request, FrozenPrecision precision, const LinearShape& linear) {
+  return request.on_gpu && request.fp8_units && request.compute == Compute::kBFloat16 &&
+         precision == FrozenPrecision::kFp8 && fits_fp8_units(linear.out, linear.in);
 }
 
 TrainingCost plan_cost(const PlanRequest& request) {

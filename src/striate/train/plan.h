@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "striate/model/config.h"
+#include "striate/model/decoder_layer.h"
 #include "striate/model/placement.h"
 #include "striate/train/activation_memory.h"
 #include "striate/train/train_pass.h"
@@ -23,6 +25,8 @@ struct PlanRequest {
   TuneOptions tune;  // as Tunable's
   Compute compute = Compute::kFloat32;
   bool on_gpu = false;
+  std::int64_t gpu_memory = std::numeric_limits<std::int64_t>::max();  // bytes of the whole GPU; not known: plenty
+  bool fp8_units = true;                                               // whether the GPU multiplies e4m3
   PlannedStream stream;
   std::int64_t streams = 1;  // of a rank's step, whose features are held together
   int ranks = 1;
@@ -41,10 +45,11 @@ struct MemoryPlan {
   std::int64_t gradients = 0;   // fp32
   std::int64_t moments = 0;     // AdamW's two, fp32
   std::int64_t exchange = 0;    // gradients under way between ranks
-  // The features of a step's streams, and what the vision tower holds while it looks at a batch of pictures (before the
-  // pass).
+  // The features of a step's streams; on a GPU those of the next step as well, and those on their way to the caches.
   std::int64_t features = 0;
+  // What the vision tower holds while it looks at a batch of pictures: before the pass, or beside the pass before.
   std::int64_t tower = 0;
+  bool tower_beside = false;
   // While a pass runs, for each ActivationCheckpointing.
   std::int64_t activations[3] = {0, 0, 0};
 
@@ -60,9 +65,11 @@ struct OperationsPlan {
   double head = 0;                  // forward and backward, at targets alone
   double recompute[3] = {0, 0, 0};  // for each ActivationCheckpointing
   double tower_per_image = 0;       // once for each picture while its features are kept; not in the sums
-  // Parts of total(), for each ActivationCheckpointing: products with the thin matrices of adapters, and attention's.
+  // Parts of total(), for each ActivationCheckpointing: products with the thin matrices of adapters, attention's, and
+  // those of a GPU's units for e4m3.
   double adapters[3] = {0, 0, 0};
   double attention[3] = {0, 0, 0};
+  double fp8[3] = {0, 0, 0};
 
   double total(ActivationCheckpointing checkpointing) const;
 };
@@ -79,6 +86,10 @@ struct TrainingCost {
   MemoryPlan memory;
   OperationsPlan operations;
 };
+
+// Whether the GPU multiplies a linear's quantised weight in e4m3 by its own units, in the forward pass: as
+// FrozenMatrix::multiply() does.
+bool multiplies_fp8(const PlanRequest& request, FrozenPrecision precision, const LinearShape& linear);
 
 // Throws InvalidInput as Tunable does: layers or targets the model lacks, nothing to train.
 TrainingCost plan_cost(const PlanRequest& request);
@@ -105,6 +116,7 @@ struct Hardware {
   bool gpu = true;
   double bf16_rate = 0;  // dense bf16 products with fp32 sums, operations a second, as its maker states; 0: none stated
   double memory_rate = 0;  // bytes a second of its memory, as its maker states; 0: none stated
+  double fp8_rate = 0;     // dense e4m3 products with fp32 sums, as its maker states; 0: it has no units for them
 };
 // Known names with the memory their makers state, smallest first.
 std::vector<Hardware> known_hardware();

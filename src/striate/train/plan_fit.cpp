@@ -133,26 +133,27 @@ class Adviser {
 std::vector<Hardware> known_hardware() {
   constexpr double kTera = 1e12;
   constexpr double kGiga = 1e9;
-  // The T4 and the V100 have no bf16 units. H100, H200, A100 80 GB: the SXM modules.
+  // The T4 and the V100 have no bf16 units, and those before Ada none for e4m3. H100, H200, A100 80 GB: the SXM
+  // modules.
   return {{"rtx-3060", 12 * kGiB, true, 25.5 * kTera, 360 * kGiga},
           {"t4", 16 * kGiB, true, 0, 320 * kGiga},
-          {"rtx-4080", 16 * kGiB, true, 97.5 * kTera, 716.8 * kGiga},
-          {"l4", 24 * kGiB, true, 121 * kTera, 300 * kGiga},
+          {"rtx-4080", 16 * kGiB, true, 97.5 * kTera, 716.8 * kGiga, 194.9 * kTera},
+          {"l4", 24 * kGiB, true, 121 * kTera, 300 * kGiga, 242 * kTera},
           {"rtx-3090", 24 * kGiB, true, 71 * kTera, 936 * kGiga},
-          {"rtx-4090", 24 * kGiB, true, 165.2 * kTera, 1008 * kGiga},
-          {"rtx-5090", 32 * kGiB, true, 209.5 * kTera, 1792 * kGiga},
+          {"rtx-4090", 24 * kGiB, true, 165.2 * kTera, 1008 * kGiga, 330.3 * kTera},
+          {"rtx-5090", 32 * kGiB, true, 209.5 * kTera, 1792 * kGiga, 419 * kTera},
           {"v100-32", 32 * kGiB, true, 0, 900 * kGiga},
           {"a100-40", 40 * kGiB, true, 312 * kTera, 1555 * kGiga},
           {"a6000", 48 * kGiB, true, 154.8 * kTera, 768 * kGiga},
-          {"l40s", 48 * kGiB, true, 362 * kTera, 864 * kGiga},
+          {"l40s", 48 * kGiB, true, 362 * kTera, 864 * kGiga, 733 * kTera},
           {"a100-80", 80 * kGiB, true, 312 * kTera, 2039 * kGiga},
-          {"h100", 80 * kGiB, true, 989.5 * kTera, 3350 * kGiga},
-          {"h200", 141'000'000'000, true, 989.5 * kTera, 4800 * kGiga},
-          {"b200", 180'000'000'000, true, 2250 * kTera, 8000 * kGiga}};
+          {"h100", 80 * kGiB, true, 989.5 * kTera, 3350 * kGiga, 1979 * kTera},
+          {"h200", 141'000'000'000, true, 989.5 * kTera, 4800 * kGiga, 1979 * kTera},
+          {"b200", 180'000'000'000, true, 2250 * kTera, 8000 * kGiga, 4500 * kTera}};
 }
 
 std::vector<Hardware> find_hardware(const std::string& name) {
-  if (name == "this") return {{"this machine", free_memory(), false, 0, 0}};
+  if (name == "this") return {{"this machine", free_memory(), false}};
   std::vector<std::string> names = {"this"};
   std::vector<Hardware> found;
   for (const Hardware& hardware : known_hardware()) {
@@ -207,13 +208,16 @@ std::vector<PrecisionFit> fits_by_precision(const PlanRequest& request) {
   std::vector<PrecisionFit> fits;
   for (const FrozenPrecision precision : kFrozenPrecisions) {
     PlanRequest asked = request;
-    asked.on_gpu = true;
+    asked.on_gpu = asked.fp8_units = true;
     asked.tune.frozen_precision = precision;
     const bool quantizes = !quantized_layers(request.config.decoder, asked.tune).layers.empty();
     if (precision != FrozenPrecision::kStored && !quantizes) return {};
+    asked.gpu_memory = PlanRequest{}.gpu_memory;  // of no card yet
     PrecisionFit fit{precision, plan_cost(asked).memory, {}};
     for (const std::int64_t size : kCardSizes) {
-      fit.cards.push_back(checkpointing_within(fit.memory, usable_memory({"", size * kGiB, true, 0, 0})));
+      const Hardware card{"", size * kGiB};
+      asked.gpu_memory = card.memory;
+      fit.cards.push_back(checkpointing_within(plan_cost(asked).memory, usable_memory(card)));
     }
     fits.push_back(std::move(fit));
   }

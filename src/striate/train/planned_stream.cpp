@@ -50,4 +50,12 @@ PlannedStream planned_stream(const ModelConfig& config, const SampleMeans& sampl
   return stream;
 }
 
+std::int64_t planned_streams(const PlannedStream& stream, const SampleMeans& sample, const StreamLimits& limits) {
+  const double step = limits.tokens_per_step > 0 ? static_cast<double>(limits.tokens_per_step)
+                                                 : static_cast<double>(limits.batch) * sample.tokens;
+  const double tokens = static_cast<double>(stream.samples) * sample.tokens;
+  const double streams = std::ceil(step / static_cast<double>(limits.ranks) / tokens - 1e-9);
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(streams));
+}
+
 }  // namespace striate

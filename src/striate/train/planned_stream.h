@@ -43,5 +43,7 @@ struct StreamLimits {
 // The largest stream of such samples: as long as the limits let it be (a step of samples that are all as long as the
 // longest may be shorter), with the targets and pictures that so many tokens of average samples have.
 PlannedStream planned_stream(const ModelConfig& config, const SampleMeans& sample, const StreamLimits& limits);
+// How many of them a rank's step of average samples makes.
+std::int64_t planned_streams(const PlannedStream& stream, const SampleMeans& sample, const StreamLimits& limits);
 
 }  // namespace striate

@@ -1,7 +1,5 @@
 #include "striate/train/prepared_run.h"
 
-#include <ATen/DeviceAccelerator.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +11,8 @@
 #include "striate/model/picture_settings.h"
 #include "striate/ranks/same_plan.h"
 #include "striate/region/layer_grammar.h"
+#include "striate/tensor/device_memory.h"
+#include "striate/tensor/fp8_product.h"
 #include "striate/tensor/machine.h"
 #include "striate/train/healing.h"
 #include "striate/train/plan.h"
@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 // What is free on a device; 0 when the system does not say.
 std::int64_t free_now(at::Device device) {
   if (device.is_cpu()) return free_memory();
-  return static_cast<std::int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
+  return device_memory(device).free;
 }
 
 Checkpoint open_model(const TrainingRequest& request) {
@@ -186,14 +186,16 @@ void compare_with_other_ranks(const TrainingRequest& request, const PreparedRun&
   check_same_plan(plan, *exchange);
 }
 
-// The largest stream that the run's samples are packed into, as striate plan estimates it.
-PlannedStream largest_stream(const PlannedSteps& steps, const ModelConfig& config) {
+// The largest stream that the run's samples are packed into and the streams of a step, as striate plan estimates them.
+void plan_streams(const PlannedSteps& steps, PlanRequest& asked) {
   const StepSourceOptions& data = steps.options();
-  return planned_stream(config, sample_means(steps.sketch(), config),
-                        {.tokens_per_stream = data.tokens_per_stream,
-                         .batch = data.batch,
-                         .tokens_per_step = data.tokens_per_step,
-                         .ranks = data.ranks});
+  const SampleMeans means = sample_means(steps.sketch(), asked.config);
+  const StreamLimits limits = {.tokens_per_stream = data.tokens_per_stream,
+                               .batch = data.batch,
+                               .tokens_per_step = data.tokens_per_step,
+                               .ranks = data.ranks};
+  asked.stream = planned_stream(asked.config, means, limits);
+  asked.streams = planned_streams(asked.stream, means, limits);
 }
 
 struct TeacherBytes {
@@ -224,7 +226,7 @@ std::int64_t budget_of(const TrainingRequest& request, const TeacherBytes& teach
 std::int64_t device_cache_of(const TrainingRequest& request, const MemoryPlan& memory,
                              ActivationCheckpointing checkpointing, std::int64_t budget) {
   if (request.placement.device.is_cpu() || request.data.feature_cache_bytes == 0) return 0;
-  return std::max<std::int64_t>(0, budget - memory.total(checkpointing) - memory.tower) / 4;
+  return std::max<std::int64_t>(0, budget - memory.total(checkpointing)) / 4;
 }
 
 // The checkpointing with the fewest operations for the largest stream there can be.
@@ -256,7 +258,11 @@ TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, const
   asked.tune = run.tune;
   asked.compute = placement.compute;
   asked.on_gpu = !placement.device.is_cpu();
-  asked.stream = largest_stream(*run.steps, config);
+  if (asked.on_gpu) {
+    asked.gpu_memory = device_memory(placement.device).total;
+    asked.fp8_units = has_fp8_units(placement.device);
+  }
+  plan_streams(*run.steps, asked);
   asked.stored_type = [&run](const std::string& name) { return stored_type(run.checkpoint, name); };
   const TrainingCost cost = plan_cost(asked);
   const TeacherBytes teacher = teacher_bytes(run.teacher, placement, asked.stream.tokens);

@@ -1,8 +1,8 @@
 #include "striate/train/run_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "striate/base/error.h"
@@ -99,20 +99,16 @@ SampleShape sample_shape(const RunPlanRequest& request, const Checkpoint& checkp
 
 // The largest stream of a step of such samples, and how many there are.
 void plan_streams(const RunPlanRequest& asked, const SampleShape& sample, PlanRequest& request) {
-  const double step = asked.data.tokens_per_step > 0 ? static_cast<double>(asked.data.tokens_per_step)
-                                                     : static_cast<double>(asked.data.batch) * sample.tokens;
   const SampleMeans means = {sample.tokens, sample.targets, sample.images,
                              sample.data ? sample.data->longest : static_cast<std::int64_t>(sample.tokens)};
-  request.stream = planned_stream(request.config, means,
-                                  {.tokens_per_stream = asked.data.tokens_per_stream,
-                                   .batch = asked.data.batch,
-                                   .tokens_per_step = asked.data.tokens_per_step,
-                                   .ranks = asked.ranks});
+  const StreamLimits limits = {.tokens_per_stream = asked.data.tokens_per_stream,
+                               .batch = asked.data.batch,
+                               .tokens_per_step = asked.data.tokens_per_step,
+                               .ranks = asked.ranks};
+  request.stream = planned_stream(request.config, means, limits);
+  request.streams = planned_streams(request.stream, means, limits);
   request.ranks = asked.ranks;
   request.shard_optimizer = asked.shard_optimizer;
-  const auto samples = static_cast<double>(request.stream.samples);
-  const auto streams = static_cast<std::int64_t>(std::ceil(step / asked.ranks / (samples * sample.tokens) - 1e-9));
-  request.streams = std::max<std::int64_t>(1, streams);
 }
 
 // What plan_cost() asks, for a machine of which nothing is known yet. `checkpoint` must outlive it.
@@ -158,11 +154,14 @@ std::optional<RunCost> cost_of_run(const RunPlanRequest& asked, const Checkpoint
 }
 
 // The request as for a machine: GPUs compute in bf16, those before Ampere, which have no units for it, in fp32.
-PlanRequest on_machine(PlanRequest request, const Hardware& machine, const std::optional<Compute>& compute) {
+PlanRequest on_machine(PlanRequest request, const Hardware& machine, const RunPlanRequest& asked) {
   const bool lacks_bf16 = machine.memory_rate > 0 && machine.bf16_rate <= 0;
   const Compute on_gpu = lacks_bf16 ? Compute::kFloat32 : Compute::kBFloat16;
   request.on_gpu = machine.gpu;
-  request.compute = compute.value_or(machine.gpu ? on_gpu : best_compute());
+  // A GPU of which nothing is known but what is to be used of its memory has that at least.
+  if (machine.memory > 0 || asked.memory) request.gpu_memory = machine.memory > 0 ? machine.memory : *asked.memory;
+  request.fp8_units = machine.fp8_rate > 0 || machine.bf16_rate <= 0;
+  request.compute = asked.compute.value_or(machine.gpu ? on_gpu : best_compute());
   return request;
 }
 
@@ -176,7 +175,7 @@ class Planner {
 
   MachineFit fit(const AskedMachine& asked, const std::optional<RunCost>& run) {
     const std::int64_t usable = asked_.memory.value_or(usable_memory(asked.machine));
-    const PlanRequest there = on_machine(request_, asked.machine, asked_.compute);
+    const PlanRequest there = on_machine(request_, asked.machine, asked_);
     MachineFit fit;
     fit.asked = asked.name;
     fit.machine = asked.machine;
@@ -191,14 +190,14 @@ class Planner {
   const std::optional<MachineRates>& cpu_rates() const { return cpu_rates_; }
 
  private:
-  // Of a kind of machine: the region's, and that of all layers.
+  // On a machine: the region's, and that of all layers.
   struct Costs {
     TrainingCost region, all;
   };
 
   const Costs& costs(const Hardware& machine) {
-    const PlanRequest there = on_machine(request_, machine, asked_.compute);
-    const std::pair kind{there.on_gpu, there.compute};
+    const PlanRequest there = on_machine(request_, machine, asked_);
+    const Kind kind{there.on_gpu, there.compute, there.gpu_memory, there.fp8_units};
     const auto found = costs_.find(kind);
     if (found != costs_.end()) return found->second;
     return costs_.emplace(kind, Costs{plan_cost(there), plan_cost(with_all_layers(there))}).first->second;
@@ -234,7 +233,9 @@ class Planner {
 
   const RunPlanRequest& asked_;
   const PlanRequest& request_;
-  std::map<std::pair<bool, Compute>, Costs> costs_;  // by whether it is a GPU, and by what it computes in
+  // What of a machine decides its costs: whether it is a GPU, what it computes in, its memory and its units for e4m3.
+  using Kind = std::tuple<bool, Compute, std::int64_t, bool>;
+  std::map<Kind, Costs> costs_;
   std::optional<MachineRates> cpu_rates_;
 };
 
@@ -252,7 +253,7 @@ RunPlan plan_run(const RunPlanRequest& asked) {
   check_frozen_precision(request.config.decoder, request.tune);
   Planner planner(asked, request);
   const Hardware& first = asked.machines.front().machine;
-  plan.request = on_machine(request, first, asked.compute);
+  plan.request = on_machine(request, first, asked);
   plan.region = planner.cost(first);
   plan.all = planner.cost_of_all(first);
   plan.run = cost_of_run(asked, checkpoint, plan.sample, plan.request, plan.region);

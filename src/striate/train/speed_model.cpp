@@ -4,6 +4,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "striate/base/error.h"
 #include "striate/model/decoder_layer.h"
 
 namespace striate {
@@ -26,6 +27,7 @@ constexpr double kApart = 4;            // more of a forward pass where every li
 constexpr double kAdapterLaunches = 8;  // forward and backward,
 constexpr double kAdapterForward = 2;   // of them forward
 constexpr double kDropoutLaunches = 3;  // as kAdapterLaunches
+constexpr double kScaleBytes = 4;       // of a row in e4m3
 
 // Adds up what a stream moves: elements of rows in the compute type.
 class Mover {
@@ -56,7 +58,8 @@ class Mover {
     const auto tokens = static_cast<double>(request_.stream.tokens);
     work_.adapters = o.adapters[place] * tokens;
     work_.attention = o.attention[place] * tokens;
-    work_.products = o.total(checkpointing_) * tokens - work_.adapters - work_.attention;
+    work_.fp8_products = o.fp8[place] * tokens;
+    work_.products = o.total(checkpointing_) * tokens - work_.adapters - work_.attention - work_.fp8_products;
   }
 
   void layer(std::int64_t layer) {
@@ -82,22 +85,49 @@ class Mover {
     for (const LinearShape& linear : decoder_linears(c)) {
       const std::string_view name = linear.name;
       const bool inner = name.starts_with("mlp") && name != "mlp.down_proj";
-      const double passes = 1.0 + (backward ? 1.0 : 0.0) + ((inner ? mlp_again : again) ? 1.0 : 0.0);
-      work_.product_bytes += passes * static_cast<double>(linear.in * linear.out) * element_;
-      work_.product_rows += passes * rows * static_cast<double>(linear.in + linear.out) * element_;
-      if (const FrozenPrecision precision = quantized_.of(layer); precision != FrozenPrecision::kStored) {
-        dequantized(linear, precision, passes);
+      const double forwards = 1.0 + ((inner ? mlp_again : again) ? 1.0 : 0.0);
+      const double passes = forwards + (backward ? 1.0 : 0.0);
+      if (multiplies_fp8(request_, quantized_.of(layer), linear)) {
+        in_fp8(linear, rows, forwards);
+        in_compute_type(layer, linear, rows, passes - forwards);
+      } else {
+        in_compute_type(layer, linear, rows, passes);
+        if (quantized_.of(layer) == FrozenPrecision::kFp8) rounded(linear, rows, forwards);
       }
       if (linear_state(request_.tune, layer, linear.name) == LinearState::kAdapter) adapter(linear, rows, passes);
     }
   }
 
-  // A quantised weight is read and written in the compute type ahead of every product, in one launch. Products in fp8
-  // are counted like these: faster ones are not predicted.
-  void dequantized(const LinearShape& linear, FrozenPrecision precision, double passes) {
-    move(passes * static_cast<double>(linear.in * linear.out));
-    work_.moved += passes * static_cast<double>(quantized_bytes(precision, linear.out, linear.in));
-    work_.launches += passes;
+  // Products that read the weight in the compute type. A quantised one is written so ahead of each of them, in one
+  // launch.
+  void in_compute_type(std::int64_t layer, const LinearShape& linear, double rows, double products) {
+    const auto weight = static_cast<double>(linear.in * linear.out);
+    work_.product_bytes += products * weight * element_;
+    work_.product_rows += products * rows * static_cast<double>(linear.in + linear.out) * element_;
+    const FrozenPrecision precision = quantized_.of(layer);
+    if (precision == FrozenPrecision::kStored) return;
+    move(products * weight);
+    work_.moved += products * static_cast<double>(quantized_bytes(precision, linear.out, linear.in));
+    work_.launches += products;
+  }
+
+  // Products of e4m3: one launch rounds the rows ahead of each.
+  void in_fp8(const LinearShape& linear, double rows, double products) {
+    const auto in = static_cast<double>(linear.in);
+    const auto out = static_cast<double>(linear.out);
+    const auto weight = static_cast<double>(quantized_bytes(FrozenPrecision::kFp8, linear.out, linear.in));
+    const double codes = rows * (in + kScaleBytes);
+    work_.product_bytes += products * weight;
+    work_.product_rows += products * (codes + rows * out * element_);
+    work_.moved += products * (rows * in * element_ + codes);
+    work_.launches += products;
+  }
+
+  // Rows that are rounded to e4m3 and back, in two launches.
+  void rounded(const LinearShape& linear, double rows, double products) {
+    const auto in = static_cast<double>(linear.in);
+    work_.moved += products * 2 * rows * (in * element_ + in + kScaleBytes);
+    work_.launches += products * 2;
   }
 
   // An adapter's products read the input and add to the output, and on the way back the other way round, twice: for
@@ -168,6 +198,7 @@ std::optional<MachineRates> assumed_gpu_rates(const Hardware& hardware, Compute 
   }
   MachineRates rates;
   rates.products = kProductShare * hardware.bf16_rate;
+  rates.fp8 = kProductShare * hardware.fp8_rate;
   rates.adapters = rates.products;
   rates.attention = kAttentionShare * hardware.bf16_rate;
   rates.memory = kMemoryShare * hardware.memory_rate;
@@ -177,7 +208,7 @@ std::optional<MachineRates> assumed_gpu_rates(const Hardware& hardware, Compute 
 
 Hardware gpu_hardware(const std::string& name, std::int64_t memory) {
   const std::string given = letters_of(name);
-  Hardware found{"", memory, true, 0, 0};
+  Hardware found{"", memory};
   std::int64_t nearest = 0;
   for (const Hardware& known : known_hardware()) {
     const std::string model = known.name.starts_with("rtx") ? known.name : known.name.substr(0, known.name.find('-'));
@@ -186,7 +217,8 @@ Hardware gpu_hardware(const std::string& name, std::int64_t memory) {
     const std::int64_t distance = std::abs(known.memory - memory);
     if (!found.name.empty() && distance >= nearest) continue;
     nearest = distance;
-    found = {known.name, memory, true, known.bf16_rate, known.memory_rate};
+    found = known;
+    found.memory = memory;
   }
   return found;
 }
@@ -194,6 +226,10 @@ Hardware gpu_hardware(const std::string& name, std::int64_t memory) {
 StreamSeconds predicted_seconds(const StreamWork& work, const MachineRates& rates) {
   StreamSeconds s;
   s.products = work.products / rates.products;
+  if (work.fp8_products > 0) {
+    if (rates.fp8 <= 0) throw internal_error("products of e4m3 on a machine without units for them");
+    s.products += work.fp8_products / rates.fp8;
+  }
   s.adapters = work.adapters / rates.adapters;
   s.attention = work.attention / rates.attention;
   s.moved = work.moved / rates.memory;

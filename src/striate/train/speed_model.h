@@ -15,7 +15,8 @@ namespace striate {
 
 // What one stream asks of a machine, its share of the optimiser's step included.
 struct StreamWork {
-  double products = 0;       // operations with the model's own matrices
+  double products = 0;       // operations with the model's own matrices, but for
+  double fp8_products = 0;   // those that a GPU's units for e4m3 compute
   double product_bytes = 0;  // of these matrices, once for each pass through them
   double product_rows = 0;   // bytes of the rows that these products read and write
   double adapters = 0;       // operations with adapters' matrices
@@ -33,6 +34,7 @@ StreamWork stream_work(const PlanRequest& request, ActivationCheckpointing check
 // What a machine does in a second.
 struct MachineRates {
   double products = 0;   // operations
+  double fp8 = 0;        // operations of products of e4m3; 0: it has no units for them
   double adapters = 0;   // operations
   double attention = 0;  // operations
   double memory = 0;     // bytes
@@ -57,7 +59,7 @@ Hardware gpu_hardware(const std::string& name, std::int64_t memory);
 
 // Seconds by the kind of work.
 struct StreamSeconds {
-  double products = 0;
+  double products = 0;  // of either kind
   double adapters = 0;
   double attention = 0;
   double moved = 0;

@@ -16,9 +16,14 @@ namespace {
 
 // A copy that the host has asked for and not waited for.
 struct Pending {
-  at::Tensor pinned;
+  at::Tensor pinned;  // undefined where LibTorch would not keep it for the copy
+  const void* place;  // of its bytes
   at::Tensor values;  // what is to be in it, or what was in it when the copy was asked for
   bool to_host;
+
+  bool changed() const {
+    return !is_pinned(place) || std::memcmp(place, values.const_data_ptr(), values.nbytes()) != 0;
+  }
 };
 
 std::vector<Pending>& copies_under_way() {
@@ -31,7 +36,7 @@ void let_copies_arrive() {
   for (const Pending& copy : copies_under_way()) {
     if (copy.to_host) {
       copy.pinned.copy_(copy.values);
-    } else if (std::memcmp(copy.pinned.const_data_ptr(), copy.values.const_data_ptr(), copy.values.nbytes()) != 0) {
+    } else if (copy.changed()) {
       count_hazard();
     }
   }
@@ -111,7 +116,9 @@ void count_upload(const at::Tensor& from, const at::Tensor& to, bool wait) {
   if (wait) let_copies_arrive();
   count_copy({Direction::kToDevice, bytes, pinned, wait}, "copy to the device");
   if (!to.is_contiguous() || (changes_type && !wait)) count_launch("copy_ after an upload", bytes + size_of(to, to));
-  if (pinned && !wait) copies_under_way().push_back({from, from.clone(), false});
+  if (!pinned || wait) return;
+  const bool kept = is_pinned_block(from.storage().data_ptr());
+  copies_under_way().push_back({kept ? from : at::Tensor(), from.const_data_ptr(), from.clone(), false});
 }
 
 void count_download(const at::Tensor& from, const at::Tensor& to, bool asked_to_wait) {
@@ -126,7 +133,7 @@ void count_download(const at::Tensor& from, const at::Tensor& to, bool asked_to_
   if (wait) let_copies_arrive();
   count_copy({Direction::kToHost, bytes, pinned, wait}, "copy to the host");
   if (wait) return;
-  copies_under_way().push_back({to, to.clone(), true});
+  copies_under_way().push_back({to, to.const_data_ptr(), to.clone(), true});
   std::memset(to.mutable_data_ptr(), 0xff, to.nbytes());  // not there yet
 }
 

@@ -13,10 +13,17 @@ namespace {
 struct AllCounts {
   std::map<std::string, DeviceCounts> sections;
   std::vector<std::string> open = {"outside"};
-  std::int64_t live_bytes = 0;
+  std::int64_t default_bytes = 0;  // allocated now,
+  std::int64_t side_bytes = 0;     // and on other streams
   std::int64_t work = 0;
 
   DeviceCounts& now() { return sections[open.back()]; }
+  void note_peaks() {
+    DeviceCounts& counts = now();
+    counts.peak_bytes = std::max(counts.peak_bytes, default_bytes + side_bytes);
+    counts.default_peak_bytes = std::max(counts.default_peak_bytes, default_bytes);
+    counts.side_peak_bytes = std::max(counts.side_peak_bytes, side_bytes);
+  }
 };
 
 AllCounts& all_counts() {
@@ -30,7 +37,7 @@ CountedSection::CountedSection(std::string name) {
   const pretend::DeviceLock lock(pretend::device_mutex());
   AllCounts& all = all_counts();
   all.open.push_back(std::move(name));
-  all.now().peak_bytes = std::max(all.now().peak_bytes, all.live_bytes);
+  all.note_peaks();
 }
 
 CountedSection::~CountedSection() {
@@ -91,17 +98,22 @@ void count_hazard() {
   ++all_counts().now().hazards;
 }
 
-void count_allocation(std::int64_t bytes) {
+void count_allocation(std::int64_t bytes, bool side) {
   AllCounts& all = all_counts();
   DeviceCounts& counts = all.now();
   ++counts.allocations;
   counts.allocated_bytes += bytes;
-  all.live_bytes += bytes;
-  counts.peak_bytes = std::max(counts.peak_bytes, all.live_bytes);
+  (side ? all.side_bytes : all.default_bytes) += bytes;
+  all.note_peaks();
 }
 
-void count_release(std::int64_t bytes) {
-  all_counts().live_bytes -= bytes;
+void count_release(std::int64_t bytes, bool side) {
+  AllCounts& all = all_counts();
+  (side ? all.side_bytes : all.default_bytes) -= bytes;
+}
+
+void count_pinned_allocation() {
+  ++all_counts().now().pinned_allocations;
 }
 
 }  // namespace pretend

@@ -25,6 +25,10 @@ struct DeviceCounts {
   std::int64_t allocations = 0;
   std::int64_t allocated_bytes = 0;
   std::int64_t peak_bytes = 0;  // the most that was allocated at once, whoever allocated it
+  // The same of what was allocated on the default stream, and on others: CUDA's allocator keeps them apart.
+  std::int64_t default_peak_bytes = 0;
+  std::int64_t side_peak_bytes = 0;
+  std::int64_t pinned_allocations = 0;  // of pinned memory, which takes the place of what is copied from once more
   std::int64_t atomics =
       0;  // operators whose CUDA kernels may add in another order every time (not under DeterministicSums)
   std::int64_t hazards = 0;  // pinned memory overwritten while a copy from it could still be under way
@@ -64,8 +68,10 @@ void count_wait(const std::string& what);
 void count_copy(const Copy& copy, const std::string& what);
 void count_atomic();
 void count_hazard();
-void count_allocation(std::int64_t bytes);
-void count_release(std::int64_t bytes);
+// Of device memory; `side`: on another stream than the default one.
+void count_allocation(std::int64_t bytes, bool side);
+void count_release(std::int64_t bytes, bool side);
+void count_pinned_allocation();
 
 }  // namespace pretend
 }  // namespace striate::test

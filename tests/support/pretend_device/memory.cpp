@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "tests/support/pretend_device/counts.h"
+#include "tests/support/pretend_device/hooks.h"
 
 namespace striate::test::pretend {
 namespace {
@@ -93,10 +94,11 @@ class DeviceMemory final : public c10::DeviceAllocator {
                      " is free. This is the pretend device.");
     char* block = address_space() + offset;
     std::memset(host_address(block), 0xff, size);  // NaN in every floating type
-    sizes_[block] = size;
+    const bool side = on_side_stream();
+    blocks_[block] = {size, side};
     stats_.allocation[0].increase(1);
     stats_.allocated_bytes[0].increase(size);
-    count_allocation(static_cast<std::int64_t>(size));
+    count_allocation(static_cast<std::int64_t>(size), side);
     return {block, block, &free_block, device};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
@@ -122,14 +124,14 @@ class DeviceMemory final : public c10::DeviceAllocator {
     if (block == nullptr) return;
     const DeviceLock lock(device_mutex());
     DeviceMemory& memory = get();
-    const auto found = memory.sizes_.find(static_cast<char*>(block));
-    const std::size_t size = found->second;
-    memory.sizes_.erase(found);
+    const auto found = memory.blocks_.find(static_cast<char*>(block));
+    const auto [size, side] = found->second;
+    memory.blocks_.erase(found);
     if (size >= kWorthReturning) return_pages(host_address(block), size);
     memory.ranges_.give_back(static_cast<std::size_t>(static_cast<char*>(block) - address_space()), size);
     memory.stats_.allocation[0].decrease(1);
     memory.stats_.allocated_bytes[0].decrease(size);
-    count_release(static_cast<std::int64_t>(size));
+    count_release(static_cast<std::int64_t>(size), side);
   }
   static void return_pages(void* begin, std::size_t size) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
@@ -146,9 +148,14 @@ class DeviceMemory final : public c10::DeviceAllocator {
     return text.str();
   }
 
+  struct Block {
+    std::size_t size;
+    bool side;  // allocated on another stream than the default one
+  };
+
   FreeRanges ranges_;
   std::size_t most_ = kHalf;
-  std::map<char*, std::size_t> sizes_;
+  std::map<char*, Block> blocks_;
   c10::CachingDeviceAllocator::DeviceStats stats_;
 };
 
@@ -164,6 +171,7 @@ class PinnedMemory final : public c10::Allocator {
     TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr, "no memory to pin");
     const DeviceLock lock(device_mutex());
     sizes_[static_cast<char*>(block)] = bytes;
+    count_pinned_allocation();
     return {block, block, &free_block, c10::Device(c10::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
@@ -177,6 +185,7 @@ class PinnedMemory final : public c10::Allocator {
     const auto& [begin, size] = *std::prev(after);
     return place < begin + size;
   }
+  bool gave(const c10::DataPtr& storage) const { return storage.get_deleter() == &free_block; }
 
  private:
   static void free_block(void* block) {
@@ -241,6 +250,10 @@ c10::Allocator& pinned_memory() {
 
 bool is_pinned(const void* address) {
   return PinnedMemory::get().owns(address);
+}
+
+bool is_pinned_block(const c10::DataPtr& storage) {
+  return PinnedMemory::get().gave(storage);
 }
 
 void explain_faults() {

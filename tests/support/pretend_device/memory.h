@@ -36,6 +36,9 @@ void* host_address(const void* device_address);
 // Main memory that counts as pinned.
 c10::Allocator& pinned_memory();
 bool is_pinned(const void* address);
+// Whether a tensor's storage is a block of it, as LibTorch gave it out. LibTorch then keeps the block until copies from
+// it are done; it knows nothing of tensors that others make of parts of such blocks.
+bool is_pinned_block(const c10::DataPtr& storage);
 
 // From here on a fault at a device address says what it is before the process ends.
 void explain_faults();

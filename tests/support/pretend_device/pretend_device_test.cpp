@@ -247,6 +247,48 @@ TEST(PretendDevice, APinnedSourceThatChangesUnderItsCopyIsAHazard) {
   EXPECT_EQ(counts.hazards, 1);
 }
 
+TEST(PretendDevice, ASlotOfPinnedMemoryThatIsFilledAnewUnderItsCopyIsAHazard) {
+  const at::Tensor piece = pinned(0.0);
+  const auto hazards = [&](const std::function<void(at::Tensor&)>& then) {
+    return counts_while([&] {
+             bool given_back = false;
+             const auto give_back = [&given_back](void*) { given_back = true; };
+             at::Tensor slot = at::from_blob(piece.data_ptr(), {4}, give_back, kFloats);
+             EXPECT_TRUE(slot.is_pinned());
+             const at::Tensor device = slot.to(pretend_device(), at::kFloat, /*non_blocking=*/true);
+             then(slot);
+             EXPECT_EQ(given_back, !slot.defined()) << "nobody but its holder keeps it";
+             device.sum().item<float>();
+           })
+        .hazards;
+  };
+  EXPECT_EQ(hazards([](at::Tensor&) {}), 0);
+  EXPECT_EQ(hazards([](at::Tensor& slot) { slot.reset(); }), 0);
+  EXPECT_EQ(hazards([&](at::Tensor& slot) {
+              slot.reset();
+              piece.fill_(1.0);
+            }),
+            1);
+}
+
+TEST(PretendDevice, CountsEachStreamsMemoryByItself) {
+  const SideStream side(pretend_device());
+  const DeviceCounts before = counts_while([] {});
+  const DeviceCounts counts = counts_while([&] {
+    at::empty({1000}, there());
+    const SideStream::Section beside(side);
+    const at::Tensor one = at::empty({1000}, there()), two = at::empty({1000}, there());
+  });
+  EXPECT_EQ(counts.default_peak_bytes - before.default_peak_bytes, 4096);
+  EXPECT_EQ(counts.side_peak_bytes - before.side_peak_bytes, 2 * 4096);
+  EXPECT_EQ(counts.peak_bytes - before.peak_bytes, 2 * 4096) << "one was gone when the others came";
+}
+
+TEST(PretendDevice, CountsPinnedAllocations) {
+  pretend_device();
+  EXPECT_EQ(counts_while([] { at::ones({4}).pin_memory().pin_memory(); }).pinned_allocations, 1);
+}
+
 TEST(PretendDevice, CountsSumsInAnyOrder) {
   const at::Tensor sums = at::zeros({3}, there());
   const at::Tensor places = at::zeros({5}, there(at::kLong));
