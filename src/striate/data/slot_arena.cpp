@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <c10/util/Exception.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/tensor/torch_errors.h"
 
 namespace striate {
 namespace {
@@ -20,9 +20,7 @@ namespace {
 constexpr std::size_t kPiece = std::size_t{16} << 20;
 constexpr std::size_t kAlignment = 64;
 
-Error no_memory(std::size_t size) {
-  return resource_error(cat("no memory for ", human_bytes(size), " of features"), "give a smaller `feature_cache`");
-}
+constexpr const char* kHint = "give a smaller `feature_cache`";
 
 // Memory that goes back to where it came from.
 class Piece {
@@ -30,13 +28,13 @@ class Piece {
   Piece(std::size_t size, SlotMemory memory) : size_(size) {
     if (memory == SlotMemory::kMapped) {
       begin_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      if (begin_ == MAP_FAILED) throw no_memory(size);
+      if (begin_ == MAP_FAILED) throw resource_error(cat("no memory for ", human_bytes(size), " of features"), kHint);
       return;
     }
     try {
       pinned_ = at::empty({static_cast<std::int64_t>(size)}, at::TensorOptions(at::kByte).pinned_memory(true));
-    } catch (const c10::Error&) {
-      throw no_memory(size);
+    } catch (const std::exception& error) {
+      throw explain(error, kHint);
     }
     begin_ = pinned_.mutable_data_ptr();
   }
