@@ -151,6 +151,17 @@ TEST(Summary, IsTrueOfTheNumbers) {
                      HasSubstr("; and it took 14.7% less time."), Not(HasSubstr("cannot be told"))));
 }
 
+TEST(Summary, SaysWhenASavingOfTimeMayBeNone) {
+  StudyResults study = test::small_study();
+  for (StudiedModel& model : study.models) {
+    if (model.tuning && model.tuning->strategy == "all" && model.taken)
+      model.taken->seconds *= model.tuning->seed == 1 ? 3 : 0.8;
+  }
+  const Statistics statistics(study, kFew);
+  EXPECT_THAT(summary_sentence(study, statistics, {study, settings_of(study).at(0)}),
+              testing::ContainsRegex("and it took [0-9.]+% (less|more) time, which cannot be told from none"));
+}
+
 TEST(Summary, OfAStudyWithoutTextTasksTellsTheLossOnTexts) {
   StudyResults study = test::small_study();
   for (StudiedModel& model : study.models) model.benchmarks.erase("facts");

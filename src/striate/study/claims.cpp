@@ -296,7 +296,7 @@ std::string summary_sentence(const StudyResults& results, const Statistics& stat
   }
   if (const Claim* time = claim_named(claims, "d", "share of the elapsed")) {
     parts.push_back(cat("took ", formatted(std::abs(time->estimate.value), "%.1f"), "% ",
-                        time->estimate.value >= 0 ? "less" : "more", " time"));
+                        time->estimate.value >= 0 ? "less" : "more", " time", untold(*time)));
   }
   if (parts.empty()) parts.emplace_back("was not compared with tuning all layers");
   std::string text = cat("Tuning ", groups.quarter(), " of ", setting.layers, " layers of ", setting.model,
