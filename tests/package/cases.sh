@@ -76,7 +76,8 @@ archive() {  # where it is unpacked, with nothing of this checkout on the way
 
 fetched() {
   cmake -S "$source/examples" -B "$work/fetched" -G Ninja "-DFETCHCONTENT_SOURCE_DIR_STRIATE=$source" \
-    "-DSTRIATE_TORCH=$(torch)" -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=12 >/dev/null
+    "-DSTRIATE_TORCH=$(torch)" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1 -DCMAKE_UNITY_BUILD=ON \
+    -DCMAKE_UNITY_BUILD_BATCH_SIZE=12 >/dev/null
   cmake --build "$work/fetched" -j "$jobs"
   run_examples "$work/fetched" "$work/tuned-fetched"
 }
