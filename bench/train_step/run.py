@@ -57,6 +57,8 @@ def parse_args():
                         help="cpu: processor time, which other jobs on the machine disturb less")
     parser.add_argument("--check-steps", type=int, default=50,
                         help="steps over which the losses of both engines must agree in fp32; 0: no check")
+    parser.add_argument("--before", type=pathlib.Path, metavar="PROGRAM",
+                        help="bench_train_step of an earlier build, which takes its turn: what a change costs or saves")
     parser.add_argument("--json", action="store_true", help="JSON lines in place of a table")
     args = parser.parse_args()
     args.shapes = args.shapes.split(",")
@@ -108,6 +110,10 @@ class Case:
         arguments = [*self.arguments, "--device", self.args.device, "--compute", compute]
         return Worker("bench_train_step", [program, *arguments, *more])
 
+    def before(self, compute):
+        return Worker("bench_train_step of --before", [self.args.before, *self.arguments, "--compute", compute,
+                                                       "--policy", self.args.policy])
+
     def peer(self, mode, compute, *more):
         script = pathlib.Path(__file__).with_name("peer.py")
         command = [self.args.peer_python, script, *self.arguments, "--mode", mode, "--compute", compute, *more]
@@ -144,6 +150,8 @@ def start_workers(case):
     striate = case.striate(args.compute, "--policy", args.policy, "--frozen-precision", args.frozen_precision)
     compute = striate.greeting["compute"]
     workers = {"striate": striate, "floor": case.striate(compute, "--floor")}
+    if args.before:
+        workers["before"] = case.before(compute)
     types = [args.peer_compute] if args.peer_compute != "auto" else ["fp32", "bf16"] if compute == "bf16" else ["fp32"]
     for mode in () if args.alone else MODES:
         candidates = {f"{mode} {kind}": case.peer(mode, kind) for kind in types}
@@ -153,7 +161,7 @@ def start_workers(case):
                 worker.close()
             else:
                 workers[who] = worker
-    pass_over(case, {who: workers[who] for who in ("striate", "floor")}, 1)
+    pass_over(case, {who: workers[who] for who in ("striate", "floor", "before") if who in workers}, 1)
     return workers
 
 
@@ -215,6 +223,8 @@ def measure(case, say):
             "cpu": greeting["cpu"], "rounds": args.rounds}
     if "predicted" in median:
         row |= {"predicted_step_seconds": median["predicted"] / args.steps, "predicted": ratio("predicted", "striate")}
+    if "before" in median:
+        row["before"] = ratio("striate", "before")
     if "any order" in median:  # what a step takes more for the same bits every time
         row["deterministic"] = ratio("striate", "any order")
     for mode in () if args.alone else MODES:
@@ -244,6 +254,8 @@ def print_table(rows):
     first = rows[0]
     peers = "" if "vs_best" not in first else f", PEFT in {first['authors_compute']} (a) and {first['best_compute']} (b)"
     for row in rows:
+        if "before" in row:
+            print(f"{row['shape']} {row['region']}: a step takes {row['before']:.3f} times the time of the earlier build's")
         if "deterministic" in row:
             print(f"{row['shape']} {row['region']}: a step with --deterministic on takes {row['deterministic']:.3f} times "
                   f"the time of one with off")
