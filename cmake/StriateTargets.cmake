@@ -142,6 +142,6 @@ function(striate_device_test target)
     add_custom_target(device_tests)
   endif()
   add_dependencies(device_tests ${target})
-  # The longest of all tests, so they begin first: the others fill the cores beside them.
+  # One of them is the longest test of all, so they begin first: the others fill the cores beside it.
   set_tests_properties("device.${target}" PROPERTIES LABELS device ENVIRONMENT OMP_WAIT_POLICY=passive COST 1000)
 endfunction()

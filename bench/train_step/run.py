@@ -69,6 +69,8 @@ def parse_args():
     for program in ("bench/bench_train_step", "apps/striate/striate"):
         if not (args.build / program).exists():
             parser.error(f"{args.build / program} is missing: 'make bench-train-step' builds it, or name --build")
+    if args.before and not args.before.is_file():
+        parser.error(f"--before {args.before} is missing: name bench/bench_train_step of another build folder")
     args.alone = args.alone or args.device == "pretend"
     if args.alone:
         args.check_steps = 0
@@ -111,8 +113,13 @@ class Case:
         return Worker("bench_train_step", [program, *arguments, *more])
 
     def before(self, compute):
-        return Worker("bench_train_step of --before", [self.args.before, *self.arguments, "--compute", compute,
-                                                       "--policy", self.args.policy])
+        """The earlier build's program. It may not know flags of later ones, so it gets only those that change its work."""
+        arguments = [*self.arguments, "--compute", compute, "--policy", self.args.policy]
+        if self.args.device != "cpu":
+            arguments += ["--device", self.args.device]
+        if self.args.frozen_precision != "bf16":
+            arguments += ["--frozen-precision", self.args.frozen_precision]
+        return Worker("bench_train_step of --before", [self.args.before, *arguments])
 
     def peer(self, mode, compute, *more):
         script = pathlib.Path(__file__).with_name("peer.py")

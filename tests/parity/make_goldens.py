@@ -211,6 +211,8 @@ def make(case, out, layers=None, seed=None):
     settings["tensors"] = {name: described(case, name, tensor) for name, tensor in tensors.items()}
     if "train.losses" in numbers:
         rounding = training_rounding(out / "model", inputs, settings, numbers["train.losses"])
+        if rounding > CLEAR:
+            raise SystemExit(f"make_goldens.py: rounding moves the training losses by {rounding:.1e}: take another --seed")
         settings["tensors"]["train.losses"]["atol"] += rounding
     write_json(out / "golden.json", settings)
     save_file({n: t.contiguous() for n, t in tensors.items()}, out / "golden.safetensors", metadata={"format": "pt"})
