@@ -207,6 +207,15 @@ TEST(Progress, ElsewherePrintsPlainLinesNowAndThen) {
   }
 }
 
+TEST(Progress, ALineThatIsDueAtTheEndIsPrintedOnce) {
+  Stage stage;
+  Progress progress("Train", 2, stage.options(false));
+  stage.now += 60;
+  progress.advance(2);
+  progress.finish();
+  EXPECT_THAT(stage.written, testing::ElementsAre(HasSubstr("2 of 2 steps")));
+}
+
 TEST(Progress, FinishingTwiceShowsOneEnd) {
   Stage stage;
   Progress progress("Train", 1, stage.options(false));

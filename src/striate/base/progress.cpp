@@ -204,6 +204,7 @@ void Progress::advance(std::uint64_t count) {
   if (finished_) return;
   state_.done += count;
   if (paused_at_) return;
+  if (!options_.terminal && state_.total > 0 && state_.done >= state_.total) return;  // finish() prints this line
   const double now = options_.clock();
   if (now - shown_at_ < (options_.terminal ? kRedrawSeconds : kLineSeconds)) return;
   shown_at_ = now;
