@@ -242,6 +242,13 @@ TEST_F(EvalRun, ARunWritesItsPageAndItsAnswersAreScoredAlikeLater) {
   EXPECT_EQ(json::parse(again.out).at("scores").at(0), result.at("scores").at(0));
 }
 
+TEST_F(EvalRun, ALimitedRunIsScoredOnWhatItAsked) {
+  const json result = json::parse(ask("limited", {"--limit", "5", "--json"}).out).at("benchmarks").at(0);
+  EXPECT_EQ(answers_of("limited").size(), 5U);
+  EXPECT_EQ(result.at("scores").at(0).at("answered"), 5);
+  EXPECT_EQ(result.at("scores").at(0).at("questions"), 5);
+}
+
 TEST_F(EvalRun, LettersAreScoredByTheirLogProbabilityAfterOnePrompt) {
   fs::create_directories(file("mmlu/test"));
   std::ofstream test(fs::path(file("mmlu/test")) / "anatomy_test.csv");
