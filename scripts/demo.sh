@@ -32,12 +32,13 @@ typed() {  # the command as one would type it
 
 show() { typed "$@"; "$striate" "$@"; }
 
-# quiet NAME COMMAND...: runs it on one thread with its output in a log, which is shown where it fails.
+# quiet NAME COMMAND...: runs it on one thread with its results in logs/NAME.txt and its progress beside it; both are shown
+# where it fails.
 quiet() {
-  local began=$SECONDS log=$out/logs/$1.txt
+  local began=$SECONDS log=$out/logs/$1.txt progress=$out/logs/$1.progress.txt
   typed "${@:2}" >"$log"
-  if ! "$striate" "${@:2}" --threads 1 >>"$log" 2>&1; then
-    cat "$log" >&2
+  if ! "$striate" "${@:2}" --threads 1 >>"$log" 2>"$progress"; then
+    cat "$log" "$progress" >&2
     return 1
   fi
   say "  $1: $(seconds_since "$began")"
@@ -53,7 +54,7 @@ show mini render --seed 7 --grid 3 --max-objects 3 --digit-labels --train 8000 -
   --held-out-questions 4 --questions 6 --text 12000 --out "$world"
 
 stage "align: the projector alone learns to hand pictures to the base, which stays as it is"
-show train --config demo/align.toml --steps $((steps * 3 / 2)) --threads 1 --model "$base" \
+show train --config demo/align.toml --steps $((steps * 3 / 2)) --model "$base" \
   --data "$world/train.json" --images "$world" --out "$out/aligned"
 
 tune() {  # NAME LAYERS
