@@ -11,6 +11,7 @@
 #   STRIATE_TOKENIZER=FILE    default: DATA/../tokenizers/llama2/tokenizer.model
 #   STRIATE_PEER_PYTHON=FILE  a Python with transformers and PEFT (default .deps/peers, `make test-peers`)
 #   STEPS=500                 optimiser steps of each tuning
+#   BASE_ONLY=1               end when OUT has `base`, train.json and texts.json: what studies/nlvr.toml begins with
 . "$(dirname "$0")/lib.sh"
 [ $# = 2 ] || fail "two folders are needed" "scripts/real-data.sh DATA OUT"
 data=$(realpath "$1")
@@ -21,7 +22,9 @@ python=${STRIATE_PEER_PYTHON:-$deps/peers/bin/python}
 steps=${STEPS:-500}
 striate=$build/apps/striate/striate
 probe=$build/tests/peers/answers_probe
-for file in "$striate" "$probe"; do [ -x "$file" ] || fail "$file is missing" "run 'make build'"; done
+needed=("$striate")
+[ -n "${BASE_ONLY:-}" ] || needed+=("$probe")
+for file in "${needed[@]}"; do [ -x "$file" ] || fail "$file is missing" "run 'make build'"; done
 [ ! -e "$out" ] || fail "$out is there already" "name a new folder, or remove it"
 mkdir -p "$out"
 cd "$out"
@@ -58,6 +61,7 @@ timed seer.log "$striate" train --model blank --stage pretrain --tune-vision-tow
   --images . --steps 600 --batch 32 --lr 2e-3 --projector-lr 1e-3 --vision-tower-lr 1e-3 --beta2 0.98 --save-every 0 \
   --threads 1 --out seer
 python3 "$root/scripts/real_data.py" join reader seer base
+[ -z "${BASE_ONLY:-}" ] || exit 0
 
 step "Align: the projector alone learns to hand pictures to the decoder"
 timed align.log "$striate" train --model base --stage align --template vicuna_v1 --data train.json --images "$data" \
