@@ -156,6 +156,17 @@ TEST_F(Cells, ALearningRateIsChosenOnceForEveryStrategyAndSize) {
   }
 }
 
+TEST_F(Cells, TheRatesToChooseFromAreTriedSideBySide) {
+  const std::string tune = "learning-rates = [1e-4, 2e-4, 4e-4]\nchosen-on-seed = 9\n";
+  const std::string validation =
+      "[[benchmark]]\nname = \"v\"\nbenchmark = \"llava-json\"\ndata = \"v.json\"\nvalidation = true\n";
+  const std::vector<Cell> cells = plan(small_study("", tune) + validation);
+  for (const Cell& cell : cells) {
+    if (cell.kind != CellKind::kTune || cell.choice.has_value()) continue;
+    for (const std::size_t need : cell.needs) EXPECT_EQ(cells[need].kind, CellKind::kAlign) << cell.id;
+  }
+}
+
 TEST_F(Cells, AModelTunedWholeIsPrunedAnywhereAndOthersWhereAsked) {
   const std::vector<Cell> cells = plan(small_study() + "[prune]\nwhere = [\"outside\", \"inside\"]\nseed = 1\n");
   for (const Cell& cell : cells) {

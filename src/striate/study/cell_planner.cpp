@@ -241,9 +241,10 @@ std::size_t CellPlanner::choose(const Cell& tuning) {
   cell.tuning->offset = 0;
   cell.tuning->draw = tuning.tuning->strategy == "random" ? 1 : 0;
   cell.tuning->data_fraction = 1;
+  const Cell rule = cell;  // the candidates know nothing of each other
   json candidates = json::array();
   for (const double rate : choice.rates) {
-    Cell candidate = cell;
+    Cell candidate = rule;
     candidate.kind = CellKind::kTune;
     candidate.tuning->learning_rate = rate;
     cell.candidates.push_back(tune(std::move(candidate)));
