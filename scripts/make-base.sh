@@ -5,6 +5,7 @@
 #   scripts/make-base.sh OUT       OUT/base is the model
 #
 #   STRIATE_BUILD=DIR   the program is here in place of build/release
+#   THREADS=1           of each training; other numbers round differently
 . "$(dirname "$0")/lib.sh"
 [ $# = 1 ] || fail "one folder is needed" "scripts/make-base.sh OUT"
 striate=${STRIATE_BUILD:-$root/build/release}/apps/striate/striate
@@ -24,7 +25,9 @@ whole() {
 
 # trained FOLDER FLAGS...: unless the run has ended.
 trained() {
-  [ -f "$out/$1/model.safetensors" ] || { say "== $1"; "$striate" train "${@:2}" --threads 1 --resume --out "$out/$1"; }
+  [ ! -f "$out/$1/model.safetensors" ] || return 0
+  say "== $1"
+  "$striate" train "${@:2}" --threads "${THREADS:-1}" --resume --out "$out/$1"
 }
 
 # texts NAME FLAGS...: a world without pictures.
