@@ -5,7 +5,7 @@
 #   scripts/make-base.sh OUT       OUT/base is the model
 #
 #   STRIATE_BUILD=DIR   the program is here in place of build/release
-#   THREADS=1           of each training; other numbers round differently
+#   THREADS=1           threads of each training; with another number, sums are rounded differently
 . "$(dirname "$0")/lib.sh"
 [ $# = 1 ] || fail "one folder is needed" "scripts/make-base.sh OUT"
 striate=${STRIATE_BUILD:-$root/build/release}/apps/striate/striate

@@ -19,6 +19,11 @@ using testing::HasSubstr;
 class Cells : public test::WrittenStudy {
  protected:
   std::vector<Cell> plan(const std::string& text, std::int64_t layers = 8) { return plan_cells(read(text), {layers}); }
+  // Three rates to choose from on seed 9, by a benchmark of its own.
+  static std::string study_that_chooses_rates() {
+    return small_study("", "learning-rates = [1e-4, 2e-4, 4e-4]\nchosen-on-seed = 9\n") +
+           "[[benchmark]]\nname = \"v\"\nbenchmark = \"llava-json\"\ndata = \"v.json\"\nvalidation = true\n";
+  }
   void expect_no_plan(const std::string& text, const std::string& what, const std::string& hint) {
     try {
       plan(text);
@@ -144,10 +149,7 @@ TEST_F(Cells, RulesByScoreWaitForTheScores) {
 }
 
 TEST_F(Cells, ALearningRateIsChosenOnceForEveryStrategyAndSize) {
-  const std::string tune = "learning-rates = [1e-4, 2e-4, 4e-4]\nchosen-on-seed = 9\n";
-  const std::string validation =
-      "[[benchmark]]\nname = \"v\"\nbenchmark = \"llava-json\"\ndata = \"v.json\"\nvalidation = true\n";
-  const std::vector<Cell> cells = plan(small_study("", tune) + validation);
+  const std::vector<Cell> cells = plan(study_that_chooses_rates());
   EXPECT_EQ(count(cells, CellKind::kChoose), 3);
   EXPECT_EQ(count(cells, CellKind::kTune), 6 + 3 * 3);
   for (const Cell& cell : cells) {
@@ -157,14 +159,14 @@ TEST_F(Cells, ALearningRateIsChosenOnceForEveryStrategyAndSize) {
 }
 
 TEST_F(Cells, TheRatesToChooseFromAreTriedSideBySide) {
-  const std::string tune = "learning-rates = [1e-4, 2e-4, 4e-4]\nchosen-on-seed = 9\n";
-  const std::string validation =
-      "[[benchmark]]\nname = \"v\"\nbenchmark = \"llava-json\"\ndata = \"v.json\"\nvalidation = true\n";
-  const std::vector<Cell> cells = plan(small_study("", tune) + validation);
+  const std::vector<Cell> cells = plan(study_that_chooses_rates());
+  std::int64_t tried = 0;
   for (const Cell& cell : cells) {
     if (cell.kind != CellKind::kTune || cell.choice.has_value()) continue;
+    ++tried;
     for (const std::size_t need : cell.needs) EXPECT_EQ(cells[need].kind, CellKind::kAlign) << cell.id;
   }
+  EXPECT_EQ(tried, 3 * 3);
 }
 
 TEST_F(Cells, AModelTunedWholeIsPrunedAnywhereAndOthersWhereAsked) {
