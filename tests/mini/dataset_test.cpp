@@ -237,6 +237,25 @@ TEST_F(Dataset, FamiliesAreThoseThatWereChosen) {
   }
 }
 
+TEST_F(Dataset, AFamilyThatFewScenesAllowIsAskedOfEachSample) {
+  DatasetOptions rare = small();  // fewer than one in ten of these scenes allows to compare
+  rare.world.grid = 3;
+  rare.world.max_objects = 3;
+  rare.families = {Family::kCompare};
+  rare.text_families = {};
+  rare.text = 1000;
+  rare.train = rare.held_out = 0;
+  rare.seed = 8;
+  EXPECT_EQ(refusal(rare), "accepted");
+  EXPECT_EQ(read("text.json").size(), 1000U);
+  DatasetOptions labels = small();  // one scene in a hundred has a label
+  labels.world.label_share = 0.01;
+  labels.families = {Family::kOcr};
+  EXPECT_EQ(refusal(labels, "labels"), "accepted");
+  EXPECT_EQ(read("train.json", "labels").size(), 30U);
+  EXPECT_EQ(read("held_out.json", "labels").size(), 20U);
+}
+
 TEST_F(Dataset, MistakesAreRefusedAndNothingIsLeft) {
   DatasetOptions options = small();
   options.families = {Family::kOcr};
