@@ -35,8 +35,8 @@ TEST(Metrics, ALineHasEveryFigureAndReadsBackExactly) {
   EXPECT_EQ(line.at("loss").get<double>(), 1.0 / 3);
   EXPECT_EQ(line.at("lr").at("adapter").get<double>(), 2e-4);
   EXPECT_EQ(line.at("tokens_per_s").get<double>(), 50);
-  for (const char* key :
-       {"step", "epoch", "grad_norm", "targets", "samples", "skipped", "seconds", "wait_seconds", "memory_bytes"}) {
+  for (const char* key : {"step", "epoch", "grad_norm", "targets", "samples", "skipped", "seconds", "wait_seconds",
+                          "processor_seconds", "memory_bytes"}) {
     EXPECT_TRUE(line.contains(key)) << key;
   }
 }

@@ -70,6 +70,7 @@ std::string to_json_line(const StepMetrics& m) {
   line["skipped"] = m.skipped;
   line["seconds"] = m.seconds;
   line["wait_seconds"] = m.wait_seconds;
+  line["processor_seconds"] = m.processor_seconds;
   line["tokens_per_s"] = rate(m.tokens, m.seconds);
   line["memory_bytes"] = m.memory_bytes;
   return line.dump();

@@ -36,6 +36,7 @@ struct StepMetrics {
   // From here on timings and the like, which differ between two runs of the same thing.
   double seconds = 0;
   double wait_seconds = 0;         // of these, for data
+  double processor_seconds = 0;    // of all threads of rank 0 from when the samples were there to the end of the step
   std::uint64_t memory_bytes = 0;  // largest so far, of this process (on a GPU: of the device)
 };
 

@@ -78,6 +78,7 @@ struct Trainer::Launched {
   at::Tensor numbers;           // Numbers, fp64 in main memory once `arrived`
   std::optional<c10::Event> arrived;
   Clock::time_point begin = Clock::now();
+  double begun_processor = 0;  // processor_seconds() when its samples were there
 };
 
 // What becomes known of a step when it is done: sums over all ranks, then what the optimiser says.
@@ -168,6 +169,7 @@ void Trainer::launch() {
   launched->step = source_.next();
   StepMetrics& metrics = launched->metrics;
   metrics.wait_seconds = seconds_since(launched->begin);
+  launched->begun_processor = processor_seconds();
   const at::Tensor own_losses = run_streams(*launched);
   if (launched_) finish();
   const at::Tensor sums = sum_over_ranks(own_losses);
@@ -210,9 +212,9 @@ void Trainer::report_bad(const Launched& launched, const Numbers& numbers) {
       cat("step ", launched.metrics.step, ": the ", numbers.bad_loss() ? "loss" : "gradient", " is not finite; ",
           names.empty() ? "another rank has its samples" : "samples: " + some_of(names));
   if (state_.skipped_steps >= options_.skip_bad_steps) {
-    throw resource_error(what,
-                         "nothing was updated, and the last checkpoint is intact; check the samples, lower "
-                         "`lr`, or allow such steps with `skip_bad_steps` N, and continue with `resume`");
+    throw DivergedError(ErrorKind::kResource, what,
+                        "nothing was updated, and the last checkpoint is intact; check the samples, lower "
+                        "`lr`, or allow such steps with `skip_bad_steps` N, and continue with `resume`");
   }
   hooks_.notes.warn(what + "; the step is skipped");
 }
@@ -246,6 +248,9 @@ void Trainer::finish() {
   // Where it was launched beside the step before, its own time begins when that was done.
   metrics.seconds = seconds_since(std::max(launched->begin, finished_at_));
   finished_at_ = Clock::now();
+  const double processor = processor_seconds();
+  metrics.processor_seconds = processor - std::max(launched->begun_processor, finished_processor_);
+  finished_processor_ = processor;
   loss_ = metrics.loss;
   if (ranks_.rank() == 0 && hooks_.on_step) hooks_.on_step(metrics);
 }

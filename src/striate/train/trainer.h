@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 
+#include "striate/base/error.h"
 #include "striate/base/notes.h"
 #include "striate/data/step_source.h"
 #include "striate/ranks/collective.h"
@@ -24,6 +25,12 @@
 #include "striate/train/train_pass.h"
 
 namespace striate {
+
+// A step's loss or gradient was not finite, and no more such steps may be skipped.
+class DivergedError : public Error {
+ public:
+  using Error::Error;
+};
 
 struct TrainerOptions {
   std::int64_t steps = 0;  // where the run ends, counted from its beginning
@@ -102,6 +109,7 @@ class Trainer {
   std::unique_ptr<Launched> launched_;  // the last step, until its numbers are known
   std::int64_t steps_launched_ = 0;
   std::chrono::steady_clock::time_point finished_at_;  // when the numbers of the last step came
+  double finished_processor_ = 0;                      // processor_seconds() then
   double loss_ = 0;                                    // of that step
 };
 
