@@ -44,6 +44,9 @@ ChartAxes::ChartAxes(const LineChart& chart, const ChartFrame& frame) : frame_(f
     }
     places.insert(series.x.begin(), series.x.end());
   }
+  for (const double value : chart.y_covered) {
+    if (drawn(value)) y.add(value);
+  }
   y_ticks = vertical_ticks(chart, y);
   if (x.empty()) {
     x_ticks = {0, 1};

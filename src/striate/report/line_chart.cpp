@@ -15,8 +15,8 @@
 namespace striate {
 namespace {
 
-constexpr ChartFrame kWide = {760, 360, 62, 12, 30, 48};
-constexpr ChartFrame kNarrow = {360, 300, 50, 6, 30, 48};
+constexpr ChartFrame kWide = {760, 360, 62, 22, 30, 48};
+constexpr ChartFrame kNarrow = {360, 300, 50, 20, 30, 48};
 constexpr std::array<const char*, 4> kColours = {"var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)"};
 constexpr std::array<const char*, 4> kDashes = {"", "7 4", "2 4", "9 3 2 3"};
 constexpr std::size_t kManyPoints = 16;  // points of a series from which on markers are small

@@ -21,11 +21,12 @@ struct LineChart {
   std::string x_name{};
   std::string y_name{};
   std::vector<LineSeries> series{};
-  bool logarithmic = false;        // the vertical axis; values that are not positive are gaps then
-  std::vector<double> marked_x{};  // places behind which a band is drawn
-  std::string mark_meaning{};      // what the bands are
-  bool table = true;               // the numbers as a table below
-  bool folded = false;             // the table opens with a click
+  std::vector<double> y_covered{};  // values that the vertical axis reaches in any case: of charts that are compared
+  bool logarithmic = false;         // the vertical axis; values that are not positive are gaps then
+  std::vector<double> marked_x{};   // places behind which a band is drawn
+  std::string mark_meaning{};       // what the bands are
+  bool table = true;                // the numbers as a table below
+  bool folded = false;              // the table opens with a click
 };
 
 // HTML for a page (report_page.h): the chart drawn for a wide and for a narrow page, its legend, a caption that says

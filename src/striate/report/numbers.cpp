@@ -18,7 +18,7 @@ std::string formatted(double value, const char* format) {
 std::string short_number(double value) {
   const double size = std::abs(value);
   if (value == 0) return "0";
-  if (size < 1e-3 || size >= 1e5) return formatted(value, "%.1e");
+  if (size < 1e-3 || size >= 1e9) return formatted(value, "%.1e");
   if (size < 1) return formatted(value, "%.4f");
   return size < 100 ? formatted(value, "%.2f") : formatted(value, "%.0f");
 }

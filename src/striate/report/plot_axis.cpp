@@ -29,7 +29,7 @@ std::string plot_place(double value) {
 }
 
 std::string tick_label(double value) {
-  return formatted(std::abs(value) < 1e-12 ? 0 : value, "%.4g");
+  return formatted(std::abs(value) < 1e-12 ? 0 : value, "%.6g");
 }
 
 std::string value_and_interval(double value, double low, double high) {

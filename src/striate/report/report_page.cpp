@@ -112,7 +112,7 @@ svg .under { stroke-width: 5; stroke-opacity: .5; }
 svg .bar { fill: none; stroke-width: 1.3; }
 svg .reference { stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 3 3; }
 svg .label { fill: var(--ink); }
-svg text.number { fill: var(--page); font-weight: 700; }
+svg text.number { fill: var(--text); font-weight: 700; }
 svg .mark { stroke: var(--page); stroke-width: 1.2; }
 @media (max-width: 34rem) {
   main { padding: 1.25rem .8rem 3rem; }

@@ -1,5 +1,7 @@
 #include "striate/report/scatter.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "striate/base/strings.h"
@@ -15,6 +17,50 @@ struct PlaneFrame {
 };
 constexpr PlaneFrame kWidePlane = {760, 420, 62, 22, 30, 48};
 constexpr PlaneFrame kNarrowPlane = {360, 340, 50, 16, 30, 48};
+
+struct Spot {
+  double x = 0, y = 0;
+};
+
+constexpr double kDot = 4.5;  // its radius
+
+double distance(const Spot& a, const Spot& b) {
+  return std::hypot(a.x - b.x, a.y - b.y);
+}
+
+// A place for the number of each dot: beside it, where no other number and no dot is; as near as there is room.
+std::vector<Spot> places_of_numbers(const std::vector<Spot>& dots, double left, double right, double top,
+                                    double bottom) {
+  constexpr double kApart = 17, kClear = 12, kDiagonal = 0.7071;
+  constexpr std::array<Spot, 8> kDirections = {{{1, 0},
+                                                {-1, 0},
+                                                {0, -1},
+                                                {0, 1},
+                                                {kDiagonal, -kDiagonal},
+                                                {kDiagonal, kDiagonal},
+                                                {-kDiagonal, -kDiagonal},
+                                                {-kDiagonal, kDiagonal}}};
+  std::vector<Spot> numbers;
+  const auto is_free = [&](const Spot& place) {
+    const bool inside = place.x > left + 8 && place.x < right - 8 && place.y > top + 8 && place.y < bottom - 8;
+    return inside && std::ranges::all_of(numbers, [&](const Spot& n) { return distance(n, place) >= kApart; }) &&
+           std::ranges::all_of(dots, [&](const Spot& dot) { return distance(dot, place) >= kClear; });
+  };
+  for (const Spot& dot : dots) {
+    Spot chosen{dot.x + 13, dot.y};
+    bool found = false;
+    for (double away = 13; away < 80 && !found; away += 9) {
+      for (const Spot& direction : kDirections) {
+        const Spot place{dot.x + away * direction.x, dot.y + away * direction.y};
+        if (found || !is_free(place)) continue;
+        chosen = place;
+        found = true;
+      }
+    }
+    numbers.push_back(chosen);
+  }
+  return numbers;
+}
 
 bool is_drawn(const ScatterPoint& point) {
   return std::isfinite(point.x) && std::isfinite(point.y);
@@ -41,11 +87,18 @@ class PlaneDrawing {
 
   std::string html() const {
     std::string bars, marks;
+    std::vector<std::size_t> drawn;
+    std::vector<Spot> dots;
     for (std::size_t i = 0; i < scatter_.points.size(); ++i) {
       if (!is_drawn(scatter_.points[i])) continue;
       bars += bar(scatter_.points[i]);
-      marks += mark(scatter_.points[i], i + 1);
+      drawn.push_back(i);
+      dots.push_back({x_.place(scatter_.points[i].x), y_.place(scatter_.points[i].y)});
     }
+    const std::vector<Spot> numbers =
+        places_of_numbers(dots, frame_.left, frame_.width - frame_.right, frame_.top, frame_.height - frame_.bottom);
+    for (std::size_t k = 0; k < drawn.size(); ++k)
+      marks += mark(scatter_.points[drawn[k]], drawn[k] + 1, dots[k], numbers[k]);
     return cat("<svg class=\"", name_, "\" role=\"img\" aria-label=\"", html_escape(scatter_.title),
                "\" viewBox=\"0 0 ", frame_.width, ' ', frame_.height, "\">\n", grid(), bars, marks, "</svg>\n");
   }
@@ -89,12 +142,13 @@ class PlaneDrawing {
     return path.empty() ? path : cat("<path class=\"bar\" stroke=\"var(--s0)\" d=\"", path, "\"/>\n");
   }
 
-  std::string mark(const ScatterPoint& point, std::size_t number) const {
-    const std::string x = plot_place(x_.place(point.x)), y = plot_place(y_.place(point.y));
-    return cat("<g><title>", html_escape(cat(number, " ", point.name)),
-               "</title><circle class=\"mark\" fill=\"var(--s0)\" cx=\"", x, "\" cy=\"", y,
-               "\" r=\"10\"/><text class=\"number\" text-anchor=\"middle\" x=\"", x, "\" y=\"",
-               plot_place(y_.place(point.y) + 4.5), "\">", number, "</text></g>\n");
+  // A dot with its number; a number that is not next to its dot is joined to it.
+  std::string mark(const ScatterPoint& point, std::size_t number, const Spot& dot, const Spot& place) const {
+    const std::string joined = distance(dot, place) > 16 ? line("grid", dot.x, place.x, dot.y, place.y) : "";
+    return cat("<g><title>", html_escape(cat(number, " ", point.name)), "</title>", joined,
+               "<circle class=\"mark\" fill=\"var(--s0)\" cx=\"", plot_place(dot.x), "\" cy=\"", plot_place(dot.y),
+               "\" r=\"", kDot, "\"/><text class=\"number\" text-anchor=\"middle\" x=\"", plot_place(place.x),
+               "\" y=\"", plot_place(place.y + 4.5), "\">", number, "</text></g>\n");
   }
 
   const Scatter& scatter_;
