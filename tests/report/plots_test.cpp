@@ -75,6 +75,24 @@ TEST(Scatters, EveryPointHasANumberInThePlaneTheLegendAndTheTable) {
   EXPECT_THAT(html, AllOf(Not(HasSubstr("<b>3</b>")), Not(HasSubstr("nan")), Not(HasSubstr("<x>"))));
 }
 
+TEST(Scatters, NumbersOfPointsThatAreCloseStandApart) {
+  Scatter plane{.title = "Plane", .x_name = "x", .y_name = "y", .points = {{"far", -10, 50}}};
+  for (const double near : {0.0, 0.01, 0.02, 0.03}) plane.points.push_back({"near", -2 + near, 20});
+  const std::string html = scatter_html(plane);
+  std::vector<std::pair<double, double>> places;
+  const std::string mark = "<text class=\"number\" text-anchor=\"middle\" x=\"";
+  const std::size_t narrow = html.find("<svg class=\"narrow\"");
+  for (std::size_t at = html.find(mark, narrow); at != std::string::npos; at = html.find(mark, at + 1)) {
+    const std::size_t x = at + mark.size(), y = html.find("y=\"", x) + 3;
+    places.emplace_back(std::stod(html.substr(x)), std::stod(html.substr(y)));
+  }
+  ASSERT_EQ(places.size(), 5U);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k)
+      EXPECT_GT(std::hypot(places[i].first - places[k].first, places[i].second - places[k].second), 16);
+  }
+}
+
 TEST(PlainTables, AreEscapedAndAlignedAndOfOneLength) {
   const std::string html =
       plain_table_html({.name = "t<", .columns = {{"a<"}, {"n", true}}, .rows = {{"<x>", "1 & 2"}}});
