@@ -187,6 +187,7 @@ void add_data(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<DataFlags>();
   CLI::App* data = app.add_subcommand("data", "Check training data");
   data->require_subcommand(1);
+  data->footer(example("striate data check --model llava-1.5-7b-hf --data train.json --images pictures"));
   CLI::App* check = data->add_subcommand("check", "Find every sample that training cannot use");
   flags->model.add_to(*check);
   check->add_option("--data", flags->data, "Conversations in LLaVA's format: JSON or JSON Lines")

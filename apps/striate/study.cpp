@@ -332,7 +332,8 @@ void add_looking(CLI::App& study, const std::shared_ptr<StudyFlags>& flags, Invo
   CLI::App* plan = study.add_subcommand("plan", "Show the cells of a study before anything runs");
   add_definition(*plan, *flags);
   add_out(*plan, *flags, false);
-  plan->add_option("--level", flags->level, "Print only the numbers of the cells that need so many stages before them")
+  plan->add_option("--level", flags->level,
+                   "Print only the numbers of the cells of this level; 0: those that need no other cell")
       ->check(whole_number(0, kMostSamples))
       ->type_name("N");
   add_json(*plan, *flags);

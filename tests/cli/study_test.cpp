@@ -132,6 +132,52 @@ TEST_F(StudyCommand, AFullDiskFailsTheCellsThatItMeetsAndLosesNothing) {
   EXPECT_EQ(later.exit_code, 0) << later.out;
 }
 
+// With this weight decay the second rate makes weights a thousand million times as large in every step.
+TEST_F(StudyCommand, ALearningRateThatDivergesIsNotChosenAndTheRestGoesOn) {
+  std::string text = definition("strategy = [\"top\", \"score:param_change\", \"all\"]\nsize = 1\nseed = 1\n");
+  const std::string rate = "lr = 1e-3\n";
+  text.replace(text.find(rate), rate.size(),
+               "learning-rates = [1e-4, 1e6]\nchosen-on-seed = 9\nchoose = \"visual-loss\"\nweight-decay = 1000\n"
+               "schedule = \"constant\"\n");
+  const CommandResult run = run_command(run_of(write_definition("rates.toml", text), "rates", "2"));
+  ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
+  const json results = json::parse(read_file(file("rates/results.json")));
+  std::size_t tuned = 0, trials = 0;
+  for (const json& model : results["models"]) {
+    if (model["treatment"] != "tuned") continue;
+    const json& tuning = model["tuning"];
+    if (!tuning["trial"].get<bool>()) {
+      ++tuned;
+      EXPECT_DOUBLE_EQ(tuning["learning_rate"].get<double>(), 1e-4);
+      EXPECT_TRUE(model["benchmarks"].contains("numbers")) << model["cell"];
+      continue;
+    }
+    ++trials;
+    EXPECT_EQ(model.contains("judged"), tuning["learning_rate"].get<double>() < 1) << model["cell"];
+  }
+  EXPECT_EQ(tuned, 3U);  // the model that says what tuning changes is that of "all"
+  EXPECT_EQ(trials, 6U);
+  EXPECT_THAT(read_file(file("rates/tables/rates.csv")), HasSubstr("\ntop,,1e+06,9,,"));
+}
+
+TEST_F(StudyCommand, WhatTuningChangesIsMeasuredOfModelsThatWereTunedWhole) {
+  std::string text = definition("strategy = \"top\"\nsize = 1\nseed = 1\n", "[score]\nsamples = 4\ntuned = true\n");
+  const std::string adapters = "lora-r = 2\n";
+  text.replace(text.find(adapters), adapters.size(), "tune = \"full\"\n");
+  const CommandResult run = run_command(run_of(write_definition("full.toml", text), "full", "2"));
+  ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
+  const json results = json::parse(read_file(file("full/results.json")));
+  std::size_t scored = 0;
+  for (const json& model : results["models"]) {
+    if (!model["layer_scores"].contains("param_change")) continue;
+    ++scored;
+    const json& layers = model["layer_scores"]["param_change"];
+    EXPECT_EQ(layers.front(), 0.0);
+    EXPECT_GT(layers.back().get<double>(), 0);
+  }
+  EXPECT_EQ(scored, 1U);
+}
+
 TEST_F(StudyCommand, ACellRunsByItsNumberOnceWhatItNeedsIsDone) {
   const std::string toml = write_definition("cells.toml", definition("strategy = \"top\"\nsize = 1\nseed = 1\n"));
   const CommandResult plan = run_command({STRIATE_PROGRAM, "study", "plan", toml, "--out", file("cells"), "--json"});

@@ -169,6 +169,47 @@ TEST_F(Cells, TheRatesToChooseFromAreTriedSideBySide) {
   EXPECT_EQ(tried, 3 * 3);
 }
 
+TEST_F(Cells, WhatSaysWhichLayersTuningChangesIsTheModelThatIsReported) {
+  const std::string by_change = "[[grid]]\nstrategy = \"score:param_change\"\nsize = 2\nseed = [1, 2]\n";
+  const std::vector<Cell> without = plan(study_that_chooses_rates()),
+                          cells = plan(study_that_chooses_rates() + by_change);
+  std::set<std::string> all, before;
+  for (const Cell& cell : without) {
+    if (cell.kind == CellKind::kTune && cell.tuning->strategy == "all") before.insert(cell.id);
+  }
+  for (const Cell& cell : cells) {
+    if (cell.kind == CellKind::kTune && cell.tuning->strategy == "all") all.insert(cell.id);
+  }
+  EXPECT_EQ(all, before);
+}
+
+TEST_F(Cells, OnlyWhatIsReportedIsMeasured) {
+  const std::vector<Cell> cells = plan(study_that_chooses_rates());
+  for (const Cell& cell : cells) {
+    if (cell.kind == CellKind::kAlign) {
+      EXPECT_EQ(cell.reported, cell.seed != 9U);
+    }
+    if (cell.kind == CellKind::kTune) {
+      EXPECT_EQ(cell.reported, cell.tuning->seed != 9U);
+    }
+    const bool of_projector = cell.kind == CellKind::kAsk && cell.align && !cell.subject;
+    EXPECT_FALSE(of_projector && cells[*cell.align].seed == 9U) << cell.id;
+  }
+}
+
+TEST_F(Cells, CellsThatAreThereStayWhenDataIsAddedAndNoResultIsTakenForAnother) {
+  const std::string more =
+      "[[data]]\nname = \"more\"\ntrain = \"more.json\"\nimages = \"images\"\nalign = \"align.json\"\n";
+  const std::set<std::string> before = ids(plan(small_study())), after = ids(plan(small_study() + more));
+  EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
+  EXPECT_GT(after.size(), before.size());
+  // The answers of pruned models lie in folders that are called as their benchmarks are.
+  std::string text = small_study() + "[prune]\n";
+  const std::set<std::string> pruned = ids(plan(text));
+  text.replace(text.find("name = \"words\""), 14, "name = \"texts\"");
+  for (const std::string& id : ids(plan(text))) EXPECT_FALSE(id.starts_with("prune-") && pruned.contains(id)) << id;
+}
+
 TEST_F(Cells, AModelTunedWholeIsPrunedAnywhereAndOthersWhereAsked) {
   const std::vector<Cell> cells = plan(small_study() + "[prune]\nwhere = [\"outside\", \"inside\"]\nseed = 1\n");
   for (const Cell& cell : cells) {

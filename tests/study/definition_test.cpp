@@ -53,6 +53,13 @@ TEST_F(Definition, WhatIsWrongIsNamedWithItsPlace) {
   expect_refusal(small_study() + "[[grid]]\nstrategy = \"top\"\nmodel = \"smal\"\n", "there is no model \"smal\"",
                  "did you mean \"small\"");
   expect_refusal(small_study() + "[[grid]]\nseed = 1\n", "strategy of [[grid]]: missing", "add strategy");
+  expect_refusal(small_study() + "[[benchmark]]\nbenchmark = \"perplexity\"\ndata = \"x\"\n",
+                 "no answers that are right or wrong", "[[loss]]");
+  expect_refusal(small_study("", "tune = \"full\"\n") + "[[grid]]\nstrategy = \"all\"\nmodules = \"attention\"\n",
+                 "trains every weight of a layer", "leave out modules");
+  std::string align = small_study();
+  align.insert(align.find("[tune]"), "lr = 1e-3\n");
+  expect_refusal(align, "lr of [align]: does not apply", "projector-lr");
   expect_refusal(small_study() + "[tune]\n", "not valid TOML", "");
   expect_refusal("[[  [[", "not valid TOML", "");
 }
@@ -61,6 +68,8 @@ TEST_F(Definition, SeedsThatAreReportedChooseNoLearningRate) {
   const std::string choice = "learning-rates = [1e-4, 2e-4]\nchosen-on-seed = 1\n";
   expect_refusal(small_study("", choice), "seed 1 chooses the learning rates", "other seeds");
   const std::string other = "learning-rates = [1e-4, 2e-4]\nchosen-on-seed = 9\n";
+  expect_refusal(small_study("", other) + "[[grid]]\nstrategy = \"top\"\nsize = 1\nlearning-rate = 1e-4\nseed = 9\n",
+                 "seed 9 chooses the learning rates", "other seeds");
   expect_refusal(small_study("", other), "no visual benchmark is for validation", "validation = true");
   const std::string validation =
       "[[benchmark]]\nname = \"v\"\nbenchmark = \"llava-json\"\ndata = \"v.json\"\nvalidation = true\n";

@@ -34,13 +34,17 @@ class FindingsPage : public testing::Test {
 
 TEST_F(FindingsPage, HasTheStudysNumbersBetweenItsMarkers) {
   const std::string page_text =
-      "Before.\n<!-- table strategies of quick: strategy, layers, visual mean, of all's -->\nold\n<!-- end -->\n"
+      "Before.\n<!-- table strategies of quick: strategy, layers, visual mean, share of all layers' mean "
+      "-->\nold\n<!-- end -->\n"
       "<!-- table strategies of other -->\nkept\n<!-- end -->\n<!-- summary of quick -->\n<!-- end -->\nAfter.\n";
   ASSERT_EQ(findings(page_text).exit_code, 0);
   const std::string text = read_file(page());
-  EXPECT_THAT(text,
-              HasSubstr("Before.\n<!-- table strategies of quick: strategy, layers, visual mean, of all's -->\n"
-                        "| strategy | layers | visual mean, % | of all's, % |\n|---|---|---|---|\n| all | 0-7 | 80 ("));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "Before.\n<!-- table strategies of quick: strategy, layers, visual mean, share of all layers' mean -->\n"
+          "| strategy | layers | visual mean, % | share of all layers' mean, % |\n|---|---|---|---|\n| all | 0-7 | 80 "
+          "("));
   EXPECT_THAT(text, HasSubstr("| random 2 of 8 | several | 70 ("));
   EXPECT_THAT(text, HasSubstr("<!-- table strategies of other -->\nkept\n<!-- end -->"));
   EXPECT_THAT(text, HasSubstr("<!-- summary of quick -->\nTuning 2 of 8 layers of mini, evenly spread, reached"));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "striate/base/files.h"
+#include "striate/base/output_file.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/study/results_file.h"
@@ -15,6 +16,8 @@
 
 namespace striate::study {
 namespace {
+
+namespace fs = std::filesystem;
 
 using striate::test::TemporaryFolder;
 using testing::AllOf;
@@ -57,6 +60,26 @@ TEST(StudyReport, IsAPageTheResultsAndEveryTableTwice) {
   EXPECT_EQ(read_file(folder.path() / "summary.txt"), files.summary + "\n");
   // Again, over what is there.
   EXPECT_EQ(write_report(study, folder.path(), kFewDraws).tables.size(), files.tables.size());
+}
+
+TEST(StudyReport, TablesThatTheStudyNoLongerHasAreRemovedAndNothingElse) {
+  const TemporaryFolder folder;
+  const fs::path tables = folder.path() / "tables";
+  StudyResults study = test::rich_study();
+  write_report(study, folder.path(), kFewDraws);
+  EXPECT_TRUE(is_file(tables / "healing.csv"));
+  write_file(OutputPath::inside(tables, "mine.csv"), "a\n");
+  std::erase_if(study.models, [](const StudiedModel& model) { return model.healing.has_value(); });
+  write_report(study, folder.path(), kFewDraws);
+  EXPECT_FALSE(is_file(tables / "healing.csv") || is_file(tables / "healing.tex"));
+  EXPECT_TRUE(is_file(tables / "pruning.csv"));
+  EXPECT_TRUE(is_file(tables / "mine.csv"));
+  // A list that someone else wrote removes nothing.
+  for (const char* list : {R"({"../mine": "x", "mine.csv": "x"})", "[1", "[]"}) {
+    write_file(OutputPath::inside(tables, "index.json"), list);
+    write_report(study, folder.path(), kFewDraws);
+    EXPECT_TRUE(is_file(tables / "mine.csv"));
+  }
 }
 
 TEST(StudyReport, TheTablesHaveTheNumbers) {
@@ -102,7 +125,8 @@ TEST(StudyReport, ThePageHasEverySectionAndSaysWhatIsMissing) {
                                                      "Visual accuracy after removing layers by bi",
                                                      "Healing",
                                                      "Scores of layers: uniform 2 of 8",
-                                                     "Loss while training",
+                                                     "Loss while training (1 of 2)",
+                                                     "Loss while training (2 of 2)",
                                                      "Learning rates tried",
                                                      "Time of tuning",
                                                      "Questions and answers",
@@ -110,9 +134,8 @@ TEST(StudyReport, ThePageHasEverySectionAndSaysWhatIsMissing) {
   EXPECT_THAT(html, AllOf(HasSubstr("1 cell failed"), HasSubstr("2 cells are not finished yet")));
   EXPECT_THAT(html, Not(HasSubstr("Not measured in this study")));
   const std::string small = report_html(test::small_study(), "", kFewDraws);
-  EXPECT_THAT(small,
-              HasSubstr("Not measured in this study, and left out: numbers of layers, shares of the data, offsets "
-                        "and kinds of linears, reversion, pruning, healing."));
+  EXPECT_THAT(small, HasSubstr("Not part of this study: numbers of layers, shares of the data, offsets "
+                               "and kinds of linears, reversion, pruning, healing."));
   EXPECT_THAT(headings(small), Not(testing::Contains("Healing")));
   EXPECT_THAT(small, Not(HasSubstr("not finished")));
 }

@@ -38,7 +38,7 @@ TEST(ResultTables, AsLatexAreATabularWithItsSignsEscaped) {
   EXPECT_EQ(
       latex_text(small_table()),
       "% A <small> table\n% 50% of & all_\n\\begin{tabular}{lrr}\n\\toprule\nwho & n & gain, points \\\\\n\\midrule\n"
-      "all, \"quoted\" & 3 & +1.25 (-0.50 to +3.00) \\\\\n"
+      "all, \"quoted\" & 3 & +1.25 ($-$0.50 to +3.00) \\\\\n"
       "a\\_b \\{c\\} \\textbackslash{} \\$5 \\#1 \\textasciitilde{}\\textasciicircum{} \\textless{}x\\textgreater{} & "
       "- & "
       "$-$0.10 \\\\\n"

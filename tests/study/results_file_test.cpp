@@ -30,10 +30,15 @@ StudyResults full_study() {
   model.answering = AnsweringCost{1000.5, 30.25, 12'000'000};
   model.layer_scores["bi"] = std::vector<double>(8, std::numeric_limits<double>::quiet_NaN());
   model.curve.push_back({41, std::numeric_limits<double>::quiet_NaN()});
+  model.judged = 12.5;
+  model.benchmarks["see"].score = std::numeric_limits<double>::quiet_NaN();  // the F1 of a model that never says yes
   model.benchmarks["facts"].answers[3] = "a <b> \"quoted\"\nline \u00e9";
   study.models.push_back(model);
   study.failed.push_back({"tune-x", "out of memory"});
   study.notes.emplace_back("kernel", "6.1");
+  study.warnings.emplace_back("Not all cells were computed alike.");
+  study.benchmarks[0].unit = "points";
+  study.benchmarks[0].questions[1].together = "a group";
   study.reference = "paper";
   return study;
 }
@@ -55,6 +60,11 @@ TEST(ResultsFile, KeepsEverything) {
   EXPECT_TRUE(std::isnan(after.curve.back().loss));
   EXPECT_EQ(again.failed[0].reason, "out of memory");
   EXPECT_EQ(again.notes, study.notes);
+  EXPECT_EQ(again.warnings, study.warnings);
+  EXPECT_EQ(again.benchmarks[0].unit, "points");
+  EXPECT_EQ(again.benchmarks[0].questions[1].together, "a group");
+  EXPECT_EQ(after.judged, 12.5);
+  EXPECT_TRUE(std::isnan(after.benchmarks.at("see").score));
 }
 
 TEST(ResultsFile, IsReadBackFromDisk) {
@@ -72,7 +82,7 @@ TEST(ResultsFile, SaysWhereItIsDamaged) {
   };
   EXPECT_ERROR(parse_results("{", "r.json"), "r.json");
   EXPECT_ERROR(parse_results("[]", "r.json"), "r.json: is not a file of a study's results");
-  EXPECT_ERROR(parse_results(with("/version", 2), "r.json"), "is of version 2, not 1");
+  EXPECT_ERROR(parse_results(with("/version", 1), "r.json"), "is of version 1, not 2");
   EXPECT_ERROR(parse_results(with("/models/2/tuning/seed", -1), "r.json"),
                "r.json, models 3, tuning, seed: is not a whole number from 0");
   EXPECT_ERROR(parse_results(with("/models/0/treatment", "cooked"), "r.json"), "\"cooked\" is not known");

@@ -13,11 +13,12 @@ constexpr std::int64_t kLayers = 8;
 constexpr std::size_t kQuestions = 100;
 
 StudiedBenchmark small_benchmark(const std::string& name, Sense sense) {
-  StudiedBenchmark benchmark{name, "exact", sense, {}};
+  StudiedBenchmark benchmark{.name = name, .protocol = "exact", .sense = sense};
   for (std::size_t i = 0; i < kQuestions; ++i) {
     const std::string kind = sense == Sense::kText ? "" : i % 2 == 0 ? "color" : "count";
     const std::string picture = sense == Sense::kText ? "" : cat("pictures/", i / 2, ".png");
-    benchmark.questions.push_back({cat(name, "-", i), kind, cat("question ", i, "?"), cat("answer ", i), picture});
+    benchmark.questions.push_back(
+        {cat(name, "-", i), kind, cat("question ", i, "?"), cat("answer ", i), picture, picture});
   }
   return benchmark;
 }

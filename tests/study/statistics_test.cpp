@@ -62,9 +62,24 @@ TEST(StudyStatistics, MeansAndDeviationsAreOverSeeds) {
   EXPECT_EQ(statistics.mean(all, Sense::kVisual).seeds, 3U);
   EXPECT_EQ(statistics.mean(all, Sense::kVisual).benchmarks, 1U);
   EXPECT_NEAR(statistics.deviation(all, Sense::kVisual), std::sqrt((900.0 + 100 + 1600) / 2), 1e-9);
-  EXPECT_NEAR(statistics.mean(all, "facts").value, 50, 1e-9);
-  EXPECT_NEAR(statistics.deviation(all, "facts"), 0, 1e-9);
-  EXPECT_FALSE(statistics.mean(all, "absent").measured());
+  EXPECT_NEAR(statistics.mean(all, Sense::kText).value, 50, 1e-9);
+  EXPECT_NEAR(statistics.deviation(all, Sense::kText), 0, 1e-9);
+  const auto score = [](const StudiedModel& model) { return model.benchmarks.at("see").score / 10; };
+  EXPECT_NEAR(deviation_over_seeds(all, score), std::sqrt((9.0 + 1 + 16) / 2), 1e-9);
+}
+
+TEST(StudyStatistics, AModelThatIsNotFinishedDoesNotCountAndTheOthersDo) {
+  StudyResults study = test::small_study();
+  for (StudiedModel& model : study.models) {
+    if (model.cell == "tune-all-0-3") model.benchmarks.clear();  // tuned, and not asked yet
+  }
+  const Statistics statistics(study, {.draws = 50});
+  const ModelGroup all = *groups_of(study).all(), uniform = *groups_of(study).spread(2);
+  EXPECT_NEAR(statistics.mean(all, Sense::kVisual).value, 80, 1e-9);
+  EXPECT_EQ(statistics.mean(all, Sense::kVisual).seeds, 2U);
+  EXPECT_EQ(statistics.difference(uniform, all, Sense::kText).seeds, 2U);
+  EXPECT_NEAR(statistics.difference(uniform, all, Sense::kText).value, 20, 1e-9);
+  EXPECT_NEAR(statistics.deviation(all, Sense::kVisual), 0, 1e-9);
 }
 
 // A study of two seeds or more in which every question of a model has the same score: drawing questions changes
@@ -86,6 +101,12 @@ StudyResults constant_study(const std::vector<std::pair<std::string, std::vector
   return study;
 }
 
+TEST(StudyStatistics, EqualMeansHaveNoDifferenceWhateverTheOrderOfTheirSums) {
+  const StudyResults study = constant_study({{"all", {0.1, 0.2, 0.7}}, {"uniform", {0.7, 0.1, 0.2}}});
+  const Statistics statistics(study, {.draws = 10});
+  EXPECT_EQ(statistics.difference(*groups_of(study).spread(2), *groups_of(study).all(), Sense::kVisual).value, 0);
+}
+
 TEST(StudyStatistics, OneSeedFewerIsDrawnThanThereAre) {
   // Two of three are drawn with replacement. The variance of their mean is that of the mean of three seeds:
   // ((30^2 + 10^2 + 40^2) / 3) / 2 = ((30^2 + 10^2 + 40^2) / 2) / 3.
@@ -100,7 +121,7 @@ TEST(StudyStatistics, OneSeedFewerIsDrawnThanThereAre) {
 TEST(StudyStatistics, WithOneSeedTheIntervalIsOverQuestionsAlone) {
   // A quarter of the models' 100 questions right and each question with a picture of its own.
   StudyResults study = constant_study({{"all", {0.5}}});
-  for (AskedQuestion& question : study.benchmarks[0].questions) question.picture = question.id;
+  for (AskedQuestion& question : study.benchmarks[0].questions) question.together = question.id;
   for (std::size_t i = 0; i < 100; ++i) study.models[0].benchmarks["see"].questions[i] = i < 25 ? 1 : 0;
   const Statistics alone(study, {.draws = 4000});
   const Estimate mean = alone.mean(*groups_of(study).all(), Sense::kVisual);
@@ -111,7 +132,7 @@ TEST(StudyStatistics, WithOneSeedTheIntervalIsOverQuestionsAlone) {
   EXPECT_TRUE(std::isnan(alone.deviation(*groups_of(study).all(), Sense::kVisual)));
   // Two questions about one picture with the same score are one draw: as if there were half as many.
   for (std::size_t i = 0; i < 100; ++i) {
-    study.benchmarks[0].questions[i].picture = std::to_string(i / 2);
+    study.benchmarks[0].questions[i].together = std::to_string(i / 2);
     study.models[0].benchmarks["see"].questions[i] = i < 50 ? 1 : 0;
   }
   const Statistics together(study, {.draws = 4000});
@@ -136,7 +157,9 @@ TEST(StudyStatistics, OnlySeedsAndBenchmarksThatBothHaveAreCompared) {
   StudyResults study = constant_study({{"all", {0.2, 0.4}}, {"uniform", {0.3, 0.5, 0.9}}});
   study.benchmarks.push_back(study.benchmarks[0]);
   study.benchmarks.back().name = "more";
-  study.models[0].benchmarks["more"] = study.models[0].benchmarks["see"];
+  for (StudiedModel& model : study.models) {
+    if (model.tuning->strategy == "all") model.benchmarks["more"] = model.benchmarks["see"];
+  }
   const Statistics statistics(study, {.draws = 50});
   const ModelGroup all = *groups_of(study).all(), uniform = *groups_of(study).spread(2);
   EXPECT_EQ(statistics.difference(uniform, all, Sense::kVisual).seeds, 2U);

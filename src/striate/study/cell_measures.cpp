@@ -40,7 +40,7 @@ EvaluationData loss_data(const CellWork& work, const LossDefinition& loss) {
   data.data = work.study.path(loss.data);
   data.images = work.study.path(loss.images);
   data.most_items = loss.samples;
-  data.feature_cache_folder = work.study.folder.features();
+  data.feature_cache_folder = work.study.feature_cache();
   data.threads = 1;
   return data;
 }
@@ -81,7 +81,7 @@ class MeasuredModel {
     BenchmarkAsking asking;
     asking.conversation = conversation_;
     if (source_.config.vision) asking.pixels = preprocess_config(source_.config, source_.folder);
-    asking.feature_cache_folder = work_.study.folder.features();
+    asking.feature_cache_folder = work_.study.feature_cache();
     asking.threads = 1;
     asking.notes = work_.observer.notes;
     return evaluate_benchmark(model, tokenizer_, open_held_out(request, source_.config), nullptr, asking);
@@ -169,16 +169,14 @@ std::string protected_layers(const CellWork& work) {
 json score_layers_of(const CellWork& work) {
   LayerScoringRequest request;
   request.model = work.study.origin(work.cell);
-  if (work.cell.subject) {
-    request.base = request.model.model ? request.model.model : request.model.llm;
-  }
+  if (work.cell.subject) request.base = work.base();
   request.placement = work.placement();
   request.conversation = work.conversation();
   request.data.data = work.study.path(work.data().train);
   request.data.images = work.study.path(work.data().images);
   request.data.most_items = work.cell.samples;
   request.data.draw_seed = 234;
-  request.data.feature_cache_folder = work.study.folder.features();
+  request.data.feature_cache_folder = work.study.feature_cache();
   request.data.threads = 1;
   const ScoreFile scores = score_layers(request, Ranks{}, {work.observer.notes, work.observer.progress});
   AtomicFile file(OutputPath::inside(work.out(), "scores.json"));
@@ -193,7 +191,7 @@ json ask_benchmark(const CellWork& work) {
   request.placement = work.placement();
   request.conversation = work.conversation();
   request.memory_budget = kAnsweringMemory;
-  request.feature_cache_folder = work.study.folder.features();
+  request.feature_cache_folder = work.study.feature_cache();
   request.data_threads = 1;
   request.benchmarks = {{asked.benchmark, work.study.path(asked.data), work.study.path(asked.images), asked.protocol}};
   request.limit = asked.limit;
@@ -226,8 +224,7 @@ json measure_loss(const CellWork& work) {
 json revert_layers_of(const CellWork& work) {
   RevertRequest request;
   request.model = work.study.origin(work.cell);
-  const ModelDefinition& model = work.model();
-  request.base = work.study.path(model.path.empty() ? model.llm : model.path);
+  request.base = work.base();
   request.layers = work.cell.layers;
   request.output.out = work.out();
   request.output.verify = false;

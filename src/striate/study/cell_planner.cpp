@@ -96,6 +96,7 @@ std::size_t CellPlanner::add(Cell cell, const std::string& words, json settings)
 void CellPlanner::plan_base(std::size_t model) {
   Cell base;
   base.model = model;
+  base.reported = true;
   const ModelDefinition& asked = study_.models[model];
   // Without a trained projector a model sees nothing.
   const bool sees = !study_.align && (!asked.path.empty() || !asked.projector.empty());
@@ -161,10 +162,19 @@ void CellPlanner::plan_tuning(const Grid& grid, Cell tuning) {
   }
   for (Cell& variant : variants) {
     const std::size_t made = tune(std::move(variant));
-    if (std::find(tunes_.begin(), tunes_.end(), made) != tunes_.end()) continue;
-    tunes_.push_back(made);
-    measure_result(made, false);
+    if (!cells_[made].reported) report(made);
   }
+}
+
+void CellPlanner::report(std::size_t tune) {
+  cells_[tune].reported = true;
+  tunes_.push_back(tune);
+  const std::optional<std::size_t> projector = cells_[tune].align;
+  if (projector && !cells_[*projector].reported) {
+    cells_[*projector].reported = true;
+    measure_result(*projector, false);
+  }
+  measure_result(tune, false);
 }
 
 void CellPlanner::check_layers(const Grid& grid, Cell& rule) const {
@@ -227,10 +237,7 @@ std::optional<std::size_t> CellPlanner::align(std::size_t model, std::size_t dat
   settings["recipe"] = settings_json(*study_.align);
   settings["seed"] = cell.seed;
   const std::string words = cat(words_of(cell), "-s", cell.seed);
-  const std::size_t before = cells_.size();
-  const std::size_t made = add(std::move(cell), words, std::move(settings));
-  if (made >= before) measure_result(made, false);
-  return made;
+  return add(std::move(cell), words, std::move(settings));
 }
 
 std::size_t CellPlanner::choose(const Cell& tuning) {
@@ -363,7 +370,8 @@ Cell CellPlanner::after(std::size_t subject, CellKind kind) const {
 
 std::string CellPlanner::words_of(const Cell& cell) const {
   std::string words = study_.models[cell.model].name;
-  if (study_.data.size() > 1) words += cat("-", study_.data[cell.data].name);
+  if (cell.data > 0)
+    words += cat("-", study_.data[cell.data].name);  // the first one's names stay when others are added
   if (!cell.tuning) return cell.treatment == Treatment::kBase ? words + "-base" : words;
   const Tuning& tuning = *cell.tuning;
   words += cat("-", tuning.strategy);

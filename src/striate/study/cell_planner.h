@@ -38,6 +38,8 @@ class CellPlanner {
   std::size_t score(const Cell& of, std::int64_t samples, bool change);
   std::optional<std::size_t> scores_for(const Cell& tuning);
   std::size_t tune(Cell tuning);
+  // Its numbers count: it is measured, and its projector too.
+  void report(std::size_t tune);
   std::size_t choose(const Cell& tuning);
   std::size_t cut(std::size_t tune, std::int64_t removed, Removal::Where where);
   std::size_t heal(std::size_t cut, const std::string& trained, std::optional<std::size_t> beside_of);

@@ -62,6 +62,11 @@ std::optional<std::size_t> CellPlanner::scores_for(const Cell& tuning) {
     all.scores.reset();
     all.tuning->strategy = "all";
     all.tuning->offset = all.tuning->draw = 0;
+    all.align.reset();
+    if (all.choice) {
+      all.choice.reset();
+      all.choice = choose(all);
+    }
     return score(after(tune(std::move(all)), CellKind::kScore), samples, true);
   }
   Cell start;
@@ -104,9 +109,9 @@ void CellPlanner::plan_prunings(std::size_t tune) {
         settings["scores"] = id_of(scores);
         settings["removal"] = {stage.most, name(where), metric, spaced};
         for (const BenchmarkDefinition& benchmark : study_.benchmarks) {
-          if (!benchmark.validation) settings["benchmarks"].push_back(benchmark_settings(benchmark, cell));
+          if (!benchmark.validation) settings["benchmarks"][benchmark.name] = benchmark_settings(benchmark, cell);
         }
-        for (const LossDefinition& loss : study_.losses) settings["losses"].push_back(loss_settings(loss, cell));
+        for (const LossDefinition& loss : study_.losses) settings["losses"][loss.name] = loss_settings(loss, cell);
         const std::string words = cat(words_of(cell), "-", name(where), "-", metric, spaced ? "-spaced" : "");
         add(std::move(cell), words, std::move(settings));
       }

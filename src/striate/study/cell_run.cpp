@@ -1,7 +1,5 @@
 #include "striate/study/cell_run.h"
 
-#include <sys/resource.h>
-
 #include <chrono>
 
 #include "striate/base/elapsed.h"
@@ -9,6 +7,7 @@
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/study/cell_work.h"
+#include "striate/tensor/matrix.h"
 #include "striate/train/trainer.h"
 
 namespace striate::study {
@@ -30,7 +29,18 @@ bool is_resumable(CellKind kind) {
   }
 }
 
+// Why there is no model that the cell could measure or go on from: a trial that it needs diverged.
+std::optional<std::string> diverged_need(const CellWork& work) {
+  if (work.cell.kind == CellKind::kChoose) return std::nullopt;
+  for (const std::size_t need : work.cell.needs) {
+    const nlohmann::json reason = work.record(need).result.value(kDiverged, nlohmann::json());
+    if (reason.is_string()) return reason.get<std::string>();
+  }
+  return std::nullopt;
+}
+
 nlohmann::json work_of(const CellWork& work) {
+  if (const auto reason = diverged_need(work)) return {{kDiverged, *reason}};
   switch (work.cell.kind) {
     case CellKind::kWorld:
       return render_world(work);
@@ -58,15 +68,6 @@ nlohmann::json work_of(const CellWork& work) {
   throw internal_error("a cell of no kind");
 }
 
-double processor_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
 void require_needs(const Study& study, const Cell& cell) {
   for (const std::size_t need : cell.needs) {
     if (study.folder.record(study.cells[need])) continue;
@@ -82,6 +83,7 @@ int run_cell(const Study& study, std::size_t index, const CellObserver& observer
   if (study.folder.record(cell)) return 0;
   require_needs(study, cell);
   const auto lock = study.folder.lock(cell);
+  if (study.folder.record(cell)) return 0;  // by whoever had the lock before
   const fs::path out = study.folder.cell(cell);
   CellRecord record;
   record.resumed = path_exists(out);
@@ -98,7 +100,11 @@ int run_cell(const Study& study, std::size_t index, const CellObserver& observer
   if (stop.reason() != 0) return stop.reason();
   record.seconds = seconds_since(begin);
   record.processor_seconds = processor_seconds() - before;
-  record.peak_memory = peak_memory(work.placement().device);
+  const Placement placement = work.placement();
+  record.peak_memory = peak_memory(placement.device);
+  const bool by_model = cell.kind != CellKind::kWorld && cell.kind != CellKind::kChoose;
+  if (by_model)
+    record.computed = cat(compute_name(placement.compute), " on ", placement.device.is_cpu() ? "cpu" : "cuda");
   study.folder.finish(cell, record);
   return 0;
 }

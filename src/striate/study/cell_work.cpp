@@ -15,6 +15,7 @@
 #include "striate/model/open_configuration.h"
 #include "striate/train/healing.h"
 #include "striate/train/recipe.h"
+#include "striate/train/trainer.h"
 #include "striate/train/training_run.h"
 
 namespace striate::study {
@@ -93,7 +94,7 @@ TrainingRequest CellWork::training(const Recipe& recipe, Stage stage, TuneKind k
   set(r.data.tokens_per_step, recipe.tokens_per_step);
   set(r.data.max_tokens, recipe.max_tokens);
   r.data.tokens_per_stream = std::max(recipe.tokens_per_stream.value_or(r.data.tokens_per_stream), r.data.max_tokens);
-  r.data.feature_cache_folder = study.folder.features();
+  r.data.feature_cache_folder = study.feature_cache();
   r.data.threads = 1;
   r.steps = recipe.steps;
   set(r.epochs, recipe.epochs);
@@ -187,7 +188,13 @@ json tune_region(const CellWork& work) {
   request.data.fraction = tuning.data_fraction;
   request.layers = layer_text(tuning, work.cell.size, work.cell.scores ? work.scores().string() : std::string());
   request.tune.lora.targets = targets_of(tuning.modules, open_configuration(request.model).config.decoder);
-  json result = work.train(request);
+  json result;
+  try {
+    result = work.train(request);
+  } catch (const DivergedError& error) {
+    if (work.cell.reported) throw;
+    return {{kDiverged, error.what()}};
+  }
   if (!result.is_null()) {
     result["learning_rate"] = *recipe.learning_rate;
     result["layers_text"] = layer_text(tuning, work.cell.size);
@@ -195,27 +202,43 @@ json tune_region(const CellWork& work) {
   return result;
 }
 
+namespace {
+
+// The mean over what judged candidate `i`; NaN where it diverged, or one of them has no number.
+double judgement(const CellWork& work, std::size_t i) {
+  const Cell& cell = work.cell;
+  const char* key = work.study.definition.choice->by_loss ? "loss" : "score";
+  const std::size_t each = cell.judged.size() / cell.candidates.size();
+  double sum = 0;
+  for (std::size_t k = 0; k < each; ++k) {
+    const json value = work.record(cell.judged[i * each + k]).result.value(key, json());
+    sum += value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
+  }
+  return sum / static_cast<double>(each);
+}
+
+}  // namespace
+
 json choose_rate(const CellWork& work) {
   const Cell& cell = work.cell;
   const bool by_loss = work.study.definition.choice->by_loss;
-  const std::size_t each = cell.judged.size() / cell.candidates.size();
   json tried = json::array();
-  std::size_t best = 0;
-  double highest = -std::numeric_limits<double>::infinity();
+  std::optional<std::size_t> best;
+  double highest = 0;
   for (std::size_t i = 0; i < cell.candidates.size(); ++i) {
-    double mean = 0;
-    for (std::size_t k = 0; k < each; ++k) {
-      const CellRecord judge = work.record(cell.judged[i * each + k]);
-      mean += judge.result.at(by_loss ? "loss" : "score").get<double>() / static_cast<double>(each);
-    }
-    if ((by_loss ? -mean : mean) > highest) {
-      highest = by_loss ? -mean : mean;
+    const double mean = judgement(work, i), height = by_loss ? -mean : mean;
+    if (std::isfinite(mean) && (!best || height > highest)) {
+      highest = height;
       best = i;
     }
-    const double rate = work.study.cells[cell.candidates[i]].tuning->learning_rate;
-    tried.push_back({{"learning_rate", rate}, {by_loss ? "loss" : "score", mean}});
+    tried.push_back({{"learning_rate", work.study.cells[cell.candidates[i]].tuning->learning_rate},
+                     {by_loss ? "loss" : "score", std::isfinite(mean) ? json(mean) : json()}});
   }
-  return {{"learning_rate", tried[best]["learning_rate"]}, {"tried", tried}};
+  if (!best) {
+    throw invalid_input(cat("none of the ", cell.candidates.size(), " learning rates gives a model that can be judged"),
+                        "give lower ones in [tune] learning-rates");
+  }
+  return {{"learning_rate", tried[*best]["learning_rate"]}, {"tried", tried}};
 }
 
 json heal_cut(const CellWork& work) {

@@ -19,6 +19,8 @@ struct CellWork {
   std::filesystem::path out() const { return study.folder.cell(cell); }
   const DataDefinition& data() const { return study.definition.data[cell.data]; }
   const ModelDefinition& model() const { return study.definition.models[cell.model]; }
+  // What the model was before any tuning: the whole one, or its language model.
+  std::filesystem::path base() const { return study.path(model().path.empty() ? model().llm : model().path); }
   std::optional<TemplateKind> conversation() const;
   // Where and in what the definition wants it computed. Throws InvalidInput when there is no such device.
   Placement placement() const;

@@ -35,7 +35,7 @@ enum class CellKind {
 std::string name(CellKind kind);
 
 struct Cell {
-  std::string id;  // "tune-mini-uniform-25pct-s1-5f2a9c1b": the name of its folder
+  std::string id;  // "tune-mini-uniform-4-s1-5f2a9c1b3d": the name of its folder
   CellKind kind = CellKind::kWorld;
   nlohmann::json settings;         // all that decides its numbers; `id` ends in their hash
   std::vector<std::size_t> needs;  // cells that must be done before, ascending; all stand before this one
@@ -64,6 +64,9 @@ struct Cell {
   bool spaced = false;
   std::string trained;                   // of kHeal
   std::optional<std::size_t> beside_of;  // of kHeal: the cut whose neighbours are trained
+  // Whether numbers of its model are reported. Those of a tuning by which a learning rate is chosen, or which only says
+  // which layers tuning changes, are not, nor those of a projector that such tunings alone use.
+  bool reported = false;
 };
 
 // The cells of a definition, in the order they are best done in. `layers` is the depth of each of its models. Throws

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "striate/base/strings.h"
+#include "striate/eval/score_report.h"
 #include "striate/model/layer_set.h"
 #include "striate/report/dot_plot.h"
 #include "striate/report/heat_map.h"
@@ -13,9 +14,7 @@
 namespace striate::study {
 namespace {
 
-constexpr std::size_t kMostLines = 4;    // that a line chart tells apart
-constexpr std::size_t kMostMaps = 4;     // heat maps of layer scores
-constexpr std::size_t kMostPoints = 60;  // of a loss curve
+constexpr std::size_t kMostMaps = 4;  // heat maps of layer scores
 
 // What remains after 0, 1, ... layers are removed from a tuned group by one rule.
 LineSeries removal_line(const StudyView& view, const ModelGroup& tuned, const RemovalRule& rule, Sense sense) {
@@ -36,18 +35,6 @@ bool has_values(const LineSeries& series) {
   return std::ranges::any_of(series.y, [](double value) { return std::isfinite(value); });
 }
 
-// Charts of at most four lines each.
-std::string charts_of(const LineChart& chart, const std::vector<LineSeries>& lines) {
-  std::string html;
-  for (std::size_t begin = 0; begin < lines.size(); begin += kMostLines) {
-    LineChart part = chart;
-    const auto end = static_cast<std::ptrdiff_t>(std::min(begin + kMostLines, lines.size()));
-    part.series.assign(lines.begin() + static_cast<std::ptrdiff_t>(begin), lines.begin() + end);
-    html += line_chart_html(part);
-  }
-  return html;
-}
-
 std::string pruning_charts(const StudyView& view, Sense sense) {
   std::set<std::pair<std::string, bool>> rules;
   const std::vector<ModelGroup> tuned = view.groups.of(Treatment::kTuned);
@@ -56,42 +43,25 @@ std::string pruning_charts(const StudyView& view, Sense sense) {
   }
   std::string html;
   for (const auto& [metric, spaced] : rules) {
-    std::vector<LineSeries> lines;
+    std::vector<LineGroup> lines;
     for (const ModelGroup& group : tuned) {
+      lines.emplace_back();
       for (const RemovalRule& rule : view.groups.removals(group)) {
         if (rule.metric != metric || rule.spaced != spaced) continue;
         LineSeries line = removal_line(view, group, rule, sense);
-        if (has_values(line)) lines.push_back(std::move(line));
+        if (has_values(line)) lines.back().push_back(std::move(line));
       }
     }
-    html +=
-        charts_of({.title = cat(sense == Sense::kVisual ? "Visual" : "Text", " accuracy after removing layers by ",
-                                metric, spaced ? ", spaced" : ""),
-                   .note = "Inside: layers of the region; outside: all others; anywhere: whichever. Before healing. "
-                           "Bars are 95% intervals over questions and seeds.",
-                   .x_name = "layers removed",
-                   .y_name = cat(name(sense), " mean, %"),
-                   .folded = true},
-                  lines);
+    html += charts_of(
+        {.title = cat(sense == Sense::kVisual ? "Visual" : "Text", " accuracy after removing layers by ", metric,
+                      spaced ? ", spaced" : ""),
+         .note = cat("Inside: layers of the region; outside: all others; anywhere: whichever. Before healing. ", kBars),
+         .x_name = "layers removed",
+         .y_name = cat(name(sense), " mean, %"),
+         .folded = true},
+        lines);
   }
   return html;
-}
-
-// The mean over a group's models of each layer's score, by metric.
-std::map<std::string, std::vector<double>> mean_scores(const ModelGroup& group, std::size_t layers) {
-  std::map<std::string, std::vector<double>> sums;
-  std::map<std::string, double> counts;
-  for (const StudiedModel* model : group.models) {
-    for (const auto& [metric, scores] : model->layer_scores) {
-      std::vector<double>& sum = sums.try_emplace(metric, layers, 0.0).first->second;
-      for (std::size_t i = 0; i < layers; ++i) sum[i] += scores[i];
-      ++counts[metric];
-    }
-  }
-  for (auto& [metric, sum] : sums) {
-    for (double& value : sum) value /= counts[metric];
-  }
-  return sums;
 }
 
 std::string scores_map(const StudyView& view, const ModelGroup& group) {
@@ -107,32 +77,16 @@ std::string scores_map(const StudyView& view, const ModelGroup& group) {
     map.marked_rows.push_back(group.first().tuning && group.tuning().strategy != "all" &&
                               std::ranges::count(group.tuning().layers, static_cast<std::int64_t>(layer)) > 0);
   }
-  for (auto& [metric, values] : mean_scores(group, layers))
-    map.columns.push_back({.name = metric, .values = std::move(values)});
+  for (auto& [metric, values] : mean_layer_scores(group, layers))
+    map.columns.push_back({.name = metric, .meaning = metric_meaning(metric), .values = std::move(values)});
   return map.columns.empty() ? "" : heat_map_html(map);
 }
 
-// The mean loss over a group's models in windows of steps.
 LineSeries loss_line(const StudyView& view, const ModelGroup& group) {
-  std::map<std::int64_t, std::pair<double, double>> by_step;  // sum and count
-  for (const StudiedModel* model : group.models) {
-    for (const LossPoint& point : model->curve) {
-      if (!std::isfinite(point.loss)) continue;
-      by_step[point.step].first += point.loss;
-      ++by_step[point.step].second;
-    }
-  }
   LineSeries series{.name = group_name(group, view.groups.setting())};
-  const std::size_t window = (by_step.size() + kMostPoints - 1) / kMostPoints;
-  double sum = 0, count = 0;
-  std::size_t steps = 0;
-  for (const auto& [step, loss] : by_step) {
-    sum += loss.first;
-    count += loss.second;
-    if (++steps % window != 0 && steps != by_step.size()) continue;
-    series.x.push_back(static_cast<double>(step));
-    series.y.push_back(sum / count);
-    sum = count = 0;
+  for (const LossPoint& point : mean_curve(group)) {
+    series.x.push_back(static_cast<double>(point.step));
+    series.y.push_back(point.loss);
   }
   return series;
 }
@@ -142,13 +96,12 @@ LineSeries loss_line(const StudyView& view, const ModelGroup& group) {
 std::string reversion_html(const StudyView& view) {
   const ResultTable table = reversion_table(view);
   if (table.empty()) return "";
-  DotPlot plot{.title = "Reverted layers",
-               .note =
-                   "What the visual mean loses where layers get back their weights from before tuning. Bars are 95% "
-                   "intervals over questions and seeds.",
-               .x_name = "difference of the visual means, points",
-               .reference = 0,
-               .reference_meaning = "as tuned"};
+  DotPlot plot{
+      .title = "Reverted layers",
+      .note = cat("What the visual mean loses where layers get back their weights from before tuning. ", kBars),
+      .x_name = "difference of the visual means, points",
+      .reference = 0,
+      .reference_meaning = "as tuned"};
   for (const ModelGroup& group : view.groups.of(Treatment::kReverted)) {
     const auto source = view.groups.source(group);
     const Estimate e = source ? view.statistics.difference(group, *source, Sense::kVisual) : Estimate{};
@@ -173,14 +126,9 @@ std::string healing_html(const StudyView& view) {
 }
 
 std::string layer_scores_html(const StudyView& view) {
-  std::vector<ModelGroup> groups;
-  for (const auto& one : {view.groups.base(), view.groups.aligned()}) {
-    if (one) groups.push_back(*one);
-  }
-  for (const ModelGroup& group : compared_strategies(view)) groups.push_back(group);
   std::string html;
   std::size_t maps = 0;
-  for (const ModelGroup& group : groups) {
+  for (const ModelGroup& group : shown_groups(view)) {
     const std::string map = maps < kMostMaps ? scores_map(view, group) : "";
     maps += map.empty() ? 0 : 1;
     html += map;
@@ -189,10 +137,10 @@ std::string layer_scores_html(const StudyView& view) {
 }
 
 std::string training_html(const StudyView& view) {
-  std::vector<LineSeries> lines;
+  std::vector<LineGroup> lines;
   for (const ModelGroup& group : compared_strategies(view)) {
     LineSeries line = loss_line(view, group);
-    if (has_values(line)) lines.push_back(std::move(line));
+    if (has_values(line)) lines.push_back({std::move(line)});
   }
   std::string html = charts_of({.title = "Loss while training",
                                 .note = "Means over seeds and over windows of steps.",
@@ -210,13 +158,15 @@ std::string cost_html(const StudyView& view) {
   const ResultTable table = cost_table(view);
   if (table.empty()) return "";
   DotPlot plot{.title = "Time of tuning",
-               .note = "Elapsed, means over seeds; bars are Student's 95% intervals over seeds.",
+               .note = "Elapsed, means over seeds; from three seeds on, bars are Student's 95% intervals over seeds.",
                .x_name = "seconds"};
   for (const ModelGroup& group : compared_strategies(view)) {
-    const Estimate e =
-        over_seeds(group, [](const StudiedModel& m) { return m.taken ? m.taken->seconds : kNotMeasured; });
-    plot.rows.push_back(
-        {.name = group_name(group, view.groups.setting()), .value = e.value, .low = e.low, .high = e.high});
+    const Estimate e = floored(over_seeds(group, taken_number(&RunTaken::seconds)), 0);
+    const bool bar = e.seeds > 2;
+    plot.rows.push_back({.name = group_name(group, view.groups.setting()),
+                         .value = e.value,
+                         .low = bar ? e.low : kNotMeasured,
+                         .high = bar ? e.high : kNotMeasured});
   }
   return (plot.rows.empty() ? std::string() : dot_plot_html(plot)) + table_html(table);
 }

@@ -89,8 +89,9 @@ ResultTable pruning_table(const StudyView& view) {
   ResultTable table{.name = "pruning",
                     .title = "Layers removed",
                     .caption =
-                        "Means over seeds, before any healing; differences against the same model with all of "
-                        "its layers.",
+                        "Means over the seeds of which layers were removed, before any healing; differences against "
+                        "the same models with all of their layers. Intervals are over questions and seeds; of one "
+                        "seed over questions alone.",
                     .columns = {{"model"},
                                 {"removed from"},
                                 {"chosen by"},
@@ -111,7 +112,7 @@ ResultTable pruning_table(const StudyView& view) {
     for (const ModelGroup& group : pruned) {
       const auto of = view.groups.source(group);
       if (!of || of->models != source.models) continue;
-      if (before != &source) table.rows.push_back(pruned_row(view, source, source));
+      if (before != &source) table.rows.push_back(pruned_row(view, view.groups.pruned_sources(source), source));
       before = &source;
       table.rows.push_back(pruned_row(view, group, source));
     }
@@ -123,8 +124,10 @@ ResultTable healing_table(const StudyView& view) {
   ResultTable table{.name = "healing",
                     .title = "Healing",
                     .caption =
-                        "Means over seeds after the removal and after the short tuning that follows it; the last "
-                        "column is against the model from which nothing was removed, given the same tuning.",
+                        "Means over seeds after the removal and after the short tuning that follows it, which "
+                        "trains the projector, the region, or (beside-cuts) the layers that are left beside each "
+                        "cut; the second difference is against the model from which nothing was removed, given the "
+                        "same tuning. Intervals are over questions and seeds; of one seed over questions alone.",
                     .columns = {{"model"},
                                 {"removed from"},
                                 {"removed", Kind::kNumber, "", 0},

@@ -56,23 +56,24 @@ class ClaimList {
     claim.estimate = estimate;
     claim.verdict = claim.threshold == 0 ? more_than(estimate, 0) : at_least(estimate, claim.threshold);
     if (claim.verdict == Verdict::kNotMeasured)
-      claim.missing = missing.empty() ? "no benchmark or no seed in common" : missing;
+      claim.missing = missing.empty() ? "no benchmark was asked of both with the same seed" : missing;
   }
 
   void keeps(const char* letter, std::string text, double share, const char* paper) {
-    Claim& claim = add(letter, std::move(text), "visual mean, share of all's", "%", kAtLeast);
+    Claim& claim = add(letter, std::move(text), "visual mean, share of that of all layers", "%", kAtLeast);
     claim.threshold = kKept;
     claim.paper = paper;
     const auto spread = groups_.spread(groups_.quarter(), share), all = groups_.all(share);
-    const std::string missing = !spread ? "the evenly spread quarter was not tuned with so much data"
-                                : !all  ? "all layers were not tuned with so much data"
+    const std::string data = share == 1 ? "" : " with so much data";
+    const std::string missing = !spread ? cat("the evenly spread quarter was not tuned", data)
+                                : !all  ? cat("all layers were not tuned", data)
                                         : "";
     judge(claim, spread && all ? statistics_.ratio(*spread, *all, Sense::kVisual) : Estimate{}, missing);
   }
 
   void beats(const std::string& strategy, const std::string& words, const char* paper) {
-    Claim& claim = add("b", cat(region_, " is better than tuning as many ", words), "difference of the visual means",
-                       "points", kAboveZero);
+    Claim& claim = add("b", cat(region_, " is better than tuning as many layers ", words),
+                       "difference of the visual means", "points", kAboveZero);
     claim.paper = paper;
     const auto other = groups_.tuned({.strategy = strategy, .layers = groups_.quarter()});
     const std::string missing = other ? spread_missing() : cat(strategy, " was not tuned");
@@ -84,7 +85,7 @@ class ClaimList {
     bool middle = false;
     for (const char* strategy : {"middle", "mid-bottom", "mid-top"}) {
       if (!groups_.tuned({.strategy = strategy, .layers = groups_.quarter()})) continue;
-      beats(strategy, cat("in the middle (", strategy, ")"), "");
+      beats(strategy, std::string(strategy) == "middle" ? "in the middle" : cat("in the middle (", strategy, ")"), "");
       middle = true;
     }
     if (!middle) beats("middle", "in the middle", "");
@@ -99,11 +100,11 @@ class ClaimList {
     const std::string missing = quarter_ ? all_missing() : spread_missing();
     judge(claim, quarter_ && all_ ? statistics_.difference(*quarter_, *all_, Sense::kText) : Estimate{}, missing);
     Claim& loss = add("c", cat(region_, " leaves a lower loss on held-out texts than tuning all"),
-                      "all's mean loss minus its", "nats", kAboveZero);
-    judge(loss,
-          paired([](const StudiedModel& m) { return mean_loss(m, Sense::kText); },
-                 [](double spread, double all) { return all - spread; }),
-          missing.empty() ? "no held-out texts" : missing);
+                      "mean loss after tuning all layers, minus that after tuning the region", "nats", kAboveZero);
+    judge(
+        loss,
+        paired(mean_loss(statistics_.results(), Sense::kText), [](double spread, double all) { return all - spread; }),
+        missing.empty() ? "no held-out texts" : missing);
   }
 
   void saves_time() {
@@ -112,23 +113,21 @@ class ClaimList {
     Claim& elapsed =
         add("d", cat(region_, " takes less time than tuning all"), "share of the elapsed time saved", "%", kAboveZero);
     elapsed.paper = "23% (LLaVA-1.5), 13% (Bunny)";
-    judge(elapsed, paired([](const StudiedModel& m) { return m.taken ? m.taken->seconds : kNotMeasured; }, saved),
+    judge(elapsed, capped(paired(taken_number(&RunTaken::seconds), saved), 100),
           missing.empty() ? "no times" : missing);
     Claim& busy = add("d", cat(region_, " takes less processor time than tuning all"),
                       "share of all threads' time saved", "%", kAboveZero);
-    judge(busy,
-          paired([](const StudiedModel& m) { return m.taken ? m.taken->processor_seconds : kNotMeasured; }, saved),
+    judge(busy, capped(paired(taken_number(&RunTaken::processor_seconds), saved), 100),
           missing.empty() ? "no processor times" : missing);
   }
 
   void few_fall_off(std::int64_t few, const char* paper) {
+    if (few >= groups_.quarter()) return;  // nothing to compare
     Claim& claim = add("e", cat(region_, " is better than tuning ", few, few == 1 ? " layer" : " layers"),
                        "difference of the visual means", "points", kAboveZero);
     claim.paper = paper;
-    const auto other = few < groups_.quarter() ? groups_.spread(few) : std::nullopt;
-    const std::string missing = few >= groups_.quarter() ? "a quarter of the layers is no more than that"
-                                : other                  ? spread_missing()
-                                                         : "so few layers were not tuned";
+    const auto other = groups_.spread(few);
+    const std::string missing = other ? spread_missing() : "so few layers were not tuned";
     judge(claim, quarter_ && other ? statistics_.difference(*quarter_, *other, Sense::kVisual) : Estimate{}, missing);
   }
 
@@ -288,11 +287,11 @@ std::string summary_sentence(const StudyResults& results, const Statistics& stat
   }
   if (const Claim* text = claim_named(claims, "c", "difference")) {
     parts.push_back(
-        cat("differed by ", estimate_text(text->estimate, "points", true), " on text tasks", untold(*text)));
-  } else if (const Claim* loss = claim_named(claims, "c", "all's mean loss")) {
+        cat("differed from it by ", estimate_text(text->estimate, "points", true), " on text tasks", untold(*text)));
+  } else if (const Claim* loss = claim_named(claims, "c", "mean loss")) {
     const bool lower = loss->estimate.value >= 0;
     parts.push_back(cat("left the loss on held-out texts ", formatted(std::abs(loss->estimate.value), "%.4f"), " nats ",
-                        lower ? "lower" : "higher", untold(*loss)));
+                        lower ? "lower" : "higher", " than tuning all layers did", untold(*loss)));
   }
   if (const Claim* time = claim_named(claims, "d", "share of the elapsed")) {
     parts.push_back(cat("took ", formatted(std::abs(time->estimate.value), "%.1f"), "% ",

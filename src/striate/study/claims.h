@@ -19,7 +19,7 @@ struct Claim {
   std::string text;                         // what is claimed, of these models: a sentence without its full stop
   Verdict verdict = Verdict::kNotMeasured;  //
   Estimate estimate{};                      // of `quantity`
-  std::string quantity{};                   // "visual mean, share of all's"
+  std::string quantity{};                   // "visual mean, share of that of all layers"
   std::string unit{};                       // "%" or "points" or "nats"
   double threshold = 0;                     // what the estimate is held against
   std::string rule{};                       // by which the verdict follows, in a sentence

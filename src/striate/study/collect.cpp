@@ -51,24 +51,30 @@ std::vector<LossPoint> thinned(const std::vector<LossPoint>& steps) {
   return points;
 }
 
-// Of a training run, from its metrics.jsonl: times are those of its steps, whichever processes took them.
-RunFigures figures_of(const fs::path& run) {
+// Of a training run, from its metrics.jsonl: times are those of its steps, whichever processes took them. Processor
+// time is 0 where an earlier Striate wrote the steps without it.
+RunFigures figures_of(const fs::path& run, bool without_waiting) {
   RunFigures figures;
   const fs::path file = run / kMetricsFile;
   if (!is_file(file)) return figures;
   std::vector<LossPoint> steps;
   std::vector<double> durations;
+  bool processor_known = true;
   for (const std::string& line : split(read_file(file, std::uint64_t{1} << 34), '\n')) {
     const std::optional<json> read = try_parse_json(line);
     if (!read || !read->is_object() || !read->contains("tokens")) continue;
     const json loss = read->value("loss", json());
     const std::int64_t step = read->value("step", std::int64_t{0});
     if (loss.is_number()) steps.push_back({step, loss.get<double>()});
-    durations.push_back(read->value("seconds", 0.0));
+    durations.push_back(read->value("seconds", 0.0) - (without_waiting ? read->value("wait_seconds", 0.0) : 0));
     figures.taken.seconds += durations.back();
+    const json busy = read->value("processor_seconds", json());
+    processor_known = processor_known && busy.is_number();
+    if (busy.is_number()) figures.taken.processor_seconds += busy.get<double>();
     figures.taken.tokens += read->value("tokens", std::int64_t{0});
     figures.taken.steps = step;
   }
+  if (!processor_known) figures.taken.processor_seconds = 0;
   figures.taken.step_seconds = median(std::move(durations));
   figures.curve = thinned(steps);
   return figures;
@@ -121,6 +127,7 @@ class Collector {
         results_.failed.push_back({study_.cells[cell].id, status_.cells[cell].failure});
       }
     }
+    warn_of_computes();
     for (StudiedModel& model : models_) results_.models.push_back(std::move(model));
     return std::move(results_);
   }
@@ -131,11 +138,15 @@ class Collector {
   void add_made(std::size_t cell);
   void add_parts(std::size_t cell);
   void add_scores(std::size_t cell);
+  void add_judgements(std::size_t cell);
   // The record of a model, which is made where there is none: that of the cell that made it, of the base otherwise.
   StudiedModel& model_of(const Cell& measured);
+  const Cell* maker_of(const Cell& cell) const;
+  bool is_candidate(const Cell& made) const;
   StudiedModel described(const Cell& cell) const;
   void describe_tuning(const Cell& cell, StudiedModel& model) const;
   void note_machine(const fs::path& run);
+  void warn_of_computes();
   BenchmarkAnswers answers_in(const AskedQuestions& questions, const fs::path& answers) const;
 
   std::string relative(const Cell& cell) const { return cat("cells/", cell.id); }
@@ -160,22 +171,44 @@ void Collector::read_benchmarks() {
     if (asked.validation || !is_asked || !path_exists(data)) continue;
     auto questions = std::make_unique<const AskedQuestions>(asked.benchmark, asked.protocol, data, asked.limit);
     const fs::path images = asked.images.empty() ? find_pictures(data, questions->set()) : study_.path(asked.images);
-    StudiedBenchmark told{asked.name, questions->protocol().name, asked.sense};
+    StudiedBenchmark told{.name = asked.name,
+                          .protocol = questions->protocol().name,
+                          .sense = asked.sense,
+                          .unit = questions->protocol().headline_unit};
     const std::vector<std::string>& kinds = questions->benchmark().kinds;
     for (const Question& question : questions->set().questions) {
       const auto kind = kinds.empty() ? question.kinds.end() : question.kinds.find(kinds.front());
       const bool file = !question.pictures.empty() && !questions->set().pictures;
       told.questions.push_back({question.id, kind == question.kinds.end() ? std::string() : join(kind->second, ", "),
                                 question.text, question.references.empty() ? "" : question.references.front(),
-                                file ? full_path(images / question.pictures.front()).string() : std::string()});
+                                file ? full_path(images / question.pictures.front()).string() : std::string(),
+                                !question.group.empty()     ? question.group
+                                : question.pictures.empty() ? std::string()
+                                                            : question.pictures.front()});
     }
     results_.benchmarks.push_back(std::move(told));
     questions_.emplace(i, std::move(questions));
   }
 }
 
+// The cell that made the model that `cell` makes or measures; nullptr: the base.
+const Cell* Collector::maker_of(const Cell& cell) const {
+  if (cell.kind == CellKind::kAlign || cell.kind == CellKind::kTune || cell.kind == CellKind::kHeal) return &cell;
+  return cell.subject ? &study_.cells[*cell.subject] : cell.align ? &study_.cells[*cell.align] : nullptr;
+}
+
+// Whether a learning rate is chosen by the tuning that `made` is or goes on from.
+bool Collector::is_candidate(const Cell& made) const {
+  const auto number = static_cast<std::size_t>(&made - study_.cells.data());
+  return std::ranges::any_of(study_.cells, [&](const Cell& other) {
+    return std::ranges::find(other.candidates, number) != other.candidates.end();
+  });
+}
+
 void Collector::add(std::size_t index) {
   const Cell& cell = study_.cells[index];
+  if (const Cell* made = maker_of(cell); made != nullptr && !made->reported && !is_candidate(*made)) return;
+  if (record(index).result.contains(kDiverged) && cell.kind != CellKind::kTune) return;
   switch (cell.kind) {
     case CellKind::kAlign:
     case CellKind::kTune:
@@ -198,8 +231,19 @@ void Collector::add(std::size_t index) {
       if (value.is_number()) model_of(cell).losses[loss.name] = {loss.sense, value.get<double>()};
       return;
     }
+    case CellKind::kChoose:
+      return add_judgements(index);
     default:
       return;
+  }
+}
+
+void Collector::add_judgements(std::size_t index) {
+  const Cell& cell = study_.cells[index];
+  const json tried = record(index).result.at("tried");
+  for (std::size_t i = 0; i < cell.candidates.size(); ++i) {
+    const json value = tried.at(i).value(study_.definition.choice->by_loss ? "loss" : "score", json());
+    if (value.is_number()) model_of(study_.cells[cell.candidates[i]]).judged = value.get<double>();
   }
 }
 
@@ -219,8 +263,7 @@ BenchmarkAnswers Collector::answers_in(const AskedQuestions& questions, const fs
 }
 
 StudiedModel& Collector::model_of(const Cell& measured) {
-  const Cell* maker =
-      measured.subject ? &study_.cells[*measured.subject] : (measured.align ? &study_.cells[*measured.align] : nullptr);
+  const Cell* maker = maker_of(measured);
   const std::string key = maker != nullptr ? maker->id : cat("base ", measured.model);
   const auto [place, is_new] = places_.emplace(key, models_.size());
   if (is_new) {
@@ -258,14 +301,12 @@ void Collector::describe_tuning(const Cell& cell, StudiedModel& model) const {
   model.tuning = tune->tuning;
   Tuning& tuning = *model.tuning;
   tuning.layers_text = layer_text(tuning, tune->size);
-  if (const std::optional<CellRecord> record = study_.folder.record(*tune)) {
+  const std::optional<CellRecord> record = study_.folder.record(*tune);
+  if (record && !record->result.contains(kDiverged)) {
     tuning.layers = layers_in(record->result, "layers");
     tuning.learning_rate = record->result.at("learning_rate").get<double>();
   }
-  const auto number = static_cast<std::size_t>(tune - study_.cells.data());
-  tuning.trial = std::ranges::any_of(study_.cells, [&](const Cell& other) {
-    return std::ranges::find(other.candidates, number) != other.candidates.end();
-  });
+  tuning.trial = !tune->reported;
 }
 
 void Collector::note_machine(const fs::path& run) {
@@ -279,17 +320,29 @@ void Collector::note_machine(const fs::path& run) {
                          text("threads") == "1" ? " thread" : " threads", " a cell");
 }
 
+void Collector::warn_of_computes() {
+  std::map<std::string, std::int64_t> cells;
+  for (std::size_t cell = 0; cell < study_.cells.size(); ++cell) {
+    if (status_.cells[cell].state == CellState::kDone && !record(cell).computed.empty()) ++cells[record(cell).computed];
+  }
+  if (cells.size() < 2) return;
+  std::vector<std::string> parts;
+  for (const auto& [computed, count] : cells) parts.push_back(cat(count, " in ", computed));
+  results_.warnings.push_back(cat("Not all cells were computed alike (", join(parts, ", "),
+                                  "): differences between models are not of the strategies alone."));
+}
+
 void Collector::add_made(std::size_t index) {
   const Cell& cell = study_.cells[index];
-  Cell of = cell;
-  of.subject = index;
-  StudiedModel& model = model_of(of);
+  StudiedModel& model = model_of(cell);
   const fs::path run = study_.folder.cell(cell);
   note_machine(run);
-  RunFigures figures = figures_of(run);
+  RunFigures figures = figures_of(run, study_.definition.cache_features);
   model.curve = std::move(figures.curve);
   model.taken = figures.taken;
-  model.taken->processor_seconds = record(index).processor_seconds;
+  const bool one_process = !record(index).resumed;
+  if (model.taken->processor_seconds == 0 && one_process)
+    model.taken->processor_seconds = record(index).processor_seconds;
   model.taken->peak_memory = record(index).peak_memory;
   model.taken->trained_parameters = record(index).result.value("trained_parameters", std::int64_t{0});
 }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "striate/base/strings.h"
 #include "striate/report/numbers.h"
@@ -11,15 +12,6 @@ namespace striate::study {
 namespace {
 
 using Kind = TableColumn::Kind;
-
-// A number of what a run took; NaN where it was not measured.
-template <typename Number>
-OfModel taken_number(Number RunTaken::*number, double unit) {
-  return [number, unit](const StudiedModel& model) {
-    const auto value = model.taken ? static_cast<double>(*model.taken.*number) : 0.0;
-    return value > 0 ? value / unit : kNotMeasured;
-  };
-}
 
 double tokens_per_second(const StudiedModel& model) {
   if (!model.taken || !(model.taken->seconds > 0)) return kNotMeasured;
@@ -43,22 +35,28 @@ std::vector<TableCell> model_row(const StudyView& view, const StudiedModel& mode
           number(static_cast<double>(alone.removed())),
           number(view.statistics.mean(alone, Sense::kVisual).value),
           number(view.statistics.mean(alone, Sense::kText).value),
-          number(mean_loss(model, Sense::kVisual)),
-          number(mean_loss(model, Sense::kText)),
+          number(mean_loss(view.results, Sense::kVisual)(model)),
+          number(mean_loss(view.results, Sense::kText)(model)),
           number(model.taken ? model.taken->seconds : kNotMeasured)};
 }
 
 }  // namespace
 
-double mean_loss(const StudiedModel& model, Sense sense) {
-  double sum = 0;
-  int count = 0;
-  for (const auto& [data, loss] : model.losses) {
-    if (loss.sense != sense) continue;
-    sum += loss.loss;
-    ++count;
+OfModel mean_loss(const StudyResults& results, Sense sense) {
+  std::set<std::string> data;
+  for (const StudiedModel& model : results.models) {
+    for (const auto& [name, loss] : model.losses) {
+      if (loss.sense == sense) data.insert(name);
+    }
   }
-  return count > 0 ? sum / count : kNotMeasured;
+  return [data = std::move(data)](const StudiedModel& model) {
+    double sum = 0;
+    for (const std::string& name : data) {
+      const auto found = model.losses.find(name);
+      sum += found == model.losses.end() ? kNotMeasured : found->second.loss;
+    }
+    return data.empty() ? kNotMeasured : sum / static_cast<double>(data.size());
+  };
 }
 
 ResultTable losses_table(const StudyView& view) {
@@ -66,7 +64,7 @@ ResultTable losses_table(const StudyView& view) {
                     .title = "Losses on held-out data",
                     .caption =
                         "Mean negative log-likelihood of the answers' tokens, in nats; lower is better. Means "
-                        "over seeds, in brackets Student's 95% intervals of them.",
+                        "over seeds, in brackets Student's 95% intervals of them, which end at 0.",
                     .columns = {{"model"}}};
   std::map<std::string, Sense> data;
   for (const StudiedModel& model : view.results.models) {
@@ -74,18 +72,14 @@ ResultTable losses_table(const StudyView& view) {
   }
   for (const auto& [held_out, sense] : data)
     table.columns.push_back({.name = cat(held_out, " (", name(sense), ")"), .kind = Kind::kEstimate, .decimals = 4});
-  std::vector<ModelGroup> groups;
-  for (const auto& before : {view.groups.base(), view.groups.aligned()}) {
-    if (before) groups.push_back(*before);
-  }
-  for (const ModelGroup& group : compared_strategies(view)) groups.push_back(group);
-  for (const ModelGroup& group : groups) {
+  for (const ModelGroup& group : shown_groups(view)) {
     std::vector<TableCell> row = {text_cell(group_name(group, view.groups.setting()))};
     for (const auto& [held_out, sense] : data) {
-      row.push_back(estimate_cell(over_seeds(group, [&](const StudiedModel& model) {
+      const Estimate loss = over_seeds(group, [&](const StudiedModel& model) {
         const auto found = model.losses.find(held_out);
         return found == model.losses.end() ? kNotMeasured : found->second.loss;
-      })));
+      });
+      row.push_back(estimate_cell(floored(loss, 0)));
     }
     table.rows.push_back(std::move(row));
   }
@@ -99,7 +93,9 @@ ResultTable cost_table(const StudyView& view) {
                     .caption =
                         "Means over seeds; saved: the share of the time of tuning all layers on as much data, "
                         "paired by seed, in brackets Student's 95% interval. Several runs at once slow each "
-                        "other down: processor time is the steadier number.",
+                        "other down: processor time is the steadier number. Times are those of the steps; where "
+                        "the runs share features of pictures, without what it took to get the samples. Intervals "
+                        "end at what is possible: 0 s, and 100% saved.",
                     .columns = {{"strategy"},
                                 {"seeds", Kind::kNumber, "", 0},
                                 {"trained", Kind::kNumber, "parameters", 0},
@@ -112,20 +108,22 @@ ResultTable cost_table(const StudyView& view) {
                                 {"peak memory", Kind::kNumber, "MB", 0}}};
   bool any = false;
   for (const ModelGroup& group : view.groups.of(Treatment::kTuned)) {
-    const OfModel elapsed = taken_number(&RunTaken::seconds, 1), busy = taken_number(&RunTaken::processor_seconds, 1);
+    const OfModel elapsed = taken_number(&RunTaken::seconds), busy = taken_number(&RunTaken::processor_seconds);
     const auto mean = [&](const OfModel& number) { return number_cell(over_seeds(group, number).value); };
     const auto all = view.groups.all(group.tuning().data_fraction);
     const auto saved = [&](const OfModel& number) {
       if (!all || all->models == group.models) return estimate_cell({});
-      return estimate_cell(over_seeds(std::array{group, *all}, number,
-                                      [](std::span<const double> means) { return 100 * (1 - means[0] / means[1]); }));
+      const Estimate estimate = over_seeds(std::array{group, *all}, number, [](std::span<const double> means) {
+        return 100 * (1 - means[0] / means[1]);
+      });
+      return estimate_cell(capped(estimate, 100));
     };
     any = any || over_seeds(group, elapsed).measured();
     table.rows.push_back({text_cell(group_name(group, view.groups.setting())),
                           number_cell(static_cast<double>(group.seeds().size())),
-                          mean(taken_number(&RunTaken::trained_parameters, 1)), mean(elapsed), saved(elapsed),
-                          mean(busy), saved(busy), mean(taken_number(&RunTaken::step_seconds, 1e-3)),
-                          mean(tokens_per_second), mean(taken_number(&RunTaken::peak_memory, 1e6))});
+                          mean(taken_number(&RunTaken::trained_parameters)), mean(elapsed), saved(elapsed), mean(busy),
+                          saved(busy), mean(taken_number(&RunTaken::step_seconds, 1e-3)), mean(tokens_per_second),
+                          mean(taken_number(&RunTaken::peak_memory, 1e6))});
   }
   if (!any) table.rows.clear();
   return table;

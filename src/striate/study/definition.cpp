@@ -1,13 +1,13 @@
 #include "striate/study/definition.h"
 
 #include <algorithm>
-#include <set>
 
 #include "striate/answers/benchmark.h"
 #include "striate/base/error.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/mini/questions.h"
+#include "striate/study/definition_check.h"
 #include "striate/study/definition_reader.h"
 #include "striate/text/conversation.h"
 
@@ -122,7 +122,12 @@ BenchmarkDefinition read_benchmark(DefinitionReader& r) {
   try {
     const Benchmark& found = find_benchmark(benchmark.benchmark);
     benchmark.protocol = r.text("protocol").value_or("");
-    if (!benchmark.protocol.empty()) find_protocol(found, benchmark.protocol);
+    const Protocol& protocol =
+        benchmark.protocol.empty() ? found.protocols.front() : find_protocol(found, benchmark.protocol);
+    if (protocol.kind == AnswerKind::kRolling || protocol.lower_is_better) {
+      throw unsupported(cat("\"", benchmark.benchmark, "\" has no answers that are right or wrong"),
+                        "measure the loss on such texts with a table [[loss]]");
+    }
   } catch (const Error& error) {
     throw invalid_input(cat(r.where("benchmark"), ": ", error.what()), error.hint());
   }
@@ -249,94 +254,12 @@ RateChoice read_choice(DefinitionReader& r) {
   return choice;
 }
 
-template <typename Item>
-std::vector<std::string> names_of(const std::vector<Item>& items) {
-  std::vector<std::string> names;
-  for (const Item& item : items) names.push_back(item.name);
-  return names;
-}
-
-class DefinitionCheck {
- public:
-  explicit DefinitionCheck(const StudyDefinition& study) : study_(study), file_(study.file.string()) {}
-
-  void run() const {
-    unique("model", names_of(study_.models));
-    unique("data", names_of(study_.data));
-    unique("loss", names_of(study_.losses));
-    unique("benchmark", names_of(study_.benchmarks));
-    require(!study_.models.empty(), "names no model", "add a table [[model]] with name and path");
-    require(!study_.data.empty(), "names no data", "add a table [[data]] with name and train");
-    require(!study_.grids.empty(), "has no grid", "add a table [[grid]] with the axes of the study");
-    require(!study_.benchmarks.empty() || !study_.losses.empty(), "measures nothing",
-            "add a table [[benchmark]] or [[loss]]");
-    for (const Grid& grid : study_.grids) check(grid);
-    for (const Selection* of : selections()) known_names(cat(file_), of->models, of->data);
-    if (study_.align) {
-      for (const DataDefinition& data : study_.data) {
-        require(!data.align.empty(), cat("[align] needs samples, and data ", data.name, " has none"),
-                "add align = \"...\" to that [[data]], or leave out [align]");
-      }
-    }
-    if (study_.choice) check(*study_.choice);
-  }
-
- private:
-  void require(bool holds, const std::string& what, const std::string& hint) const {
-    if (!holds) throw invalid_input(cat(file_, ": ", what), hint);
-  }
-  void unique(const std::string& what, const std::vector<std::string>& names) const {
-    std::set<std::string> seen;
-    for (const std::string& name : names) {
-      require(seen.insert(name).second, cat("two [[", what, "]] are called \"", name, "\""), "rename one of them");
-    }
-  }
-  void known_names(const std::string& where, const std::vector<std::string>& models,
-                   const std::vector<std::string>& data) const {
-    one_of(where, "model", models, names_of(study_.models));
-    one_of(where, "data", data, names_of(study_.data));
-  }
-  static void one_of(const std::string& where, const std::string& what, const std::vector<std::string>& names,
-                     const std::vector<std::string>& known) {
-    for (const std::string& name : names) {
-      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      const std::string nearest = nearest_name(name, known);
-      throw invalid_input(cat(where, ": there is no ", what, " \"", name, "\""),
-                          nearest.empty() ? cat("known: ", join(known, ", ")) : cat("did you mean \"", nearest, "\"?"));
-    }
-  }
-  void check(const Grid& grid) const {
-    const std::string where = cat(file_, ":", grid.line);
-    known_names(where, grid.models, grid.data);
-    if (!study_.choice || !grid.rates.empty()) return;
-    if (std::find(grid.seeds.begin(), grid.seeds.end(), study_.choice->seed) == grid.seeds.end()) return;
-    throw invalid_input(cat(where, ": seed ", study_.choice->seed, " chooses the learning rates"),
-                        "report other seeds: leave this one out of the grid, or choose on another");
-  }
-  void check(const RateChoice& choice) const {
-    bool judged = false;
-    for (const BenchmarkDefinition& b : study_.benchmarks) judged |= b.validation && b.sense == Sense::kVisual;
-    for (const LossDefinition& l : study_.losses) judged |= choice.by_loss && l.sense == Sense::kVisual;
-    require(judged || choice.by_loss, "learning rates are chosen, and no visual benchmark is for validation",
-            "add validation = true to a [[benchmark]] of questions that no other one asks");
-    require(judged, "learning rates are chosen by a visual loss, and there is none", "add a table [[loss]]");
-  }
-  std::vector<const Selection*> selections() const {
-    std::vector<const Selection*> all;
-    if (study_.score) all.push_back(&study_.score->of);
-    if (study_.revert) all.push_back(&study_.revert->of);
-    if (study_.prune) all.push_back(&study_.prune->of);
-    if (study_.heal) all.push_back(&study_.heal->of);
-    return all;
-  }
-
-  const StudyDefinition& study_;
-  std::string file_;
-};
-
 void read_stages(DefinitionReader& r, StudyDefinition& study) {
   r.table("align", [&](DefinitionReader& t) {
     study.align = read_recipe(t);
+    if (study.align->learning_rate) {
+      throw t.bad("lr", "does not apply: aligning trains the projector alone", "write projector-lr instead");
+    }
     if (const auto seed = t.whole("seed", 0, kMostStudySeed)) study.align_seed = static_cast<std::uint64_t>(*seed);
   });
   r.table("tune", [&](DefinitionReader& t) {
@@ -366,6 +289,7 @@ StudyDefinition read_definition(const std::filesystem::path& file, const std::fi
     study.device = t.word("device", {"auto", "cpu", "cuda"}).value_or(study.device);
     study.precision = t.word("precision", {"auto", "fp32", "bf16"}).value_or(study.precision);
     study.threads = static_cast<int>(t.whole("threads", 1, 1024).value_or(study.threads));
+    study.cache_features = t.flag("cache-features").value_or(study.cache_features);
   });
   r.tables("model", [&](DefinitionReader& t) { study.models.push_back(read_model(t)); });
   r.tables("data", [&](DefinitionReader& t) { study.data.push_back(read_data(t)); });
@@ -373,7 +297,7 @@ StudyDefinition read_definition(const std::filesystem::path& file, const std::fi
   r.tables("benchmark", [&](DefinitionReader& t) { study.benchmarks.push_back(read_benchmark(t)); });
   read_stages(r, study);
   r.finish();
-  DefinitionCheck(study).run();
+  check_definition(study);
   return study;
 }
 

@@ -124,7 +124,8 @@ struct StudyDefinition {
   std::filesystem::path file, folder;  // its text's file, and the folder that paths in it are relative to
   std::string name, description, reference;
   std::string device = "auto", precision = "auto";
-  int threads = 1;  // of a cell on a CPU
+  int threads = 1;             // of a cell on a CPU
+  bool cache_features = true;  // of pictures, on the disk for all cells; otherwise each cell runs the vision tower
   std::vector<ModelDefinition> models;
   std::vector<DataDefinition> data;
   std::vector<LossDefinition> losses;

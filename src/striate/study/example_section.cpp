@@ -7,6 +7,7 @@
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/report/example_card.h"
+#include "striate/report/html.h"
 #include "striate/report/picture_uri.h"
 #include "striate/study/report_sections.h"
 
@@ -21,12 +22,17 @@ struct ShownModel {
   bool contrasted = false;  // the evenly spread region or all layers: where they differ is shown first
 };
 
-// The first seed of each compared strategy, and the aligned model.
-std::vector<ShownModel> shown_models(const StudyView& view, std::size_t most) {
+// The first seed of each compared strategy, and the aligned model; the names of those beyond `most` go to `left_out`.
+std::vector<ShownModel> shown_models(const StudyView& view, std::size_t most, std::vector<std::string>& left_out) {
   std::vector<ShownModel> out;
   const auto all = view.groups.all(), spread = view.groups.spread(view.groups.quarter());
   const auto add = [&](const ModelGroup& group, bool contrasted) {
-    if (out.size() < most) out.push_back({group_name(group, view.groups.setting()), group.models.front(), contrasted});
+    const std::string name = group_name(group, view.groups.setting());
+    if (out.size() < most) {
+      out.push_back({name, group.models.front(), contrasted});
+    } else {
+      left_out.push_back(name);
+    }
   };
   if (all) add(*all, true);
   if (spread) add(*spread, true);
@@ -99,7 +105,8 @@ std::string picture_text(const fs::path& folder, const std::string& name, std::u
 }  // namespace
 
 std::string examples_html(const StudyView& view, const fs::path& folder, const ExampleLimits& limits) {
-  const std::vector<ShownModel> models = shown_models(view, limits.models);
+  std::vector<std::string> not_shown;
+  const std::vector<ShownModel> models = shown_models(view, limits.models, not_shown);
   if (models.empty()) return "";
   std::string cards;
   std::uint64_t bytes = 0;
@@ -121,14 +128,18 @@ std::string examples_html(const StudyView& view, const fs::path& folder, const E
     cards += example_card_html(card);
   }
   if (cards.empty()) return "";
-  std::string note =
-      "Kinds of questions take turns; of each, those on which tuning all layers and the evenly spread region differ "
-      "come "
-      "first, then those on which other models do. One seed of each model.";
+  const bool contrast = std::ranges::count(models, true, &ShownModel::contrasted) == 2;
+  std::string note = cat(
+      "Kinds of questions take turns; of each, those on which ",
+      contrast ? "tuning all layers and the evenly spread region differ come first, then those on which other models do"
+               : "models differ come first",
+      ". One seed of each model.");
+  if (!not_shown.empty()) note += cat(" Not shown: ", join(not_shown, "; "), ".");
   if (left_out > 0)
     note += cat(" ", left_out, left_out == 1 ? " picture is" : " pictures are",
                 " left out: not found, no picture, or too large.");
-  return cat("<section>\n<h2>Questions and answers</h2>\n<p class=\"quiet\">", note, "</p>\n", cards, "</section>\n");
+  return cat("<section>\n<h2>Questions and answers</h2>\n<p class=\"quiet\">", html_escape(note), "</p>\n", cards,
+             "</section>\n");
 }
 
 }  // namespace striate::study

@@ -207,7 +207,7 @@ class Forecaster {
     r.data.tokens_per_step = recipe.tokens_per_step.value_or(0);
     r.data.max_tokens = recipe.max_tokens.value_or(r.data.max_tokens);
     r.data.tokens_per_stream = std::max(recipe.tokens_per_stream.value_or(r.data.tokens_per_stream), r.data.max_tokens);
-    r.data.feature_cache_folder = study_.folder.root() / "features";
+    r.data.feature_cache_folder = study_.feature_cache();
     r.steps = recipe.steps;
     r.epochs = recipe.epochs.value_or(1);
     r.machines = {machine_};

@@ -51,6 +51,18 @@ bool has_more_seeds(const ModelGroup& a, const ModelGroup& b) {
   return of_a != of_b ? of_a > of_b : a.tuning().learning_rate < b.tuning().learning_rate;
 }
 
+// The models of a group whose seed and draw one of `made` has.
+ModelGroup of_seeds(ModelGroup group, const std::vector<ModelGroup>& made) {
+  std::erase_if(group.models, [&](const StudiedModel* model) {
+    return std::ranges::none_of(made, [&](const ModelGroup& other) {
+      return std::ranges::any_of(other.models, [&](const StudiedModel* m) {
+        return m->tuning->seed == model->tuning->seed && m->tuning->draw == model->tuning->draw;
+      });
+    });
+  });
+  return group;
+}
+
 std::string percent_text(double share) {
   return formatted(100 * share, "%.4g") + "%";
 }
@@ -142,14 +154,25 @@ std::optional<ModelGroup> StudyGroups::spread(std::int64_t layers, double data_f
 
 std::optional<ModelGroup> StudyGroups::pruned(const ModelGroup& tuned, const RemovalRule& rule,
                                               std::int64_t removed) const {
-  if (removed == 0) return tuned;
+  std::vector<ModelGroup> made;
   for (const ModelGroup& group : of(Treatment::kPruned)) {
     const Removal& removal = *group.first().removal;
-    if (key_of(group.first().tuning) == key_of(tuned.first().tuning) && group.removed() == removed &&
-        RemovalRule{removal.metric, removal.where, removal.spaced} == rule)
-      return group;
+    if (key_of(group.first().tuning) != key_of(tuned.first().tuning) ||
+        RemovalRule{removal.metric, removal.where, removal.spaced} != rule)
+      continue;
+    if (group.removed() == removed) return group;
+    made.push_back(group);
   }
-  return std::nullopt;
+  if (removed != 0 || made.empty()) return std::nullopt;
+  return of_seeds(tuned, made);
+}
+
+ModelGroup StudyGroups::pruned_sources(const ModelGroup& tuned) const {
+  std::vector<ModelGroup> made;
+  for (const ModelGroup& group : of(Treatment::kPruned)) {
+    if (key_of(group.first().tuning) == key_of(tuned.first().tuning)) made.push_back(group);
+  }
+  return of_seeds(tuned, made);
 }
 
 std::vector<RemovalRule> StudyGroups::removals(const ModelGroup& tuned) const {

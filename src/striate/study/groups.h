@@ -63,8 +63,11 @@ class StudyGroups {
   std::optional<ModelGroup> all(double data_fraction = 1) const;
   // "paper" where it has so many layers, else "uniform" of so many at offset 0.
   std::optional<ModelGroup> spread(std::int64_t layers, double data_fraction = 1) const;
-  // What was made of a tuned group by removing so many layers by that rule; 0: the tuned group itself.
+  // What was made of a tuned group by removing so many layers by that rule; 0: its models of which some were removed,
+  // so that a curve compares the same seeds.
   std::optional<ModelGroup> pruned(const ModelGroup& tuned, const RemovalRule& rule, std::int64_t removed) const;
+  // The models of a tuned group from which layers were removed by any rule.
+  ModelGroup pruned_sources(const ModelGroup& tuned) const;
   // The rules by which layers were removed from a tuned group.
   std::vector<RemovalRule> removals(const ModelGroup& tuned) const;
   // The tuned group that a reverted, pruned or healed one was made of.

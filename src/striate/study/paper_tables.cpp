@@ -11,8 +11,9 @@ namespace {
 using Kind = TableColumn::Kind;
 
 constexpr const char* kPaperNote =
-    "The paper's figures are reported by the paper (via a note): Bunny-Llama-3-8B-V, 8 of 32 layers, average of ten "
-    "benchmarks. They are of other models and other benchmarks; what may be compared is the share of all's.";
+    "The paper's figures are reported by the paper (via a note): Bunny-Llama-3-8B-V, 32 layers, average of ten "
+    "benchmarks. They are of other models and other benchmarks; what may be compared is the share of the mean of all "
+    "layers.";
 
 struct PaperStrategy {
   const char* strategy;  // ours
@@ -64,13 +65,13 @@ std::vector<TableCell> beside(const StudyView& view, const std::optional<ModelGr
 ResultTable paper_strategies_table(const StudyView& view) {
   ResultTable table{.name = "paper-strategies",
                     .title = "Strategies, beside the paper's",
-                    .caption = kPaperNote,
+                    .caption = cat(kPaperNote, " The paper tuned 8 of the 32 layers, or all."),
                     .columns = {{"strategy"},
                                 {"in the paper"},
                                 paper_estimate("visual mean here"),
                                 {"average in the paper", Kind::kNumber, "%", 2},
-                                paper_estimate("of all's here"),
-                                {"of all's in the paper", Kind::kNumber, "%", 2}}};
+                                paper_estimate("share of all layers' mean here"),
+                                {"share of all layers' mean in the paper", Kind::kNumber, "%", 2}}};
   bool any = false;
   for (const PaperStrategy& paper : kPaperStrategies) {
     const std::string strategy = paper.strategy;
@@ -79,7 +80,7 @@ ResultTable paper_strategies_table(const StudyView& view) {
                           ? view.groups.spread(view.groups.quarter())
                           : view.groups.tuned({.strategy = strategy, .layers = view.groups.quarter()});
     any = any || here.has_value();
-    std::vector<TableCell> row = {text_cell(strategy), text_cell(paper.words)};
+    std::vector<TableCell> row = {text_cell(here ? here->tuning().strategy : strategy), text_cell(paper.words)};
     for (TableCell& cell : beside(view, here, paper.average)) row.push_back(std::move(cell));
     table.rows.push_back(std::move(row));
   }
@@ -95,8 +96,8 @@ ResultTable paper_sizes_table(const StudyView& view) {
                                 {"layers here", Kind::kNumber, "", 0},
                                 paper_estimate("visual mean here"),
                                 {"average in the paper", Kind::kNumber, "%", 2},
-                                paper_estimate("of all's here"),
-                                {"of all's in the paper", Kind::kNumber, "%", 2}}};
+                                paper_estimate("share of all layers' mean here"),
+                                {"share of all layers' mean in the paper", Kind::kNumber, "%", 2}}};
   int matched = 0;
   const std::int64_t layers = view.groups.setting().layers;
   for (const PaperSize& paper : kPaperSizes) {
@@ -171,12 +172,13 @@ ResultTable claims_table(const std::vector<Claim>& claims) {
 }
 
 std::vector<ResultTable> tables_of(const StudyView& view, const std::vector<Claim>& claims) {
-  std::vector<ResultTable> out = {claims_table(claims),    strategies_table(view), paper_strategies_table(view),
-                                  paper_sizes_table(view), paper_text_table(view), benchmarks_table(view),
-                                  kinds_table(view),       sizes_table(view),      data_table(view),
-                                  offsets_table(view),     modules_table(view),    rates_table(view),
-                                  reversion_table(view),   pruning_table(view),    healing_table(view),
-                                  losses_table(view),      cost_table(view),       models_table(view)};
+  std::vector<ResultTable> out = {claims_table(claims),     strategies_table(view),  paper_strategies_table(view),
+                                  paper_sizes_table(view),  paper_text_table(view),  benchmarks_table(view),
+                                  kinds_table(view),        sizes_table(view),       data_table(view),
+                                  offsets_table(view),      modules_table(view),     rates_table(view),
+                                  reversion_table(view),    pruning_table(view),     healing_table(view),
+                                  layer_scores_table(view), loss_curves_table(view), losses_table(view),
+                                  cost_table(view),         models_table(view)};
   std::erase_if(out, [](const ResultTable& table) { return table.empty(); });
   return out;
 }

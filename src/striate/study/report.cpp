@@ -1,8 +1,11 @@
 #include "striate/study/report.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "striate/base/error.h"
+#include "striate/base/files.h"
+#include "striate/base/json_file.h"
 #include "striate/base/output_file.h"
 #include "striate/base/strings.h"
 #include "striate/report/html.h"
@@ -15,6 +18,7 @@ namespace striate::study {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 // What is computed of one setting, once for the page and the tables.
 struct StudiedSetting {
@@ -77,8 +81,12 @@ std::string setting_html(const StudyResults& results, const Statistics& statisti
     if (section.html.empty()) missing.emplace_back(section.name);
     html += section.html;
   }
-  if (!missing.empty())
-    html += cat("<p class=\"quiet\">Not measured in this study, and left out: ", join(missing, ", "), ".</p>\n");
+  const bool open = results.finished + static_cast<std::int64_t>(results.failed.size()) < results.cells;
+  if (!missing.empty()) {
+    html += cat("<p class=\"quiet\">",
+                open ? "Not measured yet, or no part of this study: " : "Not part of this study: ", join(missing, ", "),
+                ".</p>\n");
+  }
   return html;
 }
 
@@ -114,7 +122,7 @@ std::vector<std::pair<std::string, std::string>> study_facts(const StudyResults&
 }
 
 std::vector<std::string> study_warnings(const StudyResults& results) {
-  std::vector<std::string> out;
+  std::vector<std::string> out = results.warnings;
   const auto failed = static_cast<std::int64_t>(results.failed.size());
   if (failed > 0)
     out.push_back(
@@ -154,6 +162,26 @@ std::vector<ResultTable> all_tables(const StudyResults& results, const Statistic
   return out;
 }
 
+constexpr const char* kTableList = "tables/index.json";  // the tables beside it: {"strategies": "Strategies (mini)"}
+
+std::vector<fs::path> table_files(const std::string& name) {
+  return {fs::path("tables") / (name + ".csv"), fs::path("tables") / (name + ".tex")};
+}
+
+// Removes the tables of an earlier report in `folder` that the study no longer has. Other files are the user's: only
+// names in that report's own list are removed.
+void remove_old_tables(const fs::path& folder, const json& tables) {
+  const fs::path list = folder / kTableList;
+  if (!fs::is_regular_file(list)) return;
+  const std::optional<json> before = try_parse_json(read_file(list));
+  if (!before || !before->is_object()) return;
+  for (const auto& [name, title] : before->items()) {
+    if (tables.contains(name) || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+      continue;
+    for (const fs::path& file : table_files(name)) fs::remove(OutputPath::inside(folder, file).path());
+  }
+}
+
 void check_fits(const StudyResults& results) {
   if (const std::string fault = fault_of(results); !fault.empty())
     throw internal_error(cat("a study's results: ", fault));
@@ -173,13 +201,16 @@ ReportFiles write_report(const StudyResults& results, const fs::path& folder, co
     write_file(OutputPath::inside(folder, name), text);
   };
   write("results.json", results_text(results));
+  json tables = json::object();
   for (const ResultTable& table : all_tables(results, statistics, settings)) {
-    for (const auto& [end, text] : {std::pair(".csv", csv_text(table)), {".tex", latex_text(table)}}) {
-      const fs::path name = fs::path("tables") / (table.name + end);
-      write(name, text);
-      files.tables.push_back(folder / name);
+    tables[table.name] = table.title;
+    for (const fs::path& file : table_files(table.name)) {
+      write(file, file.extension() == ".csv" ? csv_text(table) : latex_text(table));
+      files.tables.push_back(folder / file);
     }
   }
+  remove_old_tables(folder, tables);
+  write(kTableList, json_text(tables, 1) + "\n");
   write("summary.txt", files.summary + "\n");
   write("report.html", page_html(results, statistics, settings, folder));
   return files;

@@ -18,8 +18,9 @@ struct ReportFiles {
 };
 
 // Writes them into `folder`, the study's own: each file appears whole or not at all, and what was there before is
-// replaced. Pictures of questions whose paths are relative are looked for in `folder`. Throws InternalError where the
-// results do not fit together (fault_of), and what files throw.
+// replaced; tables of an earlier report that the study no longer has are removed (tables/index.json lists them).
+// Pictures of questions whose paths are relative are looked for in `folder`. Throws InternalError where the results do
+// not fit together (fault_of), and what files throw.
 ReportFiles write_report(const StudyResults& results, const std::filesystem::path& folder,
                          const Resampling& resampling = {});
 

@@ -1,5 +1,6 @@
 #include "striate/study/result_table.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -68,6 +69,30 @@ std::string latex_escaped(const std::string& text) {
     }
   }
   return out;
+}
+
+// A cell as LaTeX sets it: the minus of a number is no hyphen.
+std::string latex_cell(const TableColumn& column, const TableCell& cell) {
+  const std::string text = latex_escaped(cell_text(column, cell));
+  if (column.kind == TableColumn::Kind::kText || text == "-") return text;
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '-') {
+      out += "$-$";
+    } else if (text.compare(i, 2, "\u00B1") == 0) {
+      out += "$\\pm$";
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// Whether a column of texts has some that would make a line too wide for a page.
+bool is_long(const ResultTable& table, std::size_t column) {
+  constexpr std::size_t kLong = 32;
+  return std::ranges::any_of(table.rows, [&](const auto& row) { return row[column].text.size() > kLong; });
 }
 
 std::string column_head(const TableColumn& column) {
@@ -153,23 +178,16 @@ std::string latex_text(const ResultTable& table) {
   check_rows(table);
   std::string form;
   std::vector<std::string> heads;
-  for (const TableColumn& column : table.columns) {
-    form += column.kind == TableColumn::Kind::kText ? 'l' : 'r';
-    heads.push_back(latex_escaped(column_head(column)));
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    form += table.columns[i].kind != TableColumn::Kind::kText ? "r" : is_long(table, i) ? "p{4cm}" : "l";
+    heads.push_back(latex_escaped(column_head(table.columns[i])));
   }
   std::string out = cat("% ", printable(table.title), "\n% ", printable(table.caption), "\n\\begin{tabular}{", form,
                         "}\n\\toprule\n", join(heads, " & "), " \\\\\n\\midrule\n");
   for (const auto& row : table.rows) {
     std::vector<std::string> cells;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      std::string text = latex_escaped(cell_text(table.columns[i], row[i]));
-      if (table.columns[i].kind != TableColumn::Kind::kText && text.starts_with("-") && text.size() > 1)
-        text = "$-$" + text.substr(1);
-      if (const std::size_t at = text.find("\u00B1");
-          table.columns[i].kind == TableColumn::Kind::kSpread && at != text.npos)
-        text.replace(at, 2, "$\\pm$");
-      cells.push_back(std::move(text));
-    }
+    for (std::size_t i = 0; i < row.size(); ++i) cells.push_back(latex_cell(table.columns[i], row[i]));
+    if (cells.front().starts_with("[") || cells.front().starts_with("*")) cells.front().insert(0, "{}");
     out += join(cells, " & ") + " \\\\\n";
   }
   return out + "\\bottomrule\n\\end{tabular}\n";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include <vector>
 
 namespace striate::study {
+
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
 // What a benchmark or a held-out loss is about.
 enum class Sense { kVisual, kText };
@@ -20,19 +23,21 @@ struct AskedQuestion {
   std::string kind;       // "color", "facts", ...; empty where the benchmark has no kinds
   std::string text;       // what was asked, without the picture's mark
   std::string reference;  // the right answer, for people
-  std::string picture;    // path of its picture, from the root or from the study's folder; empty: none
+  std::string picture;    // path of its picture, from the root or from the study's folder; empty: no file
+  std::string together;   // questions that have the same text here are not independent of each other; empty: none is
 };
 
 struct StudiedBenchmark {
   std::string name;      // as the study calls it, unique in the study
   std::string protocol;  // whose rules scored it
   Sense sense = Sense::kVisual;
+  std::string unit = "%";  // of the protocol's score
   std::vector<AskedQuestion> questions{};
 };
 
 // What one model answered to one benchmark.
 struct BenchmarkAnswers {
-  double score = 0;                    // 0 to 100, by the protocol
+  double score = 0;                    // by the protocol, in its unit; NaN: it has none for these answers
   std::vector<double> questions{};     // each question's score, 0 to 1, in the order of StudiedBenchmark::questions
   std::vector<std::string> answers{};  // what the model wrote, in the same order
 };
@@ -75,10 +80,11 @@ struct LossPoint {
   double loss = 0;
 };
 
-// What a run took. Times in seconds, memory in bytes.
+// What the steps of a run took. Times in seconds, memory in bytes. Where cells share features of pictures on the disk,
+// times are without what it took to get the samples: the first cell would have run the vision tower for all others.
 struct RunTaken {
   double seconds = 0;            // elapsed
-  double processor_seconds = 0;  // of all threads
+  double processor_seconds = 0;  // of all threads; 0: not known
   double step_seconds = 0;       // median duration of a step
   std::int64_t steps = 0, tokens = 0, trained_parameters = 0;
   std::uint64_t peak_memory = 0;
@@ -108,6 +114,7 @@ struct StudiedModel {
   std::vector<LossPoint> curve{};                             // of the run that made it
   std::optional<RunTaken> taken{};
   std::optional<AnsweringCost> answering{};
+  std::optional<double> judged{};  // of a trial: what its learning rate was judged by; absent: its loss was not finite
 };
 
 struct StudiedLvlm {
@@ -133,10 +140,11 @@ struct StudyResults {
   std::vector<FailedCell> failed{};
   std::int64_t cells = 0, finished = 0;                      // of the study; failed ones are not finished
   std::vector<std::pair<std::string, std::string>> notes{};  // facts for the report's head: name, value
+  std::vector<std::string> warnings{};                       // what makes numbers doubtful, a sentence each
 };
 
 // What does not fit together, in one line; "" where all does: names that occur twice, a benchmark's answers that are
-// not one per question, scores beyond 0 to 1, layers beyond their decoder, numbers that are not finite.
+// not one per question, questions' scores beyond 0 to 1, layers beyond their decoder, numbers that are not finite.
 std::string fault_of(const StudyResults& results);
 
 // Names as files and tables write them: "visual", "outside", "tuned".

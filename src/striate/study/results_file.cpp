@@ -18,7 +18,7 @@ namespace {
 using ResultsJson = nlohmann::json;
 
 constexpr const char* kResultsFormat = "striate-study-results";
-constexpr std::int64_t kResultsVersion = 1;
+constexpr std::int64_t kResultsVersion = 2;
 constexpr std::int64_t kMostCounted = std::int64_t{1} << 53;  // which other languages' numbers hold, too
 // Hundreds of models, each with the answers to ten thousand questions.
 constexpr JsonLimits kResultsJson{.bytes = std::uint64_t{1} << 30, .depth = 16, .values = 32'000'000};
@@ -109,20 +109,25 @@ ResultsJson or_null(double value) {
 ResultsJson json_of(const StudiedBenchmark& benchmark) {
   ResultsJson questions = ResultsJson::array();
   for (const AskedQuestion& q : benchmark.questions) {
-    questions.push_back(
-        {{"id", q.id}, {"kind", q.kind}, {"text", q.text}, {"reference", q.reference}, {"picture", q.picture}});
+    questions.push_back({{"id", q.id},
+                         {"kind", q.kind},
+                         {"text", q.text},
+                         {"reference", q.reference},
+                         {"picture", q.picture},
+                         {"together", q.together}});
   }
   return {{"name", benchmark.name},
           {"protocol", benchmark.protocol},
           {"sense", name(benchmark.sense)},
+          {"unit", benchmark.unit},
           {"questions", std::move(questions)}};
 }
 
 StudiedBenchmark benchmark_of(const ResultsValue& value) {
-  return {value["name"].text(), value["protocol"].text(), value["sense"].named(kSenses),
+  return {value["name"].text(), value["protocol"].text(), value["sense"].named(kSenses), value["unit"].text(),
           value["questions"].list([](const ResultsValue& q) {
-            return AskedQuestion{q["id"].text(), q["kind"].text(), q["text"].text(), q["reference"].text(),
-                                 q["picture"].text()};
+            return AskedQuestion{q["id"].text(),        q["kind"].text(),    q["text"].text(),
+                                 q["reference"].text(), q["picture"].text(), q["together"].text()};
           })};
 }
 
@@ -176,7 +181,7 @@ RunTaken taken_of(const ResultsValue& value) {
 void add_measured(ResultsJson& json, const StudiedModel& model) {
   ResultsJson benchmarks = ResultsJson::object(), losses = ResultsJson::object(), scores = ResultsJson::object();
   for (const auto& [name, a] : model.benchmarks)
-    benchmarks[name] = {{"score", a.score}, {"questions", a.questions}, {"answers", a.answers}};
+    benchmarks[name] = {{"score", or_null(a.score)}, {"questions", a.questions}, {"answers", a.answers}};
   for (const auto& [data, l] : model.losses) losses[data] = {{"sense", name(l.sense)}, {"loss", l.loss}};
   for (const auto& [metric, values] : model.layer_scores) {
     ResultsJson& list = scores[metric] = ResultsJson::array();
@@ -208,6 +213,7 @@ ResultsJson json_of(const StudiedModel& m) {
                          {"decode_tokens_per_second", m.answering->decode_tokens_per_second},
                          {"weights", m.answering->weights}};
   }
+  if (m.judged) json["judged"] = *m.judged;
   return json;
 }
 
@@ -233,7 +239,7 @@ StudiedModel studied_model_of(const ResultsValue& value) {
   if (value.has("healing"))
     m.healing = Healing{value["healing"]["trained"].text(), value["healing"]["unpruned"].truth()};
   m.benchmarks = value["benchmarks"].map([](const ResultsValue& a) {
-    return BenchmarkAnswers{a["score"].number(), a["questions"].numbers(),
+    return BenchmarkAnswers{a["score"].number_or_none(), a["questions"].numbers(),
                             a["answers"].list([](const ResultsValue& answer) { return answer.text(); })};
   });
   m.losses = value["losses"].map([](const ResultsValue& loss) {
@@ -247,6 +253,7 @@ StudiedModel studied_model_of(const ResultsValue& value) {
     m.answering = AnsweringCost{cost["prefill_tokens_per_second"].number(), cost["decode_tokens_per_second"].number(),
                                 cost["weights"].bits()};
   }
+  if (value.has("judged")) m.judged = value["judged"].number();
   return m;
 }
 
@@ -257,7 +264,8 @@ std::string results_text(const StudyResults& results) {
       {"format", kResultsFormat},           {"version", kResultsVersion},     {"name", results.name},
       {"description", results.description}, {"reference", results.reference}, {"machine", results.machine},
       {"striate", results.version},         {"cells", results.cells},         {"finished", results.finished}};
-  for (const char* list : {"lvlms", "benchmarks", "models", "failed", "notes"}) json[list] = ResultsJson::array();
+  for (const char* list : {"lvlms", "benchmarks", "models", "failed", "notes", "warnings"})
+    json[list] = ResultsJson::array();
   for (const StudiedLvlm& lvlm : results.lvlms)
     json["lvlms"].push_back({{"name", lvlm.name}, {"layers", lvlm.layers}, {"parameters", lvlm.parameters}});
   for (const StudiedBenchmark& benchmark : results.benchmarks) json["benchmarks"].push_back(json_of(benchmark));
@@ -265,6 +273,7 @@ std::string results_text(const StudyResults& results) {
   for (const FailedCell& failed : results.failed)
     json["failed"].push_back({{"cell", failed.cell}, {"reason", failed.reason}});
   for (const auto& [fact, value] : results.notes) json["notes"].push_back({{"name", fact}, {"value", value}});
+  for (const std::string& warning : results.warnings) json["warnings"].push_back(warning);
   return json_text(json) + "\n";
 }
 
@@ -292,7 +301,8 @@ StudyResults parse_results(std::string_view text, const std::string& where) {
                        .finished = value["finished"].count(),
                        .notes = value["notes"].list([](const ResultsValue& note) {
                          return std::pair(note["name"].text(), note["value"].text());
-                       })};
+                       }),
+                       .warnings = value["warnings"].list([](const ResultsValue& warning) { return warning.text(); })};
   if (const std::string fault = fault_of(results); !fault.empty()) throw value.fault(fault);
   return results;
 }

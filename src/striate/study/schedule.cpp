@@ -95,9 +95,10 @@ class Schedule {
       if (observer_.done) observer_.done(ended.cell, *record);
       return;
     }
-    // One that was asked to stop is no failure: it waits for the next run.
-    stands_[ended.cell] = asked ? Stand::kWaiting : Stand::kFailed;
-    if (asked) return;
+    // One that was asked to stop is no failure: it waits for the next run. Nor is one that another process took first.
+    const bool waits = asked || study_.folder.is_running(cell);
+    stands_[ended.cell] = waits ? Stand::kWaiting : Stand::kFailed;
+    if (waits) return;
     const std::string reason = ended.reason.empty() ? std::string("its process ended without a result") : ended.reason;
     study_.folder.fail(cell, reason);
     if (observer_.failed) observer_.failed(ended.cell, reason);

@@ -30,7 +30,7 @@ double deviation_over(std::span<const double> values) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
-// For each question the number of its picture, from 0; a question without one is alone.
+// For each question the number of what it is drawn with, from 0.
 struct DrawnTogether {
   std::vector<std::size_t> of_question;
   std::size_t count = 0;
@@ -39,7 +39,7 @@ struct DrawnTogether {
     std::unordered_map<std::string, std::size_t> numbers;
     for (const AskedQuestion& question : benchmark.questions) {
       const std::size_t number =
-          question.picture.empty() ? count : numbers.try_emplace(question.picture, count).first->second;
+          question.together.empty() ? count : numbers.try_emplace(question.together, count).first->second;
       if (number == count) ++count;
       of_question.push_back(number);
     }
@@ -90,6 +90,16 @@ std::size_t seeds_of(std::span<const ModelGroup> groups) {
   return any_tuned(groups) ? common_seeds(groups).size() : 0;
 }
 
+// Sums in another order differ in the last bits: equal means have the difference 0.
+double rounded_off(double value) {
+  constexpr double kDecimals = 1e9;
+  return std::round(value * kDecimals) / kDecimals;
+}
+
+double first_of(std::span<const double> means) {
+  return means[0];
+}
+
 double difference_of(std::span<const double> means) {
   return means[0] - means[1];
 }
@@ -127,6 +137,30 @@ Statistics::Statistics(const StudyResults& results, const Resampling& resampling
 
 const Statistics::ModelDraws& Statistics::draws_of(const StudiedModel& model) const {
   return models_[static_cast<std::size_t>(&model - results_.models.data())];
+}
+
+std::size_t Statistics::asked_count(const StudiedModel& model, Sense sense) const {
+  std::size_t count = 0;
+  for (std::size_t b = 0; b < results_.benchmarks.size(); ++b)
+    count += results_.benchmarks[b].sense == sense && !draws_of(model).benchmarks[b].empty() ? 1 : 0;
+  return count;
+}
+
+std::vector<ModelGroup> Statistics::counted_models(std::span<const ModelGroup> groups, Sense sense) const {
+  std::vector<ModelGroup> out;
+  for (const ModelGroup& group : groups) {
+    std::size_t most = 1;
+    for (const StudiedModel* model : group.models) most = std::max(most, asked_count(*model, sense));
+    out.push_back(group);
+    std::erase_if(out.back().models, [&](const StudiedModel* m) { return asked_count(*m, sense) < most; });
+  }
+  if (std::ranges::any_of(out, [](const ModelGroup& group) { return group.models.empty(); })) return out;
+  const std::vector<std::uint64_t> seeds = common_seeds(out);
+  for (ModelGroup& group : out) {
+    std::erase_if(group.models,
+                  [&](const StudiedModel* m) { return m->tuning && std::ranges::count(seeds, m->tuning->seed) == 0; });
+  }
+  return out;
 }
 
 std::vector<std::size_t> Statistics::common_benchmarks(std::span<const ModelGroup> groups, Sense sense) const {
@@ -176,7 +210,7 @@ Estimate Statistics::of_benchmarks(std::span<const ModelGroup> groups, const std
       for (std::size_t i = 0; i < places.size(); ++i) sum += seed_mean(group, seeds[places[i]], benchmarks, draw, i);
       means.push_back(sum / static_cast<double>(places.size()));
     }
-    return combine(means);
+    return rounded_off(combine(means));
   };
   std::vector<std::size_t> all(seeds.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -188,11 +222,13 @@ Estimate Statistics::of_benchmarks(std::span<const ModelGroup> groups, const std
 }
 
 Estimate Statistics::of(std::span<const ModelGroup> groups, Sense sense, const Combine& combine) const {
-  return of_benchmarks(groups, common_benchmarks(groups, sense), combine);
+  const std::vector<ModelGroup> counted = counted_models(groups, sense);
+  if (std::ranges::any_of(counted, [](const ModelGroup& group) { return group.models.empty(); })) return {};
+  return of_benchmarks(counted, common_benchmarks(counted, sense), combine);
 }
 
 Estimate Statistics::mean(const ModelGroup& group, Sense sense) const {
-  return of(std::span(&group, 1), sense, [](std::span<const double> means) { return means[0]; });
+  return of(std::span(&group, 1), sense, first_of);
 }
 
 Estimate Statistics::difference(const ModelGroup& a, const ModelGroup& b, Sense sense) const {
@@ -203,34 +239,13 @@ Estimate Statistics::ratio(const ModelGroup& a, const ModelGroup& b, Sense sense
   return of(std::array{a, b}, sense, [](std::span<const double> means) { return 100 * means[0] / means[1]; });
 }
 
-double Statistics::deviation_of(const ModelGroup& group, const std::vector<std::size_t>& benchmarks) const {
-  if (benchmarks.empty()) return kNotMeasured;
-  std::vector<double> means;
-  for (const std::uint64_t seed : group.seeds()) means.push_back(seed_mean(group, seed, benchmarks, 0, 0));
-  return deviation_over(means);
-}
-
 double Statistics::deviation(const ModelGroup& group, Sense sense) const {
-  return deviation_of(group, common_benchmarks(std::span(&group, 1), sense));
-}
-
-std::vector<std::size_t> Statistics::benchmark_named(const ModelGroup& group, const std::string& name) const {
-  std::vector<std::size_t> out;
-  for (const Sense sense : {Sense::kVisual, Sense::kText}) {
-    for (const std::size_t b : common_benchmarks(std::span(&group, 1), sense)) {
-      if (results_.benchmarks[b].name == name) out.push_back(b);
-    }
-  }
-  return out;
-}
-
-Estimate Statistics::mean(const ModelGroup& group, const std::string& benchmark) const {
-  return of_benchmarks(std::span(&group, 1), benchmark_named(group, benchmark),
-                       [](std::span<const double> means) { return means[0]; });
-}
-
-double Statistics::deviation(const ModelGroup& group, const std::string& benchmark) const {
-  return deviation_of(group, benchmark_named(group, benchmark));
+  const ModelGroup counted = counted_models(std::span(&group, 1), sense).front();
+  if (counted.models.empty()) return kNotMeasured;
+  const std::vector<std::size_t> benchmarks = common_benchmarks(std::span(&counted, 1), sense);
+  std::vector<double> means;
+  for (const std::uint64_t seed : counted.seeds()) means.push_back(seed_mean(counted, seed, benchmarks, 0, 0));
+  return deviation_over(means);
 }
 
 std::vector<std::uint64_t> common_seeds(std::span<const ModelGroup> groups) {
@@ -247,6 +262,16 @@ std::vector<std::uint64_t> common_seeds(std::span<const ModelGroup> groups) {
   return common.value_or(std::vector<std::uint64_t>());
 }
 
+Estimate floored(Estimate estimate, double lowest) {
+  estimate.low = std::max(estimate.low, lowest);
+  return estimate;
+}
+
+Estimate capped(Estimate estimate, double highest) {
+  estimate.high = std::min(estimate.high, highest);
+  return estimate;
+}
+
 double student_t(std::size_t degrees) {
   constexpr std::array kQuantiles = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
                                      2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -256,7 +281,10 @@ double student_t(std::size_t degrees) {
   return 1.960 + 2.46 / static_cast<double>(degrees);  // within 0.001
 }
 
-Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, const Combine& combine) {
+namespace {
+
+// The values of seeds that have one.
+std::vector<double> seed_values(std::span<const ModelGroup> groups, const OfModel& number, const Combine& combine) {
   std::vector<double> values;
   for (const std::uint64_t seed : counted_seeds(groups)) {
     std::vector<double> means;
@@ -270,6 +298,13 @@ Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, c
     const double value = combine(means);
     if (std::isfinite(value)) values.push_back(value);
   }
+  return values;
+}
+
+}  // namespace
+
+Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, const Combine& combine) {
+  const std::vector<double> values = seed_values(groups, number, combine);
   if (values.empty()) return {};
   Estimate out{.value = mean_of(values), .seeds = any_tuned(groups) ? values.size() : 0};
   if (values.size() < 2) return out;
@@ -281,7 +316,11 @@ Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, c
 }
 
 Estimate over_seeds(const ModelGroup& group, const OfModel& number) {
-  return over_seeds(std::span(&group, 1), number, [](std::span<const double> means) { return means[0]; });
+  return over_seeds(std::span(&group, 1), number, first_of);
+}
+
+double deviation_over_seeds(const ModelGroup& group, const OfModel& number) {
+  return deviation_over(seed_values(std::span(&group, 1), number, first_of));
 }
 
 }  // namespace striate::study

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,8 +12,6 @@
 #include "striate/study/results.h"
 
 namespace striate::study {
-
-inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
 // A number and its 95% interval; NaN: not measured, or no interval.
 struct Estimate {
@@ -31,7 +28,9 @@ using Combine = std::function<double(std::span<const double> means)>;
 
 // Every number in percent: a benchmark's mean score of a question, times 100. The mean of groups over benchmarks is
 // that of the benchmarks which all of the groups' models were asked; over seeds, that of the seeds which all groups
-// have, each the mean of its draws of a random region. Models before tuning count with every seed.
+// have, each the mean of its draws of a random region. Models before tuning count with every seed. A model that was
+// asked fewer benchmarks than another one of its group does not count, nor does its seed: it is not finished, or
+// failed.
 //
 // Intervals are the middle 95% over the draws. In each draw the questions of every benchmark are drawn with
 // replacement (those about one picture together), and the seeds with replacement, one fewer than there are, so that the
@@ -44,6 +43,7 @@ class Statistics {
   // The results must outlive it. Takes models x benchmarks x draws numbers of 8 bytes.
   Statistics(const StudyResults& results, const Resampling& resampling);
 
+  const StudyResults& results() const { return results_; }
   const Resampling& resampling() const { return resampling_; }
 
   Estimate of(std::span<const ModelGroup> groups, Sense sense, const Combine& combine) const;
@@ -53,19 +53,16 @@ class Statistics {
   // The standard deviation over seeds (n - 1) of the mean over benchmarks; NaN below two seeds.
   double deviation(const ModelGroup& group, Sense sense) const;
 
-  // The mean of one benchmark.
-  Estimate mean(const ModelGroup& group, const std::string& benchmark) const;
-  double deviation(const ModelGroup& group, const std::string& benchmark) const;
-
  private:
   struct ModelDraws {
     std::vector<std::vector<double>> benchmarks;  // of each one the value, then that of every draw; or empty
   };
   Estimate of_benchmarks(std::span<const ModelGroup> groups, const std::vector<std::size_t>& benchmarks,
                          const Combine& combine) const;
-  double deviation_of(const ModelGroup& group, const std::vector<std::size_t>& benchmarks) const;
+  std::size_t asked_count(const StudiedModel& model, Sense sense) const;
+  // The models that count, of the seeds that all groups have; a group may be left without any.
+  std::vector<ModelGroup> counted_models(std::span<const ModelGroup> groups, Sense sense) const;
   std::vector<std::size_t> common_benchmarks(std::span<const ModelGroup> groups, Sense sense) const;
-  std::vector<std::size_t> benchmark_named(const ModelGroup& group, const std::string& name) const;
   const ModelDraws& draws_of(const StudiedModel& model) const;
   double model_mean(const StudiedModel& model, const std::vector<std::size_t>& benchmarks, std::size_t draw) const;
   double seed_mean(const ModelGroup& group, std::uint64_t seed, const std::vector<std::size_t>& benchmarks,
@@ -83,6 +80,21 @@ using OfModel = std::function<double(const StudiedModel& model)>;
 // all groups have, their mean, and Student's 95% interval of it; no interval below two seeds.
 Estimate over_seeds(std::span<const ModelGroup> groups, const OfModel& number, const Combine& combine);
 Estimate over_seeds(const ModelGroup& group, const OfModel& number);
+// Their standard deviation over seeds (n - 1); NaN below two seeds.
+double deviation_over_seeds(const ModelGroup& group, const OfModel& number);
+
+// The estimate with an interval that does not go beyond what is possible.
+Estimate floored(Estimate estimate, double lowest);
+Estimate capped(Estimate estimate, double highest);
+
+// What the steps of a run took, in `unit`s; NaN where it is not known.
+template <typename Number>
+OfModel taken_number(Number RunTaken::*number, double unit = 1) {
+  return [number, unit](const StudiedModel& model) {
+    const auto value = model.taken ? static_cast<double>(*model.taken.*number) : 0.0;
+    return value > 0 ? value / unit : kNotMeasured;
+  };
+}
 
 // Above which 2.5% of Student's t distribution lie, for 1 degree of freedom or more.
 double student_t(std::size_t degrees);

@@ -52,6 +52,10 @@ fs::path Study::path(const std::string& written) const {
   return definition.folder / written;
 }
 
+fs::path Study::feature_cache() const {
+  return definition.cache_features ? folder.features() : fs::path();
+}
+
 ModelPaths Study::start(std::size_t model) const {
   const ModelDefinition& asked = definition.models[model];
   ModelPaths paths;

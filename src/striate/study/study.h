@@ -20,6 +20,8 @@ struct Study {
 
   // A path of the definition, or of a cell's settings, as a path of this machine; empty stays empty.
   std::filesystem::path path(const std::string& written) const;
+  // Where cells keep and find features of pictures; empty: nowhere.
+  std::filesystem::path feature_cache() const;
   // A model of the definition as it is before anything is done. Throws InvalidInput for files that are not there.
   ModelPaths start(std::size_t model) const;
   // The model that a cell goes on from, or measures: its own folder is not part of it.

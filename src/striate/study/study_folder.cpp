@@ -90,6 +90,8 @@ std::optional<CellRecord> StudyFolder::record(const Cell& cell) const {
   record.seconds = number_in(kept, "seconds");
   record.processor_seconds = number_in(kept, "processor_seconds");
   record.peak_memory = static_cast<std::uint64_t>(number_in(kept, "peak_memory"));
+  const json computed = kept.value("computed", json());
+  if (computed.is_string()) record.computed = computed.get<std::string>();
   record.resumed = kept.value("resumed", json()) == true;
   record.result = kept.value("result", json::object());
   return record;
@@ -102,6 +104,7 @@ void StudyFolder::finish(const Cell& cell, const CellRecord& record) const {
                         {"seconds", record.seconds},
                         {"processor_seconds", record.processor_seconds},
                         {"peak_memory", record.peak_memory},
+                        {"computed", record.computed},
                         {"resumed", record.resumed},
                         {"result", record.result}};
   write_file(OutputPath::inside(this->cell(cell), kCellFile), json_text(written, 2) + "\n");
@@ -131,7 +134,8 @@ std::unique_ptr<const FolderLock> StudyFolder::lock(const Cell& cell) const {
 
 bool StudyFolder::is_running(const Cell& cell) const {
   const fs::path file = root_ / lock_name(cell) / FolderLock::kFile;
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);  // NFS locks what is open for writing alone
+  if (descriptor < 0) descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return false;
   const bool held = try_lock(descriptor) == LockState::kHeld;
   ::close(descriptor);

@@ -25,9 +25,14 @@ struct CellRecord {
   double seconds = 0;            // elapsed, of the process that finished it
   double processor_seconds = 0;  // of all its threads
   std::uint64_t peak_memory = 0;
-  bool resumed = false;                              // an earlier process had begun it
+  std::string computed;  // "fp32 on cpu": in what its numbers were computed; empty: by no model, or not known
+  bool resumed = false;  // an earlier process had begun it
   nlohmann::json result = nlohmann::json::object();  // what the cell itself has to tell
 };
+
+// The key of a result that says why a trial, or what needs one, has no model: its loss did not stay finite. Such a cell
+// is done: the learning rate is not the best one.
+inline constexpr const char* kDiverged = "diverged";
 
 class StudyFolder {
  public:

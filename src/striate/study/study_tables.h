@@ -1,6 +1,7 @@
 // The tables of one setting of a study: what was measured, by strategy, size, data, removal, healing and cost.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ ResultTable claims_table(const std::vector<Claim>& claims);
 
 // All layers and every rule at a quarter of them, on all of the data, with all linears, at offset 0.
 std::vector<ModelGroup> compared_strategies(const StudyView& view);
+// The base, the aligned model and those.
+std::vector<ModelGroup> shown_groups(const StudyView& view);
 ResultTable strategies_table(const StudyView& view);
 // The same groups, and what they were made of, by benchmark and by kind of question.
 ResultTable benchmarks_table(const StudyView& view);
@@ -37,6 +40,8 @@ ResultTable reversion_table(const StudyView& view);
 ResultTable pruning_table(const StudyView& view);
 ResultTable healing_table(const StudyView& view);
 
+ResultTable layer_scores_table(const StudyView& view);
+ResultTable loss_curves_table(const StudyView& view);
 ResultTable losses_table(const StudyView& view);
 ResultTable cost_table(const StudyView& view);
 ResultTable models_table(const StudyView& view);  // every model by itself
@@ -49,9 +54,14 @@ ResultTable paper_text_table(const StudyView& view);
 // Every table above that is not empty, the claims first.
 std::vector<ResultTable> tables_of(const StudyView& view, const std::vector<Claim>& claims);
 
+// The mean over a group's models of each layer's score, by metric.
+std::map<std::string, std::vector<double>> mean_layer_scores(const ModelGroup& group, std::size_t layers);
+// The mean loss over a group's models in windows of steps, each at its last step.
+std::vector<LossPoint> mean_curve(const ModelGroup& group);
+
 // "0,4,8-11"; "several" where the models of a group have others.
 std::string layers_text(const ModelGroup& group);
-// The mean loss on the held-out data of one sense; NaN where there is none.
-double mean_loss(const StudiedModel& model, Sense sense);
+// The mean loss of a model on all held-out data of one sense that the study measures; NaN where one of them is missing.
+OfModel mean_loss(const StudyResults& results, Sense sense);
 
 }  // namespace striate::study

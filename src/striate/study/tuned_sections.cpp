@@ -25,10 +25,8 @@ article.claim .verdict { margin-right: .4rem; }
 
 namespace {
 
-constexpr const char* kBars =
-    "Bars are 95% intervals over questions and seeds; where there is one seed, over questions alone.";
 constexpr std::size_t kMostStrips = 40;
-constexpr std::size_t kMostSeries = 4;  // that a line chart tells apart
+constexpr std::size_t kMostLines = 4;  // that a line chart tells apart
 
 std::string label_of(const StudyView& view, const ModelGroup& group) {
   return group_name(group, view.groups.setting());
@@ -90,8 +88,8 @@ std::string curve_html(const StudyView& view, LineChart chart, const std::vector
     if (!lines.contains(strategy)) order.push_back(strategy);
     lines[strategy].push_back(&group);
   }
+  std::vector<LineGroup> out;
   for (const std::string& strategy : order) {
-    if (chart.series.size() == kMostSeries) break;
     LineSeries series{.name = strategy};
     std::ranges::sort(lines[strategy], {}, [&](const ModelGroup* group) { return place(*group); });
     for (const ModelGroup* group : lines[strategy]) {
@@ -102,10 +100,10 @@ std::string curve_html(const StudyView& view, LineChart chart, const std::vector
       series.high.push_back(mean.high);
     }
     if (std::ranges::any_of(series.y, [](double value) { return std::isfinite(value); }))
-      chart.series.push_back(std::move(series));
+      out.push_back({std::move(series)});
   }
   chart.folded = true;
-  return chart.series.empty() ? "" : line_chart_html(chart);
+  return charts_of(chart, out);
 }
 
 // The tuned groups of the usual offset and linears, one for each place.
@@ -121,10 +119,9 @@ std::vector<ModelGroup> usual_groups(const StudyView& view, const std::function<
 }
 
 // How far the loss on held-out texts is below what it was before; with Student's interval over seeds.
-Estimate fall_of_loss(const ModelGroup& group, const ModelGroup& before) {
-  return over_seeds(
-      std::array{group, before}, [](const StudiedModel& model) { return mean_loss(model, Sense::kText); },
-      [](std::span<const double> losses) { return losses[1] - losses[0]; });
+Estimate fall_of_loss(const StudyResults& results, const ModelGroup& group, const ModelGroup& before) {
+  return over_seeds(std::array{group, before}, mean_loss(results, Sense::kText),
+                    [](std::span<const double> losses) { return losses[1] - losses[0]; });
 }
 
 std::string claim_card(const Claim& claim) {
@@ -149,6 +146,30 @@ std::string claim_card(const Claim& claim) {
 }
 
 }  // namespace
+
+std::string charts_of(const LineChart& chart, const std::vector<LineGroup>& groups) {
+  std::vector<LineChart> parts;
+  std::vector<double> covered;
+  for (const LineGroup& group : groups) {
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const bool begins = i == 0 && !parts.empty() && parts.back().series.size() + group.size() > kMostLines;
+      if (parts.empty() || begins || parts.back().series.size() == kMostLines) {
+        parts.push_back(chart);
+        parts.back().series.clear();
+      }
+      parts.back().series.push_back(group[i]);
+      for (const auto* values : {&group[i].y, &group[i].low, &group[i].high})
+        covered.insert(covered.end(), values->begin(), values->end());
+    }
+  }
+  std::string html;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts.size() > 1) parts[i].title += cat(" (", i + 1, " of ", parts.size(), ")");
+    parts[i].y_covered = covered;
+    html += line_chart_html(parts[i]);
+  }
+  return html;
+}
 
 std::string claims_html(const std::vector<Claim>& claims) {
   std::string html =
@@ -180,7 +201,7 @@ std::string regions_html(const StudyView& view) {
     }
   }
   if (strips.empty()) return "";
-  if (left_out > 0) strips += cat("<p class=\"quiet\">", left_out, " more are in the tables.</p>\n");
+  if (left_out > 0) strips += cat("<p class=\"quiet\">", left_out, " more are in tables/models.csv.</p>\n");
   return cat(
       "<section>\n<h2>Regions</h2>\n<p class=\"quiet\">Which layers were tuned; the lowest is at the left.</p>\n",
       strips, "</section>\n");
@@ -188,7 +209,6 @@ std::string regions_html(const StudyView& view) {
 
 std::string strategies_html(const StudyView& view) {
   const std::vector<ModelGroup> groups = compared_strategies(view);
-  if (groups.empty()) return "";
   std::string html = means_plot(view, groups, Sense::kVisual, "Visual accuracy by strategy");
   if (const auto all = view.groups.all()) html += differences_plot(view, *all, "tuning all layers");
   if (const auto random = view.groups.tuned({.strategy = "random", .layers = view.groups.quarter()}))
@@ -210,16 +230,18 @@ std::string plane_html(const StudyView& view) {
   const bool tasks = std::ranges::any_of(groups, [&](const ModelGroup& group) {
     return view.statistics.difference(group, *before, Sense::kText).measured();
   });
-  Scatter plane{.title = "What was won and what was forgotten",
-                .note = cat("Upwards: more visual accuracy than the ", name(seeing->first().treatment),
-                            " model's. To the left: ", tasks ? "text accuracy lost" : "a higher loss on held-out texts",
-                            " against the ", name(before->first().treatment),
-                            " model. The best place is at the top right. ", kBars),
-                .x_name = tasks ? "change of the text mean, points" : "fall of the loss on held-out texts, nats",
-                .y_name = "gain of the visual mean, points"};
+  Scatter plane{
+      .title = "What was won and what was forgotten",
+      .note = cat("Upwards: more visual accuracy than the ", name(seeing->first().treatment),
+                  " model's. To the left: ", tasks ? "text accuracy lost" : "a higher loss on held-out texts",
+                  " against the ", name(before->first().treatment), " model. The best place is at the top right. ",
+                  kBars, tasks ? "" : " Across, they are Student's 95% intervals over seeds."),
+      .x_name = tasks ? "change of the text mean, points" : "fall of the loss on held-out texts, nats",
+      .y_name = "gain of the visual mean, points"};
   bool any = false;
   for (const ModelGroup& group : groups) {
-    const Estimate x = tasks ? view.statistics.difference(group, *before, Sense::kText) : fall_of_loss(group, *before);
+    const Estimate x =
+        tasks ? view.statistics.difference(group, *before, Sense::kText) : fall_of_loss(view.results, group, *before);
     const Estimate y = view.statistics.difference(group, *seeing, Sense::kVisual);
     any = any || (x.measured() && y.measured());
     plane.points.push_back({label_of(view, group), x.value, y.value, x.low, x.high, y.low, y.high});

@@ -15,7 +15,10 @@ namespace {
 using Kind = TableColumn::Kind;
 
 constexpr const char* kMeans =
-    "Means over seeds of the mean over benchmarks, in percent; in brackets 95% intervals over questions and seeds.";
+    "Means over seeds of the mean over benchmarks, in percent; in brackets 95% intervals over questions and seeds, of "
+    "one "
+    "seed over questions alone. A benchmark counts with the mean score of its questions; its own protocol (\"Scores by "
+    "benchmark\") may weigh them in another way.";
 
 TableColumn interval_column(const char* name, const char* unit, bool with_sign = false) {
   return {.name = name, .kind = Kind::kEstimate, .unit = unit, .decimals = 2, .with_sign = with_sign};
@@ -63,16 +66,6 @@ std::string group_label(const StudyView& view, const ModelGroup& group) {
   return group_name(group, view.groups.setting());
 }
 
-// Base, aligned and the compared strategies.
-std::vector<ModelGroup> shown_groups(const StudyView& view) {
-  std::vector<ModelGroup> out;
-  for (const auto& before : {view.groups.base(), view.groups.aligned()}) {
-    if (before) out.push_back(*before);
-  }
-  for (const ModelGroup& group : compared_strategies(view)) out.push_back(group);
-  return out;
-}
-
 // Rows that have a name, what varies, and the visual and text means.
 ResultTable varied_table(const StudyView& view, const char* name, const char* title, const std::string& caption,
                          const std::vector<ModelGroup>& groups) {
@@ -85,7 +78,7 @@ ResultTable varied_table(const StudyView& view, const char* name, const char* ti
                                 count_column("seeds"),
                                 interval_column("visual mean", "%"),
                                 {"sd over seeds", Kind::kNumber, "points", 2},
-                                interval_column("of all's with as much data", "%"),
+                                interval_column("share of all layers' mean with as much data", "%"),
                                 interval_column("text mean", "%")}};
   for (const ModelGroup& group : groups) {
     table.rows.push_back({text_cell(group_label(view, group)), number_cell(static_cast<double>(group.tuned_layers())),
@@ -131,6 +124,15 @@ std::vector<ModelGroup> compared_strategies(const StudyView& view) {
   });
 }
 
+std::vector<ModelGroup> shown_groups(const StudyView& view) {
+  std::vector<ModelGroup> out;
+  for (const auto& before : {view.groups.base(), view.groups.aligned()}) {
+    if (before) out.push_back(*before);
+  }
+  for (const ModelGroup& group : compared_strategies(view)) out.push_back(group);
+  return out;
+}
+
 ResultTable strategies_table(const StudyView& view) {
   const auto all = view.groups.all();
   const auto random = view.groups.tuned({.strategy = "random", .layers = view.groups.quarter()});
@@ -144,7 +146,7 @@ ResultTable strategies_table(const StudyView& view) {
                                 interval_column("visual mean", "%"),
                                 {"sd over seeds", Kind::kNumber, "points", 2},
                                 interval_column("against all", "points", true),
-                                interval_column("of all's", "%"),
+                                interval_column("share of all layers' mean", "%"),
                                 interval_column("against random", "points", true),
                                 interval_column("text mean", "%"),
                                 interval_column("text against all", "points", true)}};
@@ -164,21 +166,21 @@ ResultTable strategies_table(const StudyView& view) {
 ResultTable benchmarks_table(const StudyView& view) {
   ResultTable table{.name = "benchmarks",
                     .title = "Scores by benchmark",
-                    .caption =
-                        "Means over seeds and standard deviations over them, in percent, by each benchmark's "
-                        "own protocol.",
+                    .caption = "Means over seeds and standard deviations over them, by each benchmark's own protocol.",
                     .columns = {{"model"}}};
   for (const StudiedBenchmark& benchmark : view.results.benchmarks)
-    table.columns.push_back(
-        {.name = cat(benchmark.name, " (", name(benchmark.sense), ")"), .kind = Kind::kSpread, .decimals = 2});
+    table.columns.push_back({.name = cat(benchmark.name, " (", name(benchmark.sense), ")"),
+                             .kind = Kind::kSpread,
+                             .unit = benchmark.unit,
+                             .decimals = 2});
   for (const ModelGroup& group : shown_groups(view)) {
     std::vector<TableCell> row = {text_cell(group_label(view, group))};
     for (const StudiedBenchmark& benchmark : view.results.benchmarks) {
-      const Estimate score = over_seeds(group, [&](const StudiedModel& model) {
+      const OfModel score = [&](const StudiedModel& model) {
         const auto found = model.benchmarks.find(benchmark.name);
         return found == model.benchmarks.end() ? kNotMeasured : found->second.score;
-      });
-      row.push_back(spread_cell(score.value, view.statistics.deviation(group, benchmark.name)));
+      };
+      row.push_back(spread_cell(over_seeds(group, score).value, deviation_over_seeds(group, score)));
     }
     table.rows.push_back(std::move(row));
   }
@@ -265,21 +267,24 @@ ResultTable modules_table(const StudyView& view) {
 ResultTable rates_table(const StudyView& view) {
   ResultTable table{.name = "rates",
                     .title = "Learning rates tried",
-                    .caption = "One run each, with a seed that no other number here counts.",
+                    .caption =
+                        "One run each, with a seed that no other number here counts. Judged by: the mean score of the "
+                        "benchmarks for validation, or the loss; -: the loss did not stay finite.",
                     .columns = {{"strategy"},
                                 count_column("layers"),
                                 {"learning rate"},
                                 {"seed"},
-                                {"visual mean", Kind::kNumber, "%", 2},
+                                {"judged by", Kind::kNumber, "", 4},
                                 {"visual loss", Kind::kNumber, "nats", 4}}};
+  const OfModel loss = mean_loss(view.results, Sense::kVisual);
   for (const StudiedModel& model : view.results.models) {
     if (!model.tuning || !model.tuning->trial || model.treatment != Treatment::kTuned) continue;
     if (model.model != view.groups.setting().model || model.data != view.groups.setting().data) continue;
     const Tuning& t = *model.tuning;
-    table.rows.push_back({text_cell(t.strategy), count_cell(t.layers.size()),
+    table.rows.push_back({text_cell(t.strategy),
+                          t.layers.empty() ? number_cell(kNotMeasured) : count_cell(t.layers.size()),
                           text_cell(formatted(t.learning_rate, "%g")), text_cell(std::to_string(t.seed)),
-                          number_cell(view.statistics.mean(ModelGroup{{&model}}, Sense::kVisual).value),
-                          number_cell(mean_loss(model, Sense::kVisual))});
+                          number_cell(model.judged.value_or(kNotMeasured)), number_cell(loss(model))});
   }
   return table;
 }
