@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the program and shows the main job at small scale, from the base in mini/ (docs/mini.md), a small model that has
-# read but never seen: a projector learns to hand pictures to it; then a quarter of its layers, evenly spread, its top
-# quarter, and all of them are tuned to see, with the same data, steps and seed. All are asked the same held-out questions,
-# about pictures and without; layers outside the region are removed, and what is left is healed. Nothing is downloaded.
+# Builds the program and shows the main job at small scale, from the base in mini/ (docs/mini.md), a small model whose
+# decoder has read and never met a picture: a projector learns to hand pictures to it; then a quarter of its layers, evenly
+# spread, its top quarter, and all of them are tuned, with the same data, steps and seed. All are asked the same held-out
+# questions about pictures, and text tasks; layers outside the region are removed, and what is left is healed. Nothing is
+# downloaded.
 #
 #   STRIATE_DEMO_STEPS=N   steps of each tuning; default 400, or 140 where the processor has no bf16, which is three times slower
 . "$(dirname "$0")/lib.sh"
@@ -65,7 +66,7 @@ tune() {  # NAME LAYERS
 # ask NAME MODEL...: the questions about pictures and those of the text tasks.
 ask() {
   quiet "ask $1 about pictures" eval run "${@:2}" --benchmark mini --data "$world" --out "$out/answers/$1"
-  quiet "ask $1 without pictures" eval run "${@:2}" --benchmark mini-text --data "$world" --out "$out/text/$1"
+  quiet "ask $1 text tasks" eval run "${@:2}" --benchmark mini-text --data "$world" --out "$out/text/$1"
 }
 
 all_and_top() {
@@ -77,6 +78,7 @@ all_and_top() {
 
 uniform_and_pruning() {
   ask base --model "$base"
+  ask aligned --model "$base" --projector "$out/aligned"
   tune uniform uniform:25%
   ask uniform --model "$base" --adapter "$out/uniform"
   quiet "score" score --model "$base" --adapter "$out/uniform" --data "$world/train.json" --images "$world" --samples 200 \
@@ -103,8 +105,8 @@ trap - EXIT
 sed -n '3,$p' "$out/logs/prune 0-4.txt"
 
 stage "what it answers: questions about pictures, right in percent; the first is what the others are compared with"
-show eval compare "$out/answers/all" "$out/answers/uniform" "$out/answers/top" "$out/answers/base" "$out/answers/pruned" \
-  "$out/answers/healed" --changed 0 --html "$report"
+show eval compare "$out/answers/all" "$out/answers/uniform" "$out/answers/top" "$out/answers/aligned" "$out/answers/base" \
+  "$out/answers/pruned" "$out/answers/healed" --changed 0 --html "$report"
 
 # score NAME pictures|text: the mean over the kinds, in percent.
 score() {
@@ -121,6 +123,7 @@ while IFS='|' read -r name what; do
   printf '  %-44s %9.1f %9.1f\n' "$what" "$(score "$name" pictures)" "$(score "$name" text)"
 done <<'END'
 base|the base, its projector untrained
+aligned|the projector alone trained
 all|tuned: all 16 layers
 uniform|tuned: 4 layers, evenly spread
 top|tuned: the top 4 layers
