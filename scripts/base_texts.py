@@ -2,6 +2,7 @@
 file, of which only the questions that contain one of the words are kept."""
 
 import json
+import os
 import sys
 
 
@@ -23,8 +24,9 @@ def main(out, *arguments):
     samples = [sample for argument in arguments for sample in chosen(argument)]
     for number, sample in enumerate(samples):
         sample["id"] = f"{number}-{sample['id']}"
-    with open(out, "w") as file:
+    with open(out + ".part", "w") as file:
         json.dump(samples, file)
+    os.replace(out + ".part", out)
     print(f"{out}: {len(samples)} texts")
 
 

@@ -116,7 +116,13 @@ std::optional<ScoreResult> score_of(const BenchmarkOutcome& outcome, const EvalR
   for (const Protocol& protocol : outcome.benchmark->protocols) {
     if (protocol.asking == outcome.protocol->asking && protocol.name != names.front()) names.push_back(protocol.name);
   }
-  if (outcome.benchmark->name == "llava-json") names = {"exact", "vqa", "contains", "anls"};
+  if (outcome.benchmark->name ==
+      "llava-json") {  // every rule shares the answers: the one asked for, and the common ones
+    names.resize(1);
+    for (const char* common : {"exact", "vqa", "contains", "anls"}) {
+      if (names.front() != common) names.emplace_back(common);
+    }
+  }
   const OnBadRow bad_rows = on_bad_row(flags.answering.on_bad_sample());
   ScoreRequest request{
       flags.out, outcome.benchmark->name, outcome.data, names, flags.resampling.resampling(), bad_rows, flags.limit};

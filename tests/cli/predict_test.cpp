@@ -85,6 +85,12 @@ TEST_F(Predict, AFileWithAnswersToOtherPromptsIsRefusedAndStays) {
   std::ofstream(file("notes.jsonl")) << "{\"note\": 1}\n";
   expect_refused(predict("second.jsonl", "notes.jsonl"), "notes.jsonl:1");
   EXPECT_EQ(read_file(file("notes.jsonl")), "{\"note\": 1}\n");
+  // Nor is a last line cut off that is no answer of ours.
+  for (const std::string& theirs : {std::string("[\n {\n  \"a\": 1\n }\n]"), std::string("a line without an end")}) {
+    std::ofstream(file("theirs.json")) << theirs;
+    expect_refused(predict("second.jsonl", "theirs.json"), "theirs.json");
+    EXPECT_EQ(read_file(file("theirs.json")), theirs);
+  }
 }
 
 TEST_F(Predict, RowsThatCannotBeAskedAreNamed) {

@@ -164,6 +164,7 @@ TEST_F(StudyCommand, WhatTuningChangesIsMeasuredOfModelsThatWereTunedWhole) {
   std::string text = definition("strategy = \"top\"\nsize = 1\nseed = 1\n", "[score]\nsamples = 4\ntuned = true\n");
   const std::string adapters = "lora-r = 2\n";
   text.replace(text.find(adapters), adapters.size(), "tune = \"full\"\n");
+  text.insert(text.find("precision"), "cache-features = false\n");
   const CommandResult run = run_command(run_of(write_definition("full.toml", text), "full", "2"));
   ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
   const json results = json::parse(read_file(file("full/results.json")));
@@ -176,6 +177,8 @@ TEST_F(StudyCommand, WhatTuningChangesIsMeasuredOfModelsThatWereTunedWhole) {
     EXPECT_GT(layers.back().get<double>(), 0);
   }
   EXPECT_EQ(scored, 1U);
+  EXPECT_FALSE(fs::exists(file("full/features")));
+  EXPECT_TRUE(fs::exists(file("full/cells")));
 }
 
 TEST_F(StudyCommand, ACellRunsByItsNumberOnceWhatItNeedsIsDone) {

@@ -94,6 +94,16 @@ TEST_F(CheckpointTest, DamagedOnesArePassedOver) {
   EXPECT_THAT(warning, HasSubstr("optimizer.safetensors is not what was written"));
 }
 
+// A run that went on from below a damaged one keeps what it writes.
+TEST_F(CheckpointTest, TheOneJustWrittenIsKeptWhateverLiesAboveIt) {
+  save(500, 2);
+  const fs::path damaged = save(1000, 2);
+  fs::remove(damaged / "state.json");
+  save(600, 1);
+  EXPECT_EQ(newest_whole_checkpoint(folder())->state.step, 600);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder()), {}), 1);
+}
+
 TEST_F(CheckpointTest, WithoutAFileOrManifestItIsNotWhole) {
   for (const char* name : {"parameters.safetensors", "state.json", "manifest.json"}) {
     const fs::path path = save(10);

@@ -1,6 +1,7 @@
 #include "striate/answers/answer_file.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
@@ -15,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kFileName = "answers.jsonl";
+constexpr std::string_view kFirstKey = R"({"question_id":)";  // how every line of ours begins (answer.cpp)
 constexpr const char* kLineHint = "repair the line, or remove it and ask its question again";
 
 // The text up to the last line break, where what follows is no JSON.
@@ -106,28 +108,32 @@ AnswerFile read_answers(const fs::path& path, const std::string& benchmark) {
   return read_records(path);
 }
 
-AnswerLog::AnswerLog(const fs::path& folder, const fs::path& name) {
+AnswerLog::AnswerLog(const fs::path& folder, const fs::path& name) : path_(OutputPath::inside(folder, name)) {
   const fs::path path = folder / name;
-  const OutputPath out = OutputPath::inside(folder, name);
-  if (is_file(path) && file_size_of(path) > 0) {
-    const std::string text = read_file(path, std::uint64_t{1} << 36);
-    const std::string_view whole = whole_lines(text);
-    if (whole.size() < text.size()) {
-      write_file(out, whole);
-    } else if (!text.ends_with('\n')) {
-      write_file(out, text + "\n");
-    }
-    if (!whole.empty()) earlier_ = read_lines(path).answers;
+  if (!is_file(path) || file_size_of(path) == 0) return;
+  const std::string text = read_file(path, std::uint64_t{1} << 36);
+  const std::string_view whole = whole_lines(text);
+  if (whole.empty() && !text.starts_with(kFirstKey) && !kFirstKey.starts_with(text)) {
+    throw invalid_input(cat(path.string(), ": not a file of answers"), "give the name of a new file with `out`");
   }
-  file_ = std::make_unique<AppendFile>(out);
+  if (whole.size() < text.size()) mended_ = whole;
+  if (whole.size() == text.size() && !text.ends_with('\n')) mended_ = text + "\n";
+  if (!whole.empty()) earlier_ = read_lines(path).answers;
+}
+
+AppendFile& AnswerLog::opened() {
+  if (file_) return *file_;
+  if (mended_) write_file(path_, *std::exchange(mended_, std::nullopt));
+  file_ = std::make_unique<AppendFile>(path_);
+  return *file_;
 }
 
 void AnswerLog::append(const Answer& answer) {
-  file_->append(answer_line(answer));
+  opened().append(answer_line(answer));
 }
 
 void AnswerLog::sync() {
-  file_->sync();
+  opened().sync();
 }
 
 }  // namespace striate

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,22 +24,28 @@ struct AnswerFile {
 // Throws InvalidInput where there is no such file, CorruptData that names file and line where one is malformed.
 AnswerFile read_answers(const std::filesystem::path& path, const std::string& benchmark);
 
-// answers.jsonl of a run that goes on: what is there is read, a cut last line is removed, and new answers are appended.
-// One process at a time may hold it; whoever runs several asks in one of them.
+// answers.jsonl of a run that goes on: what is there is read, and new answers are appended. Nothing is changed before
+// the first append() or sync(), which removes a last line that is not whole: a file that turns out to be another's
+// stays as it is. One process at a time may hold it; whoever runs several asks in one of them.
 class AnswerLog {
  public:
-  // Throws what read_answers() throws, InvalidInput for a name that leads out of the folder, and Resource where the
-  // file cannot be written.
+  // Throws what read_answers() throws, and InvalidInput for a name that leads out of the folder.
   explicit AnswerLog(const std::filesystem::path& folder, const std::filesystem::path& name = "answers.jsonl");
 
   const std::vector<Answer>& earlier() const { return earlier_; }
-  // On the system's side when it returns: a killed process loses nothing.
+  // On the system's side when it returns: a killed process loses nothing. Throws Resource where the file cannot be
+  // written.
   void append(const Answer& answer);
   // On the disk when it returns: a power cut loses nothing.
   void sync();
 
  private:
+  AppendFile& opened();
+
+  OutputPath path_;
   std::vector<Answer> earlier_;
+  std::optional<std::string>
+      mended_;  // what the file shall hold before anything is appended, where it holds something else
   std::unique_ptr<AppendFile> file_;
 };
 

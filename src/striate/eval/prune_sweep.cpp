@@ -56,7 +56,7 @@ SweepArm make_arm(const std::string& name, const SweepRequest& request, const Ch
   const std::int64_t layers = region.depth();
   std::int64_t most = std::min({request.to, layers - 1, layers - region.count()});
   LayerChooser chooser = make_chooser(request.choice, scores, source, region, most, [model] { return model; });
-  if (request.choice.spaced) most = std::min(most, chooser.most);
+  most = std::min(most, chooser.most);
   return {name, model, region, most, std::move(chooser)};
 }
 

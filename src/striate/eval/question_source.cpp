@@ -88,6 +88,10 @@ bool QuestionSource::add_pictures(Waiting& waiting) {
   }
 }
 
+std::string answer_text(const std::string& generated, const Protocol& protocol) {
+  return protocol.bare ? generated : std::string(trim(generated));
+}
+
 std::optional<GenerationJob> QuestionSource::next() {
   if (stopped()) return std::nullopt;
   while (ready_.empty()) {
@@ -114,7 +118,7 @@ void QuestionSource::done(std::size_t job, const GenerationResult& result) {
   answer.asking = protocol_.asking;
   answer.choices = result.log_probabilities;
   if (answer.choices.empty()) {
-    answer.text = result.text;
+    answer.text = answer_text(result.text, protocol_);
     answer.tokens = static_cast<std::int64_t>(result.ids.size());
     answer.stop = ending_of(result, protocol_);
   } else {

@@ -24,6 +24,10 @@ struct QuestionSink {
   std::function<void(const Question&, const Error&)> bad;
 };
 
+// What is kept of generated text: all of it after a bare prompt; in a chat template without white space around it, as
+// every script that asks so keeps it. Tokenizers differ in whether an answer begins with a space.
+std::string answer_text(const std::string& generated, const Protocol& protocol);
+
 // Hands questions to Generator::run() in windows, so that the pictures of a window go through the vision tower
 // together, and turns results into answers.
 class QuestionSource {

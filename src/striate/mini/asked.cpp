@@ -128,7 +128,7 @@ void make_even(std::vector<AskedSample>& samples, Family family, Part part, std:
 }
 
 // Scenes tried for one that a family can be asked of. Some are rare: of the scenes with at most three objects, fewer
-// than one in ten allow `compare`, and of `--labels 0.01` one in a hundred allows `ocr`.
+// than one in ten allow `compare`, and where one in a hundred has a label, no other allows `ocr`.
 constexpr std::uint64_t kScenesTried = 4096;
 
 // The number of a scene that sample `sample` tries in a round of `in_round` scenes: rounds after the first are far

@@ -7,6 +7,7 @@
 #include "striate/base/files.h"
 #include "striate/base/json_file.h"
 #include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/report/html.h"
 #include "striate/report/plain_table.h"
@@ -172,13 +173,16 @@ std::vector<fs::path> table_files(const std::string& name) {
 // names in that report's own list are removed.
 void remove_old_tables(const fs::path& folder, const json& tables) {
   const fs::path list = folder / kTableList;
-  if (!fs::is_regular_file(list)) return;
+  if (!is_file(list)) return;
   const std::optional<json> before = try_parse_json(read_file(list));
   if (!before || !before->is_object()) return;
   for (const auto& [name, title] : before->items()) {
     if (tables.contains(name) || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
       continue;
-    for (const fs::path& file : table_files(name)) fs::remove(OutputPath::inside(folder, file).path());
+    for (const fs::path& file : table_files(name)) {
+      std::error_code absent;
+      fs::remove(OutputPath::inside(folder, file).path(), absent);
+    }
   }
 }
 

@@ -132,7 +132,10 @@ fs::path save_checkpoint(const fs::path& folder, const RunState& state, const Na
   write_file(OutputPath::inside(building.path(), kManifest), manifest_of(building.path()).dump(2) + "\n");
   building.commit(/*replace=*/true);  // a damaged one of the same step may stand there
   if (keep <= 0) return path;
-  const std::vector<fs::path> all = checkpoints_in(folder);
+  std::vector<fs::path> all = checkpoints_in(folder);
+  // Later ones are of a run that went on from an earlier one, because they were damaged: they are no longer of this
+  // run.
+  std::ranges::stable_partition(all, [&](const fs::path& other) { return step_of(other) <= state.step; });
   for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
     std::error_code ignored;
     fs::remove(all[i] / kManifest, ignored);  // first: half a deleted checkpoint must not look whole
