@@ -187,7 +187,8 @@ void add_data(CLI::App& app, Invocation& run) {
   const auto flags = std::make_shared<DataFlags>();
   CLI::App* data = app.add_subcommand("data", "Check training data");
   data->require_subcommand(1);
-  data->footer(example("striate data check --model llava-1.5-7b-hf --data train.json --images pictures"));
+  const std::string footer = example("striate data check --model llava-1.5-7b-hf --data train.json --images pictures");
+  data->footer(footer);
   CLI::App* check = data->add_subcommand("check", "Find every sample that training cannot use");
   flags->model.add_to(*check);
   check->add_option("--data", flags->data, "Conversations in LLaVA's format: JSON or JSON Lines")
@@ -202,7 +203,7 @@ void add_data(CLI::App& app, Invocation& run) {
   check->add_option("--list", flags->list, "JSON Lines file that lists every bad sample")->type_name("FILE");
   add_overwrite(*check, flags->overwrite);
   check->add_flag("--json", flags->json, "Print one JSON object and nothing else");
-  check->footer(example("striate data check --model llava-1.5-7b-hf --data train.json --images pictures"));
+  check->footer(footer);
   check->callback([flags, &run] { run.action = [flags] { run_check(*flags); }; });
 }
 

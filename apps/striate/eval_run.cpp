@@ -116,9 +116,8 @@ std::optional<ScoreResult> score_of(const BenchmarkOutcome& outcome, const EvalR
   for (const Protocol& protocol : outcome.benchmark->protocols) {
     if (protocol.asking == outcome.protocol->asking && protocol.name != names.front()) names.push_back(protocol.name);
   }
-  if (outcome.benchmark->name ==
-      "llava-json") {  // every rule shares the answers: the one asked for, and the common ones
-    names.resize(1);
+  if (outcome.benchmark->name == "llava-json") {
+    names.resize(1);  // every rule shares the answers: the one that was asked for, and the common ones
     for (const char* common : {"exact", "vqa", "contains", "anls"}) {
       if (names.front() != common) names.emplace_back(common);
     }

@@ -48,6 +48,33 @@ TEST(CompareRuns, SharesAreOfTheQuestionsThatBothAnswered) {
   EXPECT_THAT(retention(test::pointers(all)).visual.at(0).kept, ElementsAre(1, 1));
 }
 
+TEST(CompareRuns, QuestionsBeyondARunsLimitDoNotCountAsWrong) {
+  const test::SmallRuns runs(1);
+  nlohmann::json questions = nlohmann::json::array();
+  for (const char* id : {"1", "2", "3", "4"}) {
+    questions.push_back({{"question_id", id},
+                         {"question", "Which?"},
+                         {"data_id", "p"},
+                         {"answer", "A"},
+                         {"choice_a", "a"},
+                         {"choice_b", "b"},
+                         {"choice_c", "c"},
+                         {"choice_d", "d"}});
+  }
+  const auto data = runs.put("seed/SEED-Bench.json", nlohmann::json{{"questions", questions}}.dump()).parent_path();
+  const auto run = [&](const std::string& name, int limit) {
+    runs.put(name + "/seed/answers.jsonl", "{\"question_id\": \"1\", \"text\": \"A\"}\n");
+    const nlohmann::json part = {{"name", "seed"}, {"data", data.string()}, {"protocol", "llava"}};
+    const nlohmann::json record = {{"model", "m"}, {"limit", limit}, {"benchmarks", nlohmann::json::array({part})}};
+    runs.put(name + "/run.json", record.dump());
+    return runs.path(name);
+  };
+  const auto all = compare_runs({{run("limited", 1), run("whole", 0)}, {}, {.draws = 0}});
+  ASSERT_EQ(all.at(0).runs.size(), 2U);
+  EXPECT_EQ(all[0].runs[0].headline.value, 100);
+  EXPECT_EQ(all[0].runs[1].headline.value, 25);
+}
+
 TEST(CompareRuns, ATwinWithoutPicturesSaysWhetherTheModelLooks) {
   const test::SmallRuns runs(40);
   const auto seeing = runs.run("seeing", test::wrong(2), -4, false, "a");

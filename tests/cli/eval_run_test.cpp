@@ -249,6 +249,20 @@ TEST_F(EvalRun, ALimitedRunIsScoredOnWhatItAsked) {
   EXPECT_EQ(result.at("scores").at(0).at("questions"), 5);
 }
 
+TEST_F(EvalRun, QuestionsOfOnesOwnAreScoredByTheRuleAskedForAndByTheCommonOnes) {
+  const json turns = {{{"from", "human"}, {"value", "Where?"}}, {{"from", "gpt"}, {"value", "here"}}};
+  std::ofstream(file("own.json")) << json::array({{{"id", "1"}, {"conversations", turns}}});
+  std::vector<std::string> run = replaced(eval_run("own"), "--benchmark", "llava-json");
+  run = replaced(replaced(run, "--data", file("own.json")), "--protocol", "iou");
+  run.insert(run.end(), "--json");
+  const CommandResult result = run_command(run);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::vector<std::string> rules;
+  const json scores = json::parse(result.out).at("benchmarks").at(0).at("scores");
+  for (const json& score : scores) rules.push_back(score.at("protocol"));
+  EXPECT_EQ(rules, (std::vector<std::string>{"iou", "exact", "vqa", "contains", "anls"}));
+}
+
 TEST_F(EvalRun, LettersAreScoredByTheirLogProbabilityAfterOnePrompt) {
   fs::create_directories(file("mmlu/test"));
   std::ofstream test(fs::path(file("mmlu/test")) / "anatomy_test.csv");

@@ -177,6 +177,17 @@ TEST_F(Prune, ASweepMeasuresInsideAndOutsideTheRegionAndWritesNothingUnasked) {
   EXPECT_THAT(read_file(file("sweep/report.html")), HasSubstr("<svg"));
 }
 
+TEST_F(Prune, ASweepOfBlocksEndsWhereNoBlockIsFreeAndKeepsWhatItMeasured) {
+  const CommandResult result =
+      prune({"--adapter", file("tuned"), "--sweep", "0..2", "--contiguous", "--scores", file("scores.json"),
+             "--eval-data", data(), "--images", file("images"), "--eval-samples", "2", "--precision", "fp32",
+             "--eval-max-tokens", "1", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json sweep = json::parse(result.out);
+  EXPECT_EQ(sweep["curves"][0]["points"].size(), 2U);  // outside 1,3 of 4 layers no two are neighbours
+  EXPECT_EQ(sweep["curves"][1]["points"].size(), 3U);
+}
+
 TEST_F(Prune, ASweepAsksABenchmark) {
   const std::vector<std::string> flags = {"--adapter",
                                           file("tuned"),

@@ -56,7 +56,7 @@ TEST_F(Definition, WhatIsWrongIsNamedWithItsPlace) {
   expect_refusal(small_study() + "[[benchmark]]\nbenchmark = \"perplexity\"\ndata = \"x\"\n",
                  "no answers that are right or wrong", "[[loss]]");
   expect_refusal(small_study("", "tune = \"full\"\n") + "[[grid]]\nstrategy = \"all\"\nmodules = \"attention\"\n",
-                 "trains every weight of a layer", "leave out modules");
+                 "modules do not apply", "leave out modules");
   std::string align = small_study();
   align.insert(align.find("[tune]"), "lr = 1e-3\n");
   expect_refusal(align, "lr of [align]: does not apply", "projector-lr");

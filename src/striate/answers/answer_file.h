@@ -44,8 +44,7 @@ class AnswerLog {
 
   OutputPath path_;
   std::vector<Answer> earlier_;
-  std::optional<std::string>
-      mended_;  // what the file shall hold before anything is appended, where it holds something else
+  std::optional<std::string> mended_;  // what the file must hold before anything is appended, where it does not
   std::unique_ptr<AppendFile> file_;
 };
 

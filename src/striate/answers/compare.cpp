@@ -55,22 +55,22 @@ RunDifference difference_of(const Protocol& protocol, const Pairs& pairs, const 
   return out;
 }
 
-// What a run's run.json says about pictures; empty for files of answers, and for what it does not list.
+// What a run's run.json says of how it asked; empty for files of answers, and for what it does not list.
 struct RunNote {
   bool without_pictures = false;
-  std::int64_t limit = 0;
-  std::string model{};  // what was asked: "model" and "adapter" as JSON
+  std::int64_t limit = 0;  // its first so many questions were asked; 0: all
+  std::string model{};     // what was asked: "model" and "adapter" as JSON
 };
 
 RunNote run_note(const std::filesystem::path& run, const std::string& benchmark) {
   if (!is_folder(run) || !is_file(run / "run.json")) return {};
   RunNote note;
   for (const EvaluatedPart& part : evaluated_parts(run)) {
-    if (part.benchmark != benchmark) continue;
-    note.without_pictures = part.without_pictures;
-    note.limit = part.limit;
+    if (part.benchmark == benchmark) note.without_pictures = part.without_pictures;
   }
   const nlohmann::json record = read_json_file(run / "run.json", kHistoryJson);
+  const nlohmann::json limit = record.value("limit", nlohmann::json());
+  if (limit.is_number_unsigned()) note.limit = limit.get<std::int64_t>();
   for (const char* name : {"model", "adapter"}) note.model += record.value(name, nlohmann::json()).dump() + "\n";
   return note;
 }
@@ -142,15 +142,13 @@ std::vector<EvaluatedPart> evaluated_parts(const std::filesystem::path& run) {
     throw invalid_input(cat(run.string(), ": there is no run.json that says what was evaluated"),
                         "give `benchmark`, `data` and `protocol`");
   }
-  const nlohmann::json limit = read_json_file(path, kHistoryJson).value("limit", nlohmann::json());
   std::vector<EvaluatedPart> parts;
   const auto rows = open_rows(path, "benchmarks");
   while (const auto row = rows->next()) {
     if (!row->key.empty()) continue;  // the file has no such list, and this is a member of the whole
     const bool without = has(*row, "without_pictures") && row->fields.at("without_pictures") == true;
     parts.push_back({text_of(*row, "name"), text_of(*row, "data"), text_of(*row, "protocol"),
-                     text_of(*row, "pictures", ""), without,
-                     limit.is_number_integer() ? limit.get<std::int64_t>() : 0});
+                     text_of(*row, "pictures", ""), without});
   }
   if (parts.empty()) {
     throw corrupt_data(path.string() + ": it does not list the benchmarks of the run",

@@ -18,7 +18,6 @@ struct EvaluatedPart {
   std::string protocol;
   std::filesystem::path pictures{};  // the folder of its pictures; empty: run.json does not say
   bool without_pictures = false;     // its questions were asked with the pictures left out
-  std::int64_t limit = 0;            // its first so many questions were asked; 0: all
 };
 
 // The parts that a run's run.json lists: {"benchmarks": [{"name", "data", "protocol", "pictures", "without_pictures"},

@@ -99,6 +99,7 @@ PredictResult predict(const PredictRequest& request, const PredictObserver& obse
   const PromptSettings settings{.pictures_anywhere = true, .sampling = request.sampling};
   AnswerLog log(folder_of(request.out), request.out.filename());
   const std::set<std::string> done = answered_before(log, store, answerer.prompts(batch, settings), request.out);
+  log.sync();  // a file that cannot be written is refused before anything is asked
   batch.questions = share_of(store, all_of(store), done, 0, 1);
 
   PredictResult result;

@@ -39,12 +39,6 @@ class DefinitionCheck {
       }
     }
     if (study_.choice) check(*study_.choice);
-    for (const Grid& grid : study_.grids) {
-      const bool all = std::all_of(grid.modules.begin(), grid.modules.end(), [](const auto& m) { return m == "all"; });
-      require(all || !study_.full,
-              cat("line ", grid.line, ": tune = \"full\" trains every weight of a layer, whatever the modules"),
-              "leave out modules, or tune adapters");
-    }
   }
 
  private:
@@ -74,6 +68,11 @@ class DefinitionCheck {
   void check(const Grid& grid) const {
     const std::string where = cat(file_, ":", grid.line);
     known_names(where, grid.models, grid.data);
+    const bool parts = std::ranges::any_of(grid.modules, [](const std::string& modules) { return modules != "all"; });
+    if (parts && study_.full) {
+      throw invalid_input(cat(where, ": modules do not apply: tune = \"full\" trains every weight of a layer"),
+                          "leave out modules, or tune adapters");
+    }
     if (!study_.choice) return;
     if (std::find(grid.seeds.begin(), grid.seeds.end(), study_.choice->seed) == grid.seeds.end()) return;
     throw invalid_input(cat(where, ": seed ", study_.choice->seed, " chooses the learning rates"),

@@ -133,8 +133,7 @@ fs::path save_checkpoint(const fs::path& folder, const RunState& state, const Na
   building.commit(/*replace=*/true);  // a damaged one of the same step may stand there
   if (keep <= 0) return path;
   std::vector<fs::path> all = checkpoints_in(folder);
-  // Later ones are of a run that went on from an earlier one, because they were damaged: they are no longer of this
-  // run.
+  // Those of later steps were damaged when this run went on from below them: they count last.
   std::ranges::stable_partition(all, [&](const fs::path& other) { return step_of(other) <= state.step; });
   for (std::size_t i = static_cast<std::size_t>(keep); i < all.size(); ++i) {
     std::error_code ignored;
