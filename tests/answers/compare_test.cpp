@@ -64,8 +64,9 @@ TEST(CompareRuns, QuestionsBeyondARunsLimitDoNotCountAsWrong) {
   const auto data = runs.put("seed/SEED-Bench.json", nlohmann::json{{"questions", questions}}.dump()).parent_path();
   const auto run = [&](const std::string& name, int limit) {
     runs.put(name + "/seed/answers.jsonl", "{\"question_id\": \"1\", \"text\": \"A\"}\n");
-    const nlohmann::json part = {{"name", "seed"}, {"data", data.string()}, {"protocol", "llava"}};
-    const nlohmann::json record = {{"model", "m"}, {"limit", limit}, {"benchmarks", nlohmann::json::array({part})}};
+    const nlohmann::json part = {
+        {"name", "seed"}, {"data", data.string()}, {"protocol", "llava"}, {"limit", limit}};  // as a run writes it
+    const nlohmann::json record = {{"model", "m"}, {"benchmarks", nlohmann::json::array({part})}};
     runs.put(name + "/run.json", record.dump());
     return runs.path(name);
   };

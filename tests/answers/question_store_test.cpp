@@ -24,6 +24,7 @@ Question full_question() {
   question.height = 480.5;
   question.kinds = {{"split", {"random", "popular"}}, {"words", {}}};
   question.group = "7";
+  question.picture_id = "COCO_val2014_000000000042";
   return question;
 }
 
@@ -42,6 +43,7 @@ void expect_same(const Question& a, const Question& b) {
   EXPECT_EQ(a.height, b.height);
   EXPECT_EQ(a.kinds, b.kinds);
   EXPECT_EQ(a.group, b.group);
+  EXPECT_EQ(a.picture_id, b.picture_id);
 }
 
 TEST(QuestionStore, EveryMemberComesBackInAnyOrder) {

@@ -90,7 +90,37 @@ TEST_F(KitTable, SeedScienceqaAndMmmuHaveOptionsInColumns) {
   ASSERT_THAT(mmmu.questions, SizeIs(1));
   EXPECT_EQ(mmmu.questions[0].kinds.at("subject"), Texts{"Art_Theory"});
   EXPECT_EQ(pictures_shown(mmmu, 0), (Texts{picture_bytes('v'), picture_bytes('w')}));
-  EXPECT_THAT(prompt_of("mmmu", "vlmevalkit", mmmu, 0), HasSubstr(" <image>  or  <image> ?"));
+  EXPECT_THAT(prompt_of("mmmu", "vlmevalkit", mmmu, 0), HasSubstr(" <image>  <image> <image 1> or <image 2>?\nA. a"));
+}
+
+TEST_F(KitTable, OpenQuestionsOfMmmuAreChoicesForVlmevalkitAndNoneIsNoOption) {
+  const auto row = [](int index, const std::string& cells) {
+    return cat(index, "\tvalidation_Math_", index, "\tWhich?\t", cells, "\tMath\tvalidation\t", cell('a'), "\n");
+  };
+  const QuestionSet set =
+      read("mmmu", "MMMU_DEV_VAL.tsv",
+           cat("index\tid\tquestion\tA\tB\tC\tanswer\tcategory\tsplit\timage\n", row(1, "\t\t\t24"),
+               row(2, "\t\t\t\"['4', 'four']\""), row(3, "one\tNone\ttwo\tC"), row(4, "None\tone\ttwo\tB")));
+  ASSERT_THAT(set.questions, SizeIs(4));
+  const Benchmark& mmmu = find_benchmark("mmmu");
+  const auto judged = [&](const char* protocol, std::size_t question, const char* text) {
+    return find_protocol(mmmu, protocol).judge(set.questions[question], text);
+  };
+  EXPECT_EQ(prompt_of("mmmu", "vlmevalkit", set, 0), " <image> Which?\nAnswer the question directly.");
+  EXPECT_EQ(judged("vlmevalkit", 0, "It is 24.").score, 1);
+  EXPECT_EQ(judged("vlmevalkit", 0, "A").score, 1);
+  EXPECT_EQ(judged("vlmevalkit", 0, "other answers").score, 0);
+  EXPECT_TRUE(judged("vlmevalkit", 0, "So the result of all these long calculations is 24").unparsed);
+  EXPECT_EQ(judged("llava", 0, "So the result of all these long calculations is 24").score, 1);
+  EXPECT_EQ(set.questions[1].references, (Texts{"4", "four"}));
+  EXPECT_EQ(judged("llava", 1, "four").score, 1);
+  EXPECT_TRUE(judged("vlmevalkit", 1, "four").unparsed);  // A is the list as it is written
+  EXPECT_THAT(prompt_of("mmmu", "vlmevalkit", set, 2), HasSubstr("Which?\nA. one\nC. two\nAnswer"));
+  EXPECT_THAT(prompt_of("mmmu", "lmms-eval", set, 2), HasSubstr("Which?\nA. one\nB. None\nC. two\n"));
+  EXPECT_TRUE(judged("vlmevalkit", 2, "B").unparsed);
+  EXPECT_EQ(judged("vlmevalkit", 2, "C").score, 1);
+  EXPECT_EQ(judged("vlmevalkit", 3, "Other Answers").score, 1);  // without an option A it counts as open, too
+  EXPECT_THAT(set.notes, ElementsAre(HasSubstr("2, of 2 questions")));
 }
 
 TEST_F(KitTable, YesOrNoTablesHaveSplitsAndPairs) {
@@ -163,6 +193,7 @@ TEST_F(HubTable, MultipleChoiceIsReadInTheColumnsOfEachDataSet) {
   const QuestionSet seed = read("seed");
   ASSERT_THAT(seed.questions, SizeIs(2));  // the video is left out
   EXPECT_EQ(seed.questions[1].publisher_id, "103");
+  EXPECT_EQ(seed.questions[1].picture_id, "3");
   EXPECT_EQ(pictures_shown(seed, 1), Texts{"picture 4"});
   const QuestionSet science = read("scienceqa");
   ASSERT_THAT(science.questions, SizeIs(2));
@@ -179,14 +210,20 @@ TEST_F(HubTable, OtherQuestionsAreReadInTheColumnsOfEachDataSet) {
   const QuestionSet pope = read("pope");
   ASSERT_THAT(pope.questions, SizeIs(2));
   EXPECT_NE(pope.questions[0].id, pope.questions[1].id);
+  EXPECT_NE(pope.questions[0].pictures, pope.questions[1].pictures);  // the same bytes in two rows
+  EXPECT_EQ(resampling_unit(pope.questions[0]), resampling_unit(pope.questions[1]));
   const QuestionSet mme = read("mme");
   EXPECT_EQ(mme.questions.at(1).group, "code_reasoning/0020");
   EXPECT_EQ(mme.questions[1].references, Texts{"no"});
-  EXPECT_THAT(read("textvqa").questions.at(0).references, SizeIs(10));
+  const QuestionSet text = read("textvqa");
+  EXPECT_THAT(text.questions.at(0).references, SizeIs(10));
+  EXPECT_EQ(text.questions[0].picture_id, "003a8ae2ef43b901");
   const QuestionSet doc = read("docvqa");
   EXPECT_EQ(doc.questions.at(0).kinds.at("type"), (Texts{"handwritten", "form"}));
   EXPECT_EQ(pictures_shown(doc, 0), Texts{"picture 1"});
-  EXPECT_THAT(read("vqav2").questions.at(0).references, SizeIs(10));
+  const QuestionSet vqa = read("vqav2");
+  EXPECT_THAT(vqa.questions.at(0).references, SizeIs(10));
+  EXPECT_EQ(vqa.questions[0].picture_id, "262148");
   const QuestionSet gqa = read("gqa");
   EXPECT_EQ(gqa.questions.at(0).pictures, Texts{"n161313.jpg"});
   EXPECT_EQ(gqa.questions[0].kinds.at("structural type"), Texts{"verify"});

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "striate/answers/metrics.h"
 #include "striate/base/error.h"
@@ -44,6 +48,19 @@ TEST(MatchedAnswers, WithoutPromptsTheirOrderTells) {
   EXPECT_EQ(matched.of(1), &file.answers[1]);
   const AnswerFile thrice{"a.jsonl", {answer("t/p.png"), answer("t/p.png"), answer("t/p.png")}};
   EXPECT_THROW(MatchedAnswers(gqa(), set, thrice, ""), Error);
+}
+
+TEST(MatchedAnswers, MmesOwnFormNamesAPictureWithoutItsFolder) {
+  const std::string picture = "artwork/images/7.jpg";
+  const QuestionSet set{
+      {question(picture + "#1", "Is it old?", picture), question(picture + "#2", "Is it new?", picture)}};
+  const AnswerFile file{"mme", {answer("artwork/7.txt", "Is it new?"), answer("artwork/7.txt", "Is it old?")}};
+  const MatchedAnswers matched(gqa(), set, file, "");
+  EXPECT_EQ(matched.of(0), &file.answers[1]);
+  EXPECT_EQ(matched.of(1), &file.answers[0]);
+  const QuestionSet table{{question("artwork/7.jpg", "Is it old?")}};
+  const AnswerFile named{"a.jsonl", {answer(picture)}};
+  EXPECT_EQ(MatchedAnswers(gqa(), table, named, "").of(0), &named.answers[0]);
 }
 
 TEST(MatchedAnswers, RowNumbersCountInTheBenchmarksOrder) {
@@ -102,6 +119,102 @@ TEST(ScoreAnswers, QuestionsBeyondARunsLimitDoNotCountAsWrong) {
   EXPECT_EQ(percent(2), 50);
 }
 
+// Three questions of MMBench as its table has them, and after them a rotation of each.
+QuestionSet rotated_questions() {
+  QuestionSet set;
+  for (const char* id : {"1", "2", "3", "1000001", "1000002", "1000003"}) {
+    set.questions.push_back(question(id, "Which?"));
+    set.questions.back().options = {"left", "right"};
+    set.questions.back().references = {"A"};
+    set.questions.back().group = std::string(1, std::string_view(id).back());
+  }
+  return set;
+}
+
+TEST(QuestionsToAsk, ALimitTakesTheQuestionsTogetherThatAreScoredTogether) {
+  const QuestionSet set = rotated_questions();
+  const auto asked = [&](const char* benchmark, std::int64_t limit) {
+    const Benchmark& found = find_benchmark(benchmark);
+    return questions_to_ask(found, found.protocols.front(), set, limit);
+  };
+  using Places = std::vector<std::size_t>;
+  EXPECT_EQ(asked("mmbench", 0), (Places{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(asked("mmbench", 1), (Places{0, 3}));
+  EXPECT_EQ(asked("mmbench", 2), (Places{0, 3}));
+  EXPECT_EQ(asked("mmbench", 3), (Places{0, 1, 3, 4}));
+  EXPECT_EQ(asked("mmbench", 9), (Places{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(asked("gqa", 2), (Places{0, 1}));
+  EXPECT_TRUE(find_benchmark("mme").scores_groups);
+}
+
+TEST(ScoreAnswers, ALimitedRunOfCircularMmbenchIsScoredByWholeGroups) {
+  const QuestionSet set = rotated_questions();
+  AnswerFile file{"a.jsonl", {answer("1"), answer("1000001"), answer("2"), answer("1000002")}};
+  for (Answer& one : file.answers) one.text = one.question == "1000002" ? "B" : "A";
+  const Benchmark& mmbench = find_benchmark("mmbench");
+  const ProtocolScore score = score_answers(mmbench, find_protocol(mmbench, "vlmevalkit"), set, file, {.draws = 0}, 3);
+  EXPECT_EQ(score.questions, 4);
+  EXPECT_EQ(score.headline.value, 50);
+}
+
+struct PopeRow {
+  std::vector<std::string> splits;
+  std::string right, said;
+};
+
+// POPE's numbers by their names, its headline as "headline".
+std::map<std::string, double> pope_numbers_of(const std::vector<PopeRow>& rows, const char* protocol) {
+  QuestionSet set;
+  AnswerFile file{"a.jsonl"};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string id = std::to_string(i);
+    set.questions.push_back(question(id, "Is there a car in the image?"));
+    set.questions.back().references = {rows[i].right};
+    set.questions.back().kinds["split"] = rows[i].splits;
+    file.answers.push_back(answer(id));
+    file.answers.back().text = rows[i].said;
+  }
+  const Benchmark& pope = find_benchmark("pope");
+  const ProtocolScore score = score_answers(pope, find_protocol(pope, protocol), set, file, {.draws = 0});
+  std::map<std::string, double> numbers = {{"headline", score.headline.value}};
+  for (const Metric& metric : score.more) numbers[metric.name] = metric.value;
+  return numbers;
+}
+
+TEST(ScoreAnswers, ARowOfSeveralSplitsOfPopeCountsInEachOfThem) {
+  const std::vector<PopeRow> rows = {
+      {{"random", "popular", "adversarial"}, "yes", "yes"}, {{"random"}, "no", "yes"}, {{"popular"}, "yes", "no"}};
+  for (const char* protocol : {"vlmevalkit", "lmms-eval", "strict"}) {
+    SCOPED_TRACE(protocol);
+    std::map<std::string, double> numbers = pope_numbers_of(rows, protocol);
+    EXPECT_DOUBLE_EQ(numbers["headline"], 75);  // three times right, and one mistake of each sort
+    EXPECT_DOUBLE_EQ(numbers["accuracy"], 60);
+    EXPECT_DOUBLE_EQ(numbers["precision"], 75);
+    EXPECT_DOUBLE_EQ(numbers["recall"], 75);
+    EXPECT_DOUBLE_EQ(numbers["yes share"], 80);
+    EXPECT_DOUBLE_EQ(numbers["random precision"], 50);
+    EXPECT_DOUBLE_EQ(numbers["adversarial F1"], 100);
+  }
+  EXPECT_NEAR(pope_numbers_of(rows, "llava")["headline"], 700.0 / 9, 1e-9);  // the mean of 2/3, 2/3 and 1
+}
+
+TEST(ScoreAnswers, WithoutARightYesPopesF1IsWhatTheScriptMakesOfIt) {
+  const std::vector<PopeRow> never_yes = {{{"random"}, "yes", "no"}, {{"random"}, "no", "no"}};
+  const std::vector<PopeRow> all_wrong = {{{"random"}, "yes", "no"}, {{"random"}, "no", "yes"}};
+  for (const char* protocol : {"vlmevalkit", "lmms-eval", "strict"}) {
+    SCOPED_TRACE(protocol);
+    std::map<std::string, double> numbers = pope_numbers_of(never_yes, protocol);
+    EXPECT_EQ(numbers["headline"], 0);
+    EXPECT_EQ(numbers["precision"], 0);
+    EXPECT_EQ(numbers["random F1"], 0);
+    EXPECT_EQ(pope_numbers_of(all_wrong, protocol)["headline"], 0);
+  }
+  for (const char* protocol : {"llava", "paper"}) {  // a division by zero ends their script
+    EXPECT_TRUE(std::isnan(pope_numbers_of(never_yes, protocol)["headline"])) << protocol;
+    EXPECT_TRUE(std::isnan(pope_numbers_of(all_wrong, protocol)["headline"])) << protocol;
+  }
+}
+
 TEST(ScoreAnswers, TheLikeliestLetterIsTheAnswerOfAnExam) {
   QuestionSet set{{question("math/0", "1 + 1")}};
   set.questions[0].options = {"1", "2", "3", "4"};
@@ -153,6 +266,23 @@ TEST(Resampled, TheSameSeedGivesTheSameInterval) {
   const Sample sample(50, 20);
   EXPECT_EQ(sample.interval(1).low, sample.interval(1).low);
   EXPECT_NE(sample.interval(1).low, sample.interval(2).low);
+}
+
+// Ten questions on each picture, all right or all wrong: as sure as 40 questions, not as 400.
+TEST(Resampled, QuestionsAboutOnePictureAreDrawnTogether) {
+  for (const bool named : {true, false}) {
+    Sample sample(400, 300);
+    for (std::size_t i = 0; i < 400; ++i) {
+      Question& question = sample.questions[i];
+      const std::string picture = std::to_string(i / 10);
+      question.pictures = {named ? picture : std::to_string(i)};
+      if (!named) question.picture_id = picture;
+    }
+    const Interval interval = sample.interval(3);
+    const double error = 100 * 1.96 * std::sqrt(0.75 * 0.25 / 40);
+    EXPECT_NEAR(interval.low, 75 - error, 1.5);
+    EXPECT_NEAR(interval.high, 75 + error, 1.5);
+  }
 }
 
 TEST(Resampled, QuestionsOfOneGroupAreDrawnTogether) {

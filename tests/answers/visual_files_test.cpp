@@ -275,7 +275,7 @@ TEST_F(VisualFiles, MmmuJoinsQuestionsAndBunnysAnswers) {
   EXPECT_EQ(set.questions[0].references, Texts{"B"});
   EXPECT_EQ(set.questions[0].pictures, Texts{"art/12_1.png"});
   EXPECT_EQ(prompt("mmmu", "llava", set, 0), cat("<image>\nSee <image 1>: who?\n(A) Klee\n(B) Miro\n", kLetter));
-  EXPECT_EQ(prompt("mmmu", "vlmevalkit", set, 0), cat("See  <image> : who?\nA. Klee\nB. Miro", kLetter));
+  EXPECT_EQ(prompt("mmmu", "vlmevalkit", set, 0), cat(" <image> See <image 1>: who?\nA. Klee\nB. Miro", kLetter));
 }
 
 TEST_F(VisualFiles, DocvqaKeepsEveryAnswerAndItsTypes) {
@@ -287,6 +287,8 @@ TEST_F(VisualFiles, DocvqaKeepsEveryAnswerAndItsTypes) {
                                       {"question_types", {"figure/diagram", "layout"}},
                                       {"image", "documents/pybv0228_81.png"},
                                       {"docId", 14465},
+                                      {"ucsf_document_id", "pybv0228"},
+                                      {"ucsf_document_page_no", "81"},
                                       {"answers", {"0.28", ".28"}},
                                       {"data_split", "val"}}}}});
   const QuestionSet set = read("docvqa");
@@ -294,6 +296,7 @@ TEST_F(VisualFiles, DocvqaKeepsEveryAnswerAndItsTypes) {
   EXPECT_EQ(question.id, "49153");
   EXPECT_EQ(question.references, (Texts{"0.28", ".28"}));
   EXPECT_EQ(question.pictures, Texts{"documents/pybv0228_81.png"});
+  EXPECT_EQ(question.picture_id, "pybv0228_81");
   EXPECT_EQ(question.kinds.at("type"), (Texts{"figure/diagram", "layout"}));
   EXPECT_EQ(prompt("docvqa", "paper", set, 0),
             "<image>\nPlease answer the question in one words.\nWhat is the ‘actual’ value per 1000?");

@@ -126,6 +126,18 @@ TEST(FolderLock, BelongsToOneAndIsGoneWithItsOwner) {
   EXPECT_TRUE(fs::is_empty(home.path()));
 }
 
+TEST(FileLock, LeavesTheOtherFilesOfItsFolderFree) {
+  const test::TemporaryFolder home;
+  {
+    const FileLock lock(home.path() / "answers.jsonl");
+    EXPECT_TRUE(fs::exists(home.path() / ".answers.jsonl.striate.lock"));
+    EXPECT_ERROR(FileLock(home.path() / "answers.jsonl"), "answers.jsonl: another striate, process");
+    EXPECT_NO_THROW(FileLock(home.path() / "others.jsonl"));
+    EXPECT_NO_THROW(FileLock(home.path() / std::string(255, 'n')));
+  }
+  EXPECT_TRUE(fs::is_empty(home.path()));
+}
+
 TEST(Sha256, GivesTheStandardsOwnExamples) {
   EXPECT_EQ(sha256_of(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

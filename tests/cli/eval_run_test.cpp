@@ -1,6 +1,7 @@
 // striate eval run from outside: the same answers however they are asked, and nothing lost or asked twice.
 #include <gmock/gmock.h>
 
+#include "striate/base/base64.h"
 #include "tests/cli/eval_world.h"
 #include "tests/support/background.h"
 #include "tests/support/ports.h"
@@ -247,6 +248,26 @@ TEST_F(EvalRun, ALimitedRunIsScoredOnWhatItAsked) {
   EXPECT_EQ(answers_of("limited").size(), 5U);
   EXPECT_EQ(result.at("scores").at(0).at("answered"), 5);
   EXPECT_EQ(result.at("scores").at(0).at("questions"), 5);
+  // Where a comparison finds it.
+  const json record = json::parse(read_file(fs::path(file("limited")) / "run.json"));
+  EXPECT_EQ(record.at("benchmarks").at(0).at("limit"), 5);
+}
+
+TEST_F(EvalRun, ALimitAsksTheRotationsOfAQuestionWithIt) {
+  const std::string picture_cell = base64_of(read_file(fs::path(file("pope")) / "val2014" / picture(0)));
+  fs::create_directories(file("mmbench"));
+  std::ofstream(fs::path(file("mmbench")) / "MMBench_DEV_EN.tsv")
+      << "index\tquestion\tA\tB\tanswer\tcategory\timage\n7\tWhich?\tcat\tdog\tA\tobject\t" << picture_cell
+      << "\n8\tWho?\tcat\tdog\tB\tobject\t7\n1000007\tWhich?\tdog\tcat\tB\tobject\t7\n"
+      << "1000008\tWho?\tdog\tcat\tA\tobject\t7\n";
+  std::vector<std::string> run = replaced(eval_run("rotated", {"--limit", "1", "--json"}), "--benchmark", "mmbench");
+  run = replaced(replaced(run, "--data", file("mmbench")), "--protocol", "paper");
+  const CommandResult result = run_command(run);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::set<std::string> asked;
+  for (const auto& [id, answer] : answers_of("rotated", "mmbench")) asked.insert(id);
+  EXPECT_EQ(asked, (std::set<std::string>{"1000007", "7"}));
+  EXPECT_EQ(json::parse(result.out).at("benchmarks").at(0).at("scores").at(0).at("questions"), 2);
 }
 
 TEST_F(EvalRun, QuestionsOfOnesOwnAreScoredByTheRuleAskedForAndByTheCommonOnes) {
@@ -261,6 +282,31 @@ TEST_F(EvalRun, QuestionsOfOnesOwnAreScoredByTheRuleAskedForAndByTheCommonOnes) 
   const json scores = json::parse(result.out).at("benchmarks").at(0).at("scores");
   for (const json& score : scores) rules.push_back(score.at("protocol"));
   EXPECT_EQ(rules, (std::vector<std::string>{"iou", "exact", "vqa", "contains", "anls"}));
+}
+
+TEST_F(EvalRun, QuestionsWithSeveralPicturesAreAskedAsTheProtocolShowsThem) {
+  fs::create_directories(file("mmmu"));
+  for (const std::size_t number : {std::size_t{0}, std::size_t{1}}) {
+    fs::copy_file(file(cat("pope/val2014/", picture(number))), file(cat("mmmu/", picture(number))));
+  }
+  const json question = {{"id", "validation_Art_1"},
+                         {"question", "Is <image 1> like <image 2>?"},
+                         {"options", {"yes", "no"}},
+                         {"question_type", "multiple-choice"},
+                         {"answer", "A"},
+                         {"image_1", picture(0)},
+                         {"image_2", picture(1)}};
+  std::ofstream(fs::path(file("mmmu")) / "validation.jsonl") << question.dump() << '\n';
+  const auto pictures_shown = [](const std::string& protocol) -> json {
+    const std::string out = cat("mmmu-", protocol);
+    std::vector<std::string> run = replaced(eval_run(out), "--benchmark", "mmmu");
+    run = replaced(replaced(run, "--data", file("mmmu")), "--protocol", protocol);
+    const CommandResult result = run_command(run);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? answers_of(out, "mmmu").at("validation_Art_1").at("pictures") : json();
+  };
+  EXPECT_EQ(pictures_shown("llava"), json::array({picture(0)}));
+  EXPECT_EQ(pictures_shown("lmms-eval"), json::array({picture(0), picture(1)}));
 }
 
 TEST_F(EvalRun, LettersAreScoredByTheirLogProbabilityAfterOnePrompt) {

@@ -147,7 +147,7 @@ class EvalFiles : public testing::Test {
     for (const auto& [id, answer] : {std::pair("1", "red"), {"2", "blue"}, {"3", "two"}, {"4", "dog"}}) {
       samples.push_back(
           {{"id", id},
-           {"image", "a.png"},
+           {"image", cat(id, ".png")},
            {"conversations",
             {{{"from", "human"}, {"value", cat("<image>\nquestion ", id)}}, {{"from", "gpt"}, {"value", answer}}}}});
     }
@@ -303,6 +303,36 @@ TEST_F(EvalFiles, ATableWithPicturesIsScoredAndSaysWhatPandasDoesNotSee) {
   put("kit/MMBench_DEV_EN.tsv", "index\tquestion\tA\timage\n7\tWhich?\tcat\t99\n");
   expect_refused(score(answers, "mmbench", path("kit")),
                  "MMBench_DEV_EN.tsv:2: \"image\" is neither base64 nor the index of a row");
+}
+
+TEST_F(EvalFiles, MmesOwnFormIsScoredInTheTasksWithAFolderOfPictures) {
+  const std::string old = "Is it old? Please answer yes or no.", recent = "Is it new? Please answer yes or no.";
+  put("mme/MME_Benchmark_release_version/artwork/questions_answers_YN/7.txt", cat(old, "\tYes\n", recent, "\tNo\n"));
+  put("mme/MME_Benchmark_release_version/artwork/images/7.jpg", "not looked at");
+  put("answers/artwork.txt", cat("7.txt\t", old, "\tYes\tYes\n", "7.txt\t", recent, "\tNo\tno\n"));
+  const CommandResult result = score(path("answers"), "mme", path("mme"), {"--protocol", "llava", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out).at("scores").at(0).at("headline").at("value"), 200.0);
+}
+
+TEST_F(EvalFiles, VlmevalkitsPopeCountsARowInEachOfItsSplitsAndKnowsAnF1OfZero) {
+  const std::string picture(100, 'A');
+  put("kit/POPE.tsv", cat("index\timage\tquestion\tanswer\tcategory\n1\t", picture,
+                          "\tIs there a car?\tYes\trandom,popular,adversarial", "\n2\t", picture,
+                          "\tIs there a bus?\tNo\trandom\n3\t", picture, "\tIs there a dog?\tYes\tpopular\n"));
+  const auto headline = [&](const std::string& answers) -> json {
+    const CommandResult result = score(answers, "pope", path("kit"), {"--protocol", "vlmevalkit", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? json::parse(result.out).at("scores").at(0).at("headline").at("value") : json();
+  };
+  EXPECT_EQ(headline(put("a.jsonl", R"({"question_id": "1", "text": "Yes"}
+{"question_id": "2", "text": "Yes"}
+{"question_id": "3", "text": "No"})")),
+            75.0);
+  EXPECT_EQ(headline(put("b.jsonl", R"({"question_id": "1", "text": "No"}
+{"question_id": "2", "text": "No"}
+{"question_id": "3", "text": "No"})")),
+            0.0);
 }
 
 TEST(EvalList, SaysWhatEveryBenchmarkNeedsAndHowItIsScored) {

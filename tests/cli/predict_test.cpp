@@ -1,6 +1,7 @@
 // striate predict from outside.
 #include <gmock/gmock.h>
 
+#include "striate/base/process_lock.h"
 #include "tests/cli/eval_world.h"
 
 namespace striate::test {
@@ -91,6 +92,18 @@ TEST_F(Predict, AFileWithAnswersToOtherPromptsIsRefusedAndStays) {
     expect_refused(predict("second.jsonl", "theirs.json"), "theirs.json");
     EXPECT_EQ(read_file(file("theirs.json")), theirs);
   }
+}
+
+TEST_F(Predict, AFileThatAnotherProcessAddsToIsRefused) {
+  write("both.jsonl", {rows()[1]});
+  {
+    const FileLock other(file("busy.jsonl"));
+    expect_refused(predict("both.jsonl", "busy.jsonl"), "busy.jsonl: another striate, process");
+    EXPECT_FALSE(fs::exists(file("busy.jsonl")));
+    EXPECT_EQ(predict("both.jsonl", "free.jsonl").exit_code, 0);  // in the same folder
+  }
+  EXPECT_EQ(predict("both.jsonl", "busy.jsonl").exit_code, 0);
+  EXPECT_FALSE(fs::exists(file(".busy.jsonl.striate.lock")));
 }
 
 TEST_F(Predict, RowsThatCannotBeAskedAreNamed) {

@@ -85,6 +85,21 @@ TEST_F(PruneModel, AKeptAdapterHasTheNewLayerNumbers) {
   EXPECT_THAT(AdapterFile(path("out") / kKeptAdapterFolder).layers(), ElementsAre(0, 1));
 }
 
+TEST_F(PruneModel, ANormBesideAKeptAdapterHasTheNewLayerNumber) {
+  train_norms_beside(path("adapter"), {2, 4});
+  PruneRequest r = request();
+  r.model.adapter = path("adapter");
+  r.layers = "0,2";
+  r.keep_adapter = true;
+  const PruneResult result = prune_model(r);
+  ASSERT_TRUE(result.check);
+  EXPECT_LE(result.check->difference.relative(), result.check->tolerance);
+  const fs::path kept = path("out") / kKeptAdapterFolder;
+  const Checkpoint before = open_small(path("model"), path("adapter")), after = open_small(path("out"), kept);
+  EXPECT_TRUE(after.weights.load("model.layers.2.input_layernorm.weight", {32})
+                  .equal(before.weights.load("model.layers.4.input_layernorm.weight", {32})));
+}
+
 TEST_F(PruneModel, RequestsThatContradictThemselvesAreRefusedBeforeAnythingIsOpened) {
   PruneRequest r = request();
   r.model.model = path("absent");

@@ -53,6 +53,8 @@ struct Protocol {
   bool lower_is_better = false;  // of the headline: perplexity
   // The user's turn, "<image>" where a picture goes; the chat template of the model stands around it, unless `bare`.
   std::function<std::string(const Question&, const QuestionSet&)> prompt{};
+  // Those of a question's pictures that are shown, in the order of the prompt's marks; default: all.
+  std::function<std::vector<std::string>(const Question&)> pictures{};
   bool bare = false;  // the prompt is all that the model reads, as lm-evaluation-harness asks unless told otherwise
   std::string after_assistant{};  // what this protocol writes after the template's mark of the answer
   std::function<Judgement(const Question&, const std::string&)> judge{};
@@ -72,6 +74,7 @@ struct Benchmark {
   std::vector<std::string> kinds{};  // the names in Question::kinds, in the order of reports
   std::vector<Protocol> protocols{};
   std::function<QuestionSet(const DataFolder&)> read{};  // throws what the readers throw
+  bool scores_groups = false;  // the questions of one Question::group count together (MME, circular MMBench)
 };
 
 // All of them, by name in ascending order.
@@ -80,6 +83,15 @@ const std::vector<Benchmark>& benchmarks();
 // Throw InvalidInput with the nearest name where there is none.
 const Benchmark& find_benchmark(std::string_view name);
 const Protocol& find_protocol(const Benchmark& benchmark, std::string_view name);
+
+// The places in `set` of the questions that a protocol asks, in ascending order; with a `limit` (0: all) the first so
+// many. Of a benchmark that scores groups whole ones are taken, in the order of their first questions, until there are
+// at least so many.
+std::vector<std::size_t> questions_to_ask(const Benchmark& benchmark, const Protocol& protocol, const QuestionSet& set,
+                                          std::int64_t limit);
+
+// The pictures that a protocol shows with a question.
+std::vector<std::string> shown_pictures(const Protocol& protocol, const Question& question);
 
 // The questions of a folder with unique ids: the first of several that share a publisher's id becomes "ID#1", the next
 // "ID#2". Malformed rows are left out under kSkip: QuestionSet::bad_rows has them, and a note their number. Throws

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "striate/answers/benchmark.h"
 #include "striate/answers/benchmarks/all.h"
@@ -19,6 +21,21 @@ const Item& find_named(const std::vector<Item>& items, std::string_view name, co
   const std::string near = nearest_name(name, names);
   throw invalid_input(cat("there is no ", what, " '", std::string(name), "'", hint),
                       near.empty() ? cat("one of ", join(names, ", ")) : cat("did you mean ", near, "?"));
+}
+
+// Whole groups of the questions `asked`, until there are at least `most`.
+std::vector<std::size_t> first_groups(const QuestionSet& set, std::vector<std::size_t> asked, std::size_t most) {
+  std::map<std::string, std::size_t> sizes;
+  for (const std::size_t place : asked) ++sizes[set.questions[place].group];
+  std::set<std::string> taken;
+  std::size_t count = 0;
+  for (const std::size_t place : asked) {
+    if (count >= most) break;
+    const std::string& group = set.questions[place].group;
+    if (taken.insert(group).second) count += sizes[group];
+  }
+  std::erase_if(asked, [&](std::size_t place) { return !taken.contains(set.questions[place].group); });
+  return asked;
 }
 
 std::string bad_rows_note(const std::vector<SkippedRow>& rows) {
@@ -49,6 +66,23 @@ const Benchmark& find_benchmark(std::string_view name) {
 
 const Protocol& find_protocol(const Benchmark& benchmark, std::string_view name) {
   return find_named(benchmark.protocols, name, "protocol", cat(" of the benchmark ", benchmark.name));
+}
+
+std::vector<std::size_t> questions_to_ask(const Benchmark& benchmark, const Protocol& protocol, const QuestionSet& set,
+                                          std::int64_t limit) {
+  std::vector<std::size_t> asked;
+  for (std::size_t i = 0; i < set.questions.size(); ++i) {
+    if (!protocol.asks || protocol.asks(set.questions[i])) asked.push_back(i);
+  }
+  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(limit, 0));
+  if (most == 0 || asked.size() <= most) return asked;
+  if (benchmark.scores_groups) return first_groups(set, std::move(asked), most);
+  asked.resize(most);
+  return asked;
+}
+
+std::vector<std::string> shown_pictures(const Protocol& protocol, const Question& question) {
+  return protocol.pictures ? protocol.pictures(question) : question.pictures;
 }
 
 QuestionSet read_questions(const Benchmark& benchmark, const std::filesystem::path& data, OnBadRow on_bad_row) {

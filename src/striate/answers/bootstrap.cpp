@@ -11,14 +11,12 @@
 namespace striate {
 namespace {
 
-// For each item the number of its group, from 0.
-std::vector<std::size_t> group_numbers(std::span<const Scored> items) {
+// For each item the number of its resampling_unit(), from 0.
+std::vector<std::size_t> unit_numbers(std::span<const Scored> items) {
   std::unordered_map<std::string, std::size_t> numbers;
   std::vector<std::size_t> of_item;
   for (const Scored& item : items) {
-    const std::string& group = item.question->group;
-    const std::string key = group.empty() ? "q" + item.question->id : "g" + group;
-    of_item.push_back(numbers.try_emplace(key, numbers.size()).first->second);
+    of_item.push_back(numbers.try_emplace(resampling_unit(*item.question), numbers.size()).first->second);
   }
   return of_item;
 }
@@ -27,17 +25,17 @@ std::vector<std::size_t> group_numbers(std::span<const Scored> items) {
 
 Interval resampled(std::span<const Scored> items, const Resampling& resampling,
                    const std::function<double(std::span<const double> weights)>& value) {
-  const std::vector<std::size_t> group_of = group_numbers(items);
-  const std::size_t groups = group_of.empty() ? 0 : *std::ranges::max_element(group_of) + 1;
+  const std::vector<std::size_t> unit_of = unit_numbers(items);
+  const std::size_t units = unit_of.empty() ? 0 : *std::ranges::max_element(unit_of) + 1;
   const RandomStream random(resampling.seed, "bootstrap");
   std::vector<double> values, weights(items.size());
-  for (std::int64_t draw = 0; draw < resampling.draws && groups > 0; ++draw) {
-    std::vector<double> drawn(groups, 0.0);
-    for (std::size_t i = 0; i < groups; ++i) {
-      const std::uint64_t index = static_cast<std::uint64_t>(draw) * groups + i;
-      ++drawn[static_cast<std::size_t>(random.uniform(index) * static_cast<double>(groups))];
+  for (std::int64_t draw = 0; draw < resampling.draws && units > 1; ++draw) {
+    std::vector<double> drawn(units, 0.0);
+    for (std::size_t i = 0; i < units; ++i) {
+      const std::uint64_t index = static_cast<std::uint64_t>(draw) * units + i;
+      ++drawn[static_cast<std::size_t>(random.uniform(index) * static_cast<double>(units))];
     }
-    for (std::size_t i = 0; i < items.size(); ++i) weights[i] = drawn[group_of[i]];
+    for (std::size_t i = 0; i < items.size(); ++i) weights[i] = drawn[unit_of[i]];
     values.push_back(value(weights));
   }
   return middle_of(std::move(values));

@@ -58,7 +58,7 @@ RunDifference difference_of(const Protocol& protocol, const Pairs& pairs, const 
 // What a run's run.json says of how it asked; empty for files of answers, and for what it does not list.
 struct RunNote {
   bool without_pictures = false;
-  std::int64_t limit = 0;  // its first so many questions were asked; 0: all
+  std::int64_t limit = 0;  // EvaluatedPart::limit
   std::string model{};     // what was asked: "model" and "adapter" as JSON
 };
 
@@ -66,11 +66,11 @@ RunNote run_note(const std::filesystem::path& run, const std::string& benchmark)
   if (!is_folder(run) || !is_file(run / "run.json")) return {};
   RunNote note;
   for (const EvaluatedPart& part : evaluated_parts(run)) {
-    if (part.benchmark == benchmark) note.without_pictures = part.without_pictures;
+    if (part.benchmark != benchmark) continue;
+    note.without_pictures = part.without_pictures;
+    note.limit = part.limit;
   }
   const nlohmann::json record = read_json_file(run / "run.json", kHistoryJson);
-  const nlohmann::json limit = record.value("limit", nlohmann::json());
-  if (limit.is_number_unsigned()) note.limit = limit.get<std::int64_t>();
   for (const char* name : {"model", "adapter"}) note.model += record.value(name, nlohmann::json()).dump() + "\n";
   return note;
 }
@@ -147,8 +147,9 @@ std::vector<EvaluatedPart> evaluated_parts(const std::filesystem::path& run) {
   while (const auto row = rows->next()) {
     if (!row->key.empty()) continue;  // the file has no such list, and this is a member of the whole
     const bool without = has(*row, "without_pictures") && row->fields.at("without_pictures") == true;
+    const std::int64_t limit = has(*row, "limit") ? whole_of(*row, "limit") : 0;
     parts.push_back({text_of(*row, "name"), text_of(*row, "data"), text_of(*row, "protocol"),
-                     text_of(*row, "pictures", ""), without});
+                     text_of(*row, "pictures", ""), without, limit});
   }
   if (parts.empty()) {
     throw corrupt_data(path.string() + ": it does not list the benchmarks of the run",

@@ -18,11 +18,12 @@ struct EvaluatedPart {
   std::string protocol;
   std::filesystem::path pictures{};  // the folder of its pictures; empty: run.json does not say
   bool without_pictures = false;     // its questions were asked with the pictures left out
+  std::int64_t limit = 0;            // its first so many questions were asked (questions_to_ask()); 0: all
 };
 
-// The parts that a run's run.json lists: {"benchmarks": [{"name", "data", "protocol", "pictures", "without_pictures"},
-// ...]}, of which the last two may be absent. Throws InvalidInput where the folder has no run.json, CorruptData where
-// it lists none.
+// The parts that a run's run.json lists: {"benchmarks": [{"name", "data", "protocol", "pictures", "without_pictures",
+// "limit"}, ...]}, of which the last three may be absent. Throws InvalidInput where the folder has no run.json,
+// CorruptData where it lists none.
 std::vector<EvaluatedPart> evaluated_parts(const std::filesystem::path& run);
 
 // A question whose score is another in the second run.

@@ -14,10 +14,16 @@ namespace {
 
 using Places = std::unordered_map<std::string, std::vector<std::size_t>>;
 
-std::string without_extension(const std::string& id) {
+// "artwork/images/17131.jpg" -> "artwork/17131". The scripts that write MME's own form leave both out, and five of its
+// tasks have their pictures in such a folder.
+std::string bare_name(const std::string& id) {
   const std::size_t dot = id.rfind('.'), slash = id.rfind('/');
   const bool has_extension = dot != std::string::npos && (slash == std::string::npos || dot > slash);
-  return has_extension ? id.substr(0, dot) : id;
+  std::string bare = has_extension ? id.substr(0, dot) : id;
+  constexpr std::string_view kFolder = "/images/";
+  const std::size_t folder = bare.rfind(kFolder);
+  if (folder != std::string::npos) bare.erase(folder, kFolder.size() - 1);
+  return bare;
 }
 
 // What of a question's text every prompt has, in lower case.
@@ -36,7 +42,7 @@ class Matcher {
       const Question& question = questions_[i];
       places_[question.id].push_back(i);
       if (question.publisher_id != question.id) places_[question.publisher_id].push_back(i);
-      const std::string bare = without_extension(question.publisher_id);
+      const std::string bare = bare_name(question.publisher_id);
       if (bare != question.publisher_id) places_[bare].push_back(i);
     }
   }
@@ -48,7 +54,7 @@ class Matcher {
       return;
     }
     auto found = places_.find(answer.question);
-    if (found == places_.end()) found = places_.find(without_extension(answer.question));
+    if (found == places_.end()) found = places_.find(bare_name(answer.question));
     if (found == places_.end()) refuse_unknown(answer, cat("'", answer.question, "'"));
     take(answer, found->second);
   }

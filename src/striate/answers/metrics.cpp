@@ -17,10 +17,11 @@ double mean_score(std::span<const Scored> items) {
   return mean_score(items, ones(items.size()));
 }
 
-YesNoCounts yes_no_counts(std::span<const Scored> items, std::span<const double> weights, bool unparsed_is_no) {
+YesNoCounts yes_no_counts(std::span<const Scored> items, std::span<const double> weights, const YesNoScript& script) {
   YesNoCounts counts;
+  counts.share_of_nothing = script.share_of_nothing;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i].judgement.unparsed && !unparsed_is_no) continue;
+    if (items[i].judgement.unparsed && !script.unparsed_is_no) continue;
     const std::vector<std::string>& references = items[i].question->references;
     const bool is_no = !references.empty() && (references[0] == "no" || references[0] == "No");
     const bool said_yes = items[i].judgement.parsed == "yes";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -16,18 +17,27 @@ namespace striate {
 double mean_score(std::span<const Scored> items, std::span<const double> weights);
 double mean_score(std::span<const Scored> items);
 
+// How a script counts yes-or-no answers.
+struct YesNoScript {
+  bool unparsed_is_no = true;  // an answer that is neither counts as no; else it is left out
+  // What the script says where a share has nothing to be a share of (0 / 0); NaN where it fails.
+  double share_of_nothing = std::numeric_limits<double>::quiet_NaN();
+};
+
 // Of yes-or-no answers, "yes" being positive.
 struct YesNoCounts {
   double true_yes = 0, false_yes = 0, true_no = 0, false_no = 0;
+  double share_of_nothing = std::numeric_limits<double>::quiet_NaN();  // of the script
+
   double all() const { return true_yes + false_yes + true_no + false_no; }
-  // Shares; NaN where the script would divide by zero.
-  double precision() const { return true_yes / (true_yes + false_yes); }
-  double recall() const { return true_yes / (true_yes + false_no); }
-  double f1() const { return 2 * precision() * recall() / (precision() + recall()); }
-  double yes_share() const { return (true_yes + false_yes) / all(); }
+  double precision() const { return share(true_yes, true_yes + false_yes); }
+  double recall() const { return share(true_yes, true_yes + false_no); }
+  double f1() const { return share(2 * precision() * recall(), precision() + recall()); }
+  double yes_share() const { return share(true_yes + false_yes, all()); }
+  double share(double part, double whole) const { return whole == 0 ? share_of_nothing : part / whole; }
 };
-// An answer that is neither counts as no, or not at all.
-YesNoCounts yes_no_counts(std::span<const Scored> items, std::span<const double> weights, bool unparsed_is_no = true);
+YesNoCounts yes_no_counts(std::span<const Scored> items, std::span<const double> weights,
+                          const YesNoScript& script = {});
 
 // The items (with their weights) whose question has this value of a kind, for each value.
 struct KindPart {

@@ -34,8 +34,17 @@ struct Question {
   std::optional<Box> box{};               // the right box, as shares of the picture's width and height
   double width = 0, height = 0;           // of the picture in pixels; 0: unknown
   std::map<std::string, std::vector<std::string>> kinds{};  // "split" -> "random": by what scores are broken down
-  std::string group{};  // questions that are drawn together when resampling (two on one picture); empty: alone
+  std::string group{};       // of questions that belong together (the two on a picture of MME); empty: it is alone
+  std::string picture_id{};  // the publisher's name of the picture, where a table holds its bytes; empty: not known
 };
+
+// What is drawn together when resampling has the same text here: questions of one group, and those about one picture,
+// whose answers are right or wrong for the same reasons. Other questions are drawn alone.
+inline std::string resampling_unit(const Question& question) {
+  if (!question.group.empty()) return "group " + question.group;
+  if (!question.picture_id.empty()) return "picture " + question.picture_id;
+  return question.pictures.empty() ? "question " + question.id : "picture " + question.pictures.front();
+}
 
 // Whether option `index` is one of missing_options.
 inline bool is_missing_option(const Question& question, std::size_t index) {

@@ -61,7 +61,7 @@ class StoredReader {
 std::string stored(const Question& question) {
   StoredWriter out;
   for (const std::string* text : {&question.id, &question.publisher_id, &question.text, &question.hint, &question.asked,
-                                  &question.missing_options, &question.group}) {
+                                  &question.missing_options, &question.group, &question.picture_id}) {
     out.put(*text);
   }
   out.put(question.options);
@@ -83,7 +83,7 @@ Question restored(std::string_view bytes) {
   StoredReader in(bytes);
   Question question;
   for (std::string* text : {&question.id, &question.publisher_id, &question.text, &question.hint, &question.asked,
-                            &question.missing_options, &question.group}) {
+                            &question.missing_options, &question.group, &question.picture_id}) {
     in.get(*text);
   }
   in.get(question.options);

@@ -81,10 +81,15 @@ void take_options(Question& question, const Row& row) {
     if (!options.back().empty()) count = options.size();
   }
   options.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (is_pandas_missing(options[i])) question.missing_options += kLetters[i];
-  }
   question.options = std::move(options);
+  find_missing_options(question);
+}
+
+void find_missing_options(Question& question) {
+  question.missing_options.clear();
+  for (std::size_t i = 0; i < std::min(question.options.size(), kLetters.size()); ++i) {
+    if (is_pandas_missing(question.options[i])) question.missing_options += kLetters[i];
+  }
 }
 
 void note_missing_options(QuestionSet& set) {

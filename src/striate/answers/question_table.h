@@ -43,6 +43,8 @@ std::string cell_or_empty(const Row& row, const char* column);
 // The columns A, B, ... as options. Those that pandas takes for missing although they are words ("None", "NA") stay,
 // and Question::missing_options has their letters.
 void take_options(Question& question, const Row& row);
+// The latter alone, of options that are there.
+void find_missing_options(Question& question);
 
 // Says in QuestionSet::notes how many options are words that pandas takes for missing.
 void note_missing_options(QuestionSet& set);

@@ -67,10 +67,8 @@ ProtocolScore score_answers(const Benchmark& benchmark, const Protocol& protocol
                             const AnswerFile& answers, const Resampling& resampling, std::int64_t limit) {
   const MatchedAnswers matched(benchmark, set, answers, protocol.asking);
   ProtocolScore score{.protocol = &protocol};
-  for (std::size_t i = 0; i < set.questions.size(); ++i) {
+  for (const std::size_t i : questions_to_ask(benchmark, protocol, set, limit)) {
     const Question& question = set.questions[i];
-    if (protocol.asks && !protocol.asks(question)) continue;
-    if (limit > 0 && score.questions == limit) break;
     ++score.questions;
     const Answer* answer = matched.of(i);
     if (answer == nullptr) {

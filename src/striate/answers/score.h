@@ -52,8 +52,8 @@ class MatchedAnswers {
 };
 
 // The score of `answers` by one protocol. Pointers in the result are into `set` and `answers`. A run that asked only
-// the first questions (`limit` of those that the protocol asks; 0: all) is scored by these, even where the protocol
-// counts what was not answered as wrong.
+// the first questions (`limit`, as of questions_to_ask(); 0: all) is scored by these, even where the protocol counts
+// what was not answered as wrong.
 ProtocolScore score_answers(const Benchmark& benchmark, const Protocol& protocol, const QuestionSet& set,
                             const AnswerFile& answers, const Resampling& resampling, std::int64_t limit = 0);
 

@@ -8,8 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 
 namespace striate {
@@ -36,6 +38,12 @@ bool still_there(int descriptor, const std::filesystem::path& file) {
          open.st_dev == named.st_dev;
 }
 
+// ".NAME.striate.lock" in the file's folder; of a long name the beginning, so that the whole stays below 255 bytes.
+std::filesystem::path lock_beside(const std::filesystem::path& file) {
+  constexpr std::size_t kLongestName = 180;
+  return folder_of(file) / cat(".", file.filename().string().substr(0, kLongestName), FolderLock::kFile);
+}
+
 }  // namespace
 
 LockState try_lock(int descriptor) {
@@ -46,7 +54,7 @@ LockState try_lock(int descriptor) {
   return LockState::kTaken;
 }
 
-FolderLock::FolderLock(const std::filesystem::path& folder) : file_(folder / kFile) {
+LockFile::LockFile(std::filesystem::path file, const std::filesystem::path& guarded) : file_(std::move(file)) {
   for (;;) {
     descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (descriptor_ < 0) {
@@ -57,7 +65,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : file_(folder / kFi
     if (state == LockState::kHeld) {
       const std::string holder = holder_of(descriptor_);
       ::close(descriptor_);
-      throw invalid_input(cat(folder.string(), ": ", holder, " is writing to it"),
+      throw invalid_input(cat(guarded.string(), ": ", holder, " is writing to it"),
                           "wait until it ends, or give another `out`");
     }
     if (still_there(descriptor_, file_)) break;
@@ -71,9 +79,11 @@ FolderLock::FolderLock(const std::filesystem::path& folder) : file_(folder / kFi
   }
 }
 
-FolderLock::~FolderLock() {
+LockFile::~LockFile() {
   ::unlink(file_.c_str());  // before the lock goes: whoever opens the name from now on makes a new file
   ::close(descriptor_);
 }
+
+FileLock::FileLock(const std::filesystem::path& file) : LockFile(lock_beside(file), file) {}
 
 }  // namespace striate

@@ -17,21 +17,34 @@ enum class LockState {
 // Tries for the exclusive lock of an open file or folder (flock(2)); does not wait.
 LockState try_lock(int descriptor);
 
-// A whole folder that one process writes to for a long time, such as a run's. The lock is the file .striate.lock in it,
-// which names the process and goes when the lock is released; a killed process leaves the file, but not the lock.
-class FolderLock {
+// A lock that is a file of its own, which names the process and goes when the lock is released; a killed process leaves
+// the file, but not the lock.
+class LockFile {
  public:
-  static constexpr const char* kFile = ".striate.lock";
-
-  // Throws InvalidInput when another process holds the folder, naming it; Resource when the file cannot be made.
-  explicit FolderLock(const std::filesystem::path& folder);
-  ~FolderLock();
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
+  // `guarded` is what the lock is for, in messages. Throws InvalidInput when another process holds it, naming it;
+  // Resource when the file cannot be made.
+  LockFile(std::filesystem::path file, const std::filesystem::path& guarded);
+  ~LockFile();
+  LockFile(const LockFile&) = delete;
+  LockFile& operator=(const LockFile&) = delete;
 
  private:
   std::filesystem::path file_;
   int descriptor_ = -1;
+};
+
+// A whole folder that one process writes to for a long time, such as a run's. The lock is .striate.lock in it.
+class FolderLock : public LockFile {
+ public:
+  static constexpr const char* kFile = ".striate.lock";
+
+  explicit FolderLock(const std::filesystem::path& folder) : LockFile(folder / kFile, folder) {}
+};
+
+// One file that a process adds to for a long time in a folder of the user's. The lock is .NAME.striate.lock beside it.
+class FileLock : public LockFile {
+ public:
+  explicit FileLock(const std::filesystem::path& file);
 };
 
 }  // namespace striate

@@ -129,7 +129,8 @@ class AnswerRun {
     for (std::size_t i = 0; i < opened.store.size(); ++i) {
       const Question question = opened.store.at(i);
       if (opened.protocol->asks && !opened.protocol->asks(question)) continue;
-      hash = sha256_of(cat(hash, question.id, "\n", prompts.shown(question), "\n", join(question.pictures, "\n")));
+      const std::string pictures = join(shown_pictures(*opened.protocol, question), "\n");
+      hash = sha256_of(cat(hash, question.id, "\n", prompts.shown(question), "\n", pictures));
     }
     json part = {{"name", opened.benchmark->name},
                  {"data", full_path(opened.request.data).string()},

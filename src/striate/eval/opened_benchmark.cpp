@@ -60,13 +60,10 @@ OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t lim
   opened.protocol = request.protocol.empty() ? &opened.benchmark->protocols.front()
                                              : &find_protocol(*opened.benchmark, request.protocol);
   opened.set = read_questions(*opened.benchmark, request.data, on_bad_row);
-  for (std::size_t i = 0; i < opened.set.questions.size(); ++i) {
-    const Question& question = opened.set.questions[i];
-    if (opened.protocol->asks && !opened.protocol->asks(question)) continue;
-    if (limit > 0 && static_cast<std::int64_t>(opened.questions.size()) == limit) break;
-    opened.questions.push_back(i);
-    opened.shows_pictures = opened.shows_pictures || !question.pictures.empty();
-  }
+  opened.questions = questions_to_ask(*opened.benchmark, *opened.protocol, opened.set, limit);
+  opened.shows_pictures = std::ranges::any_of(opened.questions, [&](std::size_t number) {
+    return !shown_pictures(*opened.protocol, opened.set.questions[number]).empty();
+  });
   if (opened.request.images.empty() && !opened.benchmark->pictures.empty()) {
     opened.request.images = find_pictures(request.data, opened.set);
   }
@@ -95,7 +92,7 @@ void require_pictures(const OpenedBenchmark& opened) {
   std::int64_t missing = 0;
   std::string first;
   for (const std::size_t number : opened.questions) {
-    for (const std::string& name : opened.store.at(number).pictures) {
+    for (const std::string& name : shown_pictures(*opened.protocol, opened.store.at(number))) {
       if (!seen.insert(name).second || (opened.set.pictures && opened.set.pictures->has(name))) continue;
       const std::optional<std::string> problem = problem_of(folder, name);
       if (problem && missing++ == 0) first = *problem;

@@ -34,8 +34,8 @@ struct OpenedBenchmark {
   bool shows_pictures = false;           // any of these has a picture
 };
 
-// `limit`: so many questions, the first ones; 0: all. `on_bad_row`: of the benchmark's files. Throws what
-// read_questions() throws, and InvalidInput for names that there are not.
+// `limit`: as of questions_to_ask(). `on_bad_row`: of the benchmark's files. Throws what read_questions() throws, and
+// InvalidInput for names that there are not.
 OpenedBenchmark open_benchmark(const BenchmarkRequest& request, std::int64_t limit,
                                OnBadRow on_bad_row = OnBadRow::kStop);
 

@@ -9,7 +9,9 @@
 #include "striate/answers/question_table.h"
 #include "striate/base/elapsed.h"
 #include "striate/base/error.h"
+#include "striate/base/output_path.h"
 #include "striate/base/paths.h"
+#include "striate/base/process_lock.h"
 #include "striate/base/strings.h"
 #include "striate/eval/opened_benchmark.h"
 #include "striate/tables/rows.h"
@@ -97,6 +99,8 @@ PredictResult predict(const PredictRequest& request, const PredictObserver& obse
   const fs::path images = request.images.empty() ? folder_of(request.prompts) : request.images;
   QuestionBatch batch{kName, &protocol, &set, &store, {}, images};
   const PromptSettings settings{.pictures_anywhere = true, .sampling = request.sampling};
+  // Two processes would ask the same prompts, and mix their lines.
+  const FileLock lock(OutputPath::inside(folder_of(request.out), request.out.filename()).path());
   AnswerLog log(folder_of(request.out), request.out.filename());
   const std::set<std::string> done = answered_before(log, store, answerer.prompts(batch, settings), request.out);
   log.sync();  // a file that cannot be written is refused before anything is asked

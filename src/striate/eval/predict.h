@@ -42,7 +42,8 @@ struct PredictObserver {
 
 // Answers every prompt that `out` has no answer to, a line each, as they come. Throws InvalidInput for rows that make
 // no sense (naming file and row), for ids that occur twice, for bad prompts, each unless it is skipped, and for an
-// `out` that holds answers to other prompts; what loading, generating and writing throw.
+// `out` that holds answers to other prompts or that another process is writing to; what loading, generating and writing
+// throw.
 PredictResult predict(const PredictRequest& request, const PredictObserver& observer);
 
 }  // namespace striate

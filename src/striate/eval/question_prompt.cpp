@@ -44,14 +44,14 @@ QuestionPrompts::QuestionPrompts(const Protocol& protocol, const QuestionSet& se
 
 std::string QuestionPrompts::shown(const Question& question) const {
   std::string text = protocol_.prompt(question, set_);
-  const bool pictures = !question.pictures.empty() && !settings_.without_pictures;
+  const bool pictures = !settings_.without_pictures && !shown_pictures(protocol_, question).empty();
   return pictures ? text : without_marks(std::move(text));
 }
 
 QuestionPrompt QuestionPrompts::of(const Question& question) const {
   QuestionPrompt prompt;
   prompt.shown = shown(question);
-  if (!settings_.without_pictures) prompt.pictures = question.pictures;
+  if (!settings_.without_pictures) prompt.pictures = shown_pictures(protocol_, question);
   const std::size_t marks = picture_marks(prompt.shown);
   if (marks != prompt.pictures.size()) {
     throw invalid_input(

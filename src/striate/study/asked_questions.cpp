@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "striate/study/results.h"
+
 namespace striate::study {
 
 AskedQuestions::AskedQuestions(const std::string& benchmark, const std::string& protocol,
@@ -11,15 +13,20 @@ AskedQuestions::AskedQuestions(const std::string& benchmark, const std::string& 
       set_(read_questions(*benchmark_, data)) {
   if (set_.no_references) throw Error(*set_.no_references);
   std::vector<Question> asked;
-  for (Question& question : set_.questions) {
-    if (limit > 0 && static_cast<std::int64_t>(asked.size()) == limit) break;
-    if (!protocol_->asks || protocol_->asks(question)) asked.push_back(std::move(question));
+  for (const std::size_t place : questions_to_ask(*benchmark_, *protocol_, set_, limit)) {
+    asked.push_back(std::move(set_.questions[place]));
   }
   set_.questions = std::move(asked);
 }
 
 ProtocolScore AskedQuestions::score(const AnswerFile& answers) const {
   return score_answers(*benchmark_, *protocol_, set_, answers, Resampling{0, 0});
+}
+
+double question_mean(const ProtocolScore& score) {
+  double sum = 0;
+  for (const Scored& item : score.items) sum += item.judgement.score;
+  return score.items.empty() ? kNotMeasured : 100 * sum / static_cast<double>(score.items.size());
 }
 
 }  // namespace striate::study

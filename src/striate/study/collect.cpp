@@ -182,9 +182,7 @@ void Collector::read_benchmarks() {
       told.questions.push_back({question.id, kind == question.kinds.end() ? std::string() : join(kind->second, ", "),
                                 question.text, question.references.empty() ? "" : question.references.front(),
                                 file ? full_path(images / question.pictures.front()).string() : std::string(),
-                                !question.group.empty()     ? question.group
-                                : question.pictures.empty() ? std::string()
-                                                            : question.pictures.front()});
+                                resampling_unit(question)});
     }
     results_.benchmarks.push_back(std::move(told));
     questions_.emplace(i, std::move(questions));

@@ -2,6 +2,7 @@
 #include "striate/answers/benchmarks/all.h"
 #include "striate/answers/prompts.h"
 #include "striate/answers/question_table.h"
+#include "striate/base/strings.h"
 #include "striate/tables/rows.h"
 
 namespace striate {
@@ -26,6 +27,9 @@ Question docvqa_question(const Row& row) {
   question.publisher_id = text_of_first(row, {"questionId", "question_id", "index"});
   question.text = text_of(row, "question");
   question.pictures = pictures_of(row);
+  if (has(row, "ucsf_document_id")) {
+    question.picture_id = cat(text_of(row, "ucsf_document_id"), "_", text_of(row, "ucsf_document_page_no", ""));
+  }
   if (has(row, "answers")) question.references = texts_of(row, "answers");
   if (has(row, "answer")) question.references = texts_of(row, "answer");
   if (question.references.empty()) bad_row(row, "there is no answer: the test split is scored by a server alone");

@@ -110,7 +110,8 @@ Benchmark mmbench_benchmark() {
           .pictures = "in the published tables; beside CSV or JSON Lines, files called INDEX.jpg",
           .kinds = {"ability", "category"},
           .protocols = mmbench_protocols(),
-          .read = read_mmbench};
+          .read = read_mmbench,
+          .scores_groups = true};
 }
 
 }  // namespace striate

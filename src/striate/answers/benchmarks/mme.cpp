@@ -234,7 +234,8 @@ Benchmark mme_benchmark() {
           .pictures = "they lie beside the questions in MME_Benchmark_release_version",
           .kinds = {"area", "task"},
           .protocols = mme_protocols(),
-          .read = read_mme};
+          .read = read_mme,
+          .scores_groups = true};
 }
 
 }  // namespace striate

@@ -1,4 +1,5 @@
 // MMMU, val: college subjects. Source: Yue et al., CVPR 2024; eval_mmmu.py.
+#include <algorithm>
 #include <map>
 
 #include "striate/answers/benchmarks/all.h"
@@ -71,6 +72,7 @@ Question mmmu_question(const Row& row) {
   question.text = text_of(row, "question");
   set_subject(question, row);
   question.options = texts_of(row, "options");  // a list, or a Python literal of one
+  find_missing_options(question);
   for (int i = 1; i <= 7; ++i) {
     const std::string name = cat("image_", i);
     if (has(row, name.c_str())) question.pictures.push_back(text_of(row, name.c_str()));
@@ -89,7 +91,7 @@ Question mmmu_kit_row(const Row& row) {
   question.text = text_of(row, "question");
   take_options(question, row);
   question.pictures = pictures_of(row);
-  question.references = {text_of(row, "answer")};
+  question.references = texts_of(row, "answer");  // of an open question: one, or a Python literal of a list
   question.kinds["question"] = {question.options.empty() ? "open" : "multiple-choice"};
   return question;
 }
@@ -119,6 +121,7 @@ QuestionSet read_mmmu(const DataFolder& data) {
       set.questions.push_back(mmmu_question(row));
       places[set.questions.back().publisher_id] = set.questions.size() - 1;
     });
+    note_missing_options(set);
   }
   const bool has_questions = !set.questions.empty();
   const auto answers = data.find(mmmu_answers_file());
@@ -147,12 +150,37 @@ QuestionSet read_mmmu(const DataFolder& data) {
   return set;
 }
 
+// Whether it is asked with options; they are unknown where Bunny's file of right answers is all there is.
+bool is_mmmu_choice(const Question& question) {
+  const auto kind = question.kinds.find("question");
+  return kind != question.kinds.end() && kind->second[0] == "multiple-choice";
+}
+
 // One rule for questions with options, another for the others.
 std::function<Judgement(const Question&, const std::string&)> mmmu_judge(std::string_view choice) {
   return [choice = judge_by(choice), open = judge_by("mmmu-open")](const Question& question, const std::string& text) {
-    const auto kind = question.kinds.find("question");
-    const bool chooses = kind != question.kinds.end() && kind->second[0] == "multiple-choice";
-    return chooses ? choice(question, text) : open(question, text);
+    return is_mmmu_choice(question) ? choice(question, text) : open(question, text);
+  };
+}
+
+// An open question as VLMEvalKit's MMMU_preproc() makes a choice of it: the right answer is A. It does so wherever
+// pandas finds no option A.
+Question mmmu_as_choice(const Question& question) {
+  const std::vector<std::string>& right = question.references;
+  Question choice = question;
+  choice.options.resize(std::max<std::size_t>(2, choice.options.size()));
+  choice.options[0] = right.size() == 1 ? right[0] : cat("['", join(right, "', '"), "']");  // as the table has a list
+  choice.options[1] = "Other Answers";
+  std::erase_if(choice.missing_options, [](char letter) { return letter == 'A' || letter == 'B'; });
+  const bool is_letter = right.size() == 1 && right[0].size() == 1 && right[0][0] >= 'A' && right[0][0] <= 'Z';
+  if (!is_letter) choice.references = {"A"};
+  return choice;
+}
+
+std::function<Judgement(const Question&, const std::string&)> mmmu_kit_judge() {
+  return [judge = judge_by("mmbench")](const Question& question, const std::string& text) {
+    const bool is_open = question.options.empty() ? !is_mmmu_choice(question) : is_missing_option(question, 0);
+    return is_open ? judge(mmmu_as_choice(question), text) : judge(question, text);
   };
 }
 
@@ -165,20 +193,36 @@ std::string mmmu_bunny_prompt(const Question& question, const QuestionSet&) {
   return cat(kImageLine, question.text, "\n", options, kLetterDirectly);
 }
 
-// "<image 1>" becomes "<image>" where the picture stands in the text, as VLMEvalKit interleaves them.
-std::string interleaved(std::string text) {
-  for (int i = 1; i <= 7; ++i) text = python::replace(text, cat("<image ", i, ">"), " <image> ");
-  return text;
+// Bunny's script shows image_1, however many pictures the question has.
+std::vector<std::string> mmmu_first_picture(const Question& question) {
+  std::vector<std::string> shown = question.pictures;
+  if (shown.size() > 1) shown.resize(1);
+  return shown;
 }
 
+// VLMEvalKit's LLaVA puts all pictures before the words, and leaves "<image 1>" in these as it is.
 std::string mmmu_kit_prompt(const Question& question, const QuestionSet&) {
-  if (question.options.empty()) return interleaved(cat(question.text, "\nAnswer the question directly."));
-  return interleaved(cat(question.text, lettered_options(question), kLetterDirectly));
+  std::string marks;
+  for (std::size_t i = 0; i < question.pictures.size(); ++i) marks += " <image> ";
+  const std::string options = lettered_options_of_pandas(question, false);
+  return cat(marks, question.text, options, options.empty() ? "\nAnswer the question directly." : kLetterDirectly);
+}
+
+// lmms-eval shows the pictures that the question or an option names, in the order of their numbers.
+std::vector<std::string> mmmu_named_pictures(const Question& question) {
+  const std::string words = question.text + lettered_options(question);
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < question.pictures.size(); ++i) {
+    if (words.find(cat("<image ", i + 1, ">")) != std::string::npos) shown.push_back(question.pictures[i]);
+  }
+  return shown;
 }
 
 std::string mmmu_lmms_prompt(const Question& question, const QuestionSet&) {
-  if (question.options.empty()) return cat(kImageLine, question.text, "\n", kSingleWord);
-  return cat(kImageLine, question.text, lettered_options(question), "\n", kLetterDirectly);
+  const std::size_t pictures = mmmu_named_pictures(question).size();
+  const std::string marks = join(std::vector<std::string>(pictures, "<image>"), " ");
+  return cat(marks, pictures == 0 ? "" : "\n", question.text, lettered_options(question), "\n",
+             question.options.empty() ? kSingleWord : kLetterDirectly);
 }
 
 Protocol mmmu_protocol(TextProtocol given, std::string_view choice_rule) {
@@ -195,18 +239,22 @@ std::vector<Protocol> mmmu_protocols() {
                                   "for a letter, or for a word; the first picture alone",
                                   "", 128, mmmu_bunny_prompt},
                                  "mmmu-choice");
+  llava.pictures = mmmu_first_picture;
   llava.notes = {"where Bunny's script draws a random letter, its expected score counts: 1 / choices"};
   Protocol lmms = mmmu_protocol({"lmms-eval", "letter-128",
-                                 "the question, \"A. ...\" and, after an empty line, the "
-                                 "request for a letter, or for a word",
+                                 "the pictures that the words name, the question, \"A. ...\" and, after an empty line, "
+                                 "the request for a letter, or for a word",
                                  "", 128, mmmu_lmms_prompt},
                                 "mmmu-choice-lmms");
+  lmms.pictures = mmmu_named_pictures;
   lmms.notes = {"where lmms-eval draws a random letter, its expected score counts: 1 / choices"};
-  const Protocol kit = mmmu_protocol({"vlmevalkit", "vlmevalkit-letter-2048",
-                                      "pictures where the text has them, "
-                                      "\"A. ...\", then the request for a letter",
-                                      "", 2048, mmmu_kit_prompt},
-                                     "mmbench");
+  Protocol kit = mmmu_protocol({"vlmevalkit", "vlmevalkit-pictures-first-2048",
+                                "all pictures, each as \" <image> \", the question, \"A. ...\", then the request for a "
+                                "letter, or for an answer",
+                                "", 2048, mmmu_kit_prompt},
+                               "mmbench");
+  kit.judge = mmmu_kit_judge();
+  kit.scoring = "mmbench; an open question is a choice of the right answer as A and \"Other Answers\" as B";
   Protocol strict = llava;
   strict.name = "strict";
   strict.judge = mmmu_judge("letter-strict");

@@ -77,6 +77,7 @@ Question pope_row(const Row& row) {
   Question question;
   question.text = text_of(row, "question");
   question.pictures = pictures_of(row);
+  question.picture_id = text_of(row, "image_source", "");
   question.references = {python::lower(text_of(row, "answer"))};
   if (question.references[0] != "yes" && question.references[0] != "no") {
     bad_row(row, cat("the answer '", question.references[0], "' is neither yes nor no"));
@@ -129,29 +130,41 @@ double pope_mean_f1(std::span<const Scored> items, std::span<const double> weigh
   return 100 * sum / static_cast<double>(parts.size());
 }
 
-Headline pope_f1(bool unparsed_is_no) {
-  return [unparsed_is_no](std::span<const Scored> items, std::span<const double> weights) {
-    return 100 * yes_no_counts(items, weights, unparsed_is_no).f1();
+// A row that several splits share is a question of each, as in POPE's own files: VLMEvalKit takes such a row apart
+// before it counts anything.
+std::vector<double> pope_weights(std::span<const Scored> items, std::span<const double> weights) {
+  std::vector<double> counted(weights.begin(), weights.end());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const auto splits = items[i].question->kinds.find("split");
+    if (splits != items[i].question->kinds.end()) counted[i] *= static_cast<double>(splits->second.size());
+  }
+  return counted;
+}
+
+Headline pope_f1(const YesNoScript& script) {
+  return [script](std::span<const Scored> items, std::span<const double> weights) {
+    return 100 * yes_no_counts(items, pope_weights(items, weights), script).f1();
   };
 }
 
 void add_pope_numbers(std::vector<Metric>& metrics, const std::string& where, std::span<const Scored> items,
-                      bool unparsed_is_no) {
-  const YesNoCounts counts = yes_no_counts(items, ones(items.size()), unparsed_is_no);
+                      std::span<const double> weights, const YesNoScript& script) {
+  const YesNoCounts counts = yes_no_counts(items, weights, script);
   const auto count = static_cast<std::int64_t>(items.size());
-  metrics.push_back({where + "accuracy", mean_score(items), "%", count});
+  metrics.push_back({where + "accuracy", mean_score(items, weights), "%", count});
   metrics.push_back({where + "precision", 100 * counts.precision(), "%", count});
   metrics.push_back({where + "recall", 100 * counts.recall(), "%", count});
   metrics.push_back({where + "F1", 100 * counts.f1(), "%", count});
   metrics.push_back({where + "yes share", 100 * counts.yes_share(), "%", count});
 }
 
-std::vector<Metric> pope_numbers(std::span<const Scored> items, bool unparsed_is_no) {
+std::vector<Metric> pope_numbers(std::span<const Scored> items, const YesNoScript& script) {
   std::vector<Metric> metrics;
-  for (const auto& [split, part] : parts_by_kind(items, ones(items.size()), "split")) {
-    add_pope_numbers(metrics, split + " ", part.items, unparsed_is_no);
+  const std::vector<double> weights = ones(items.size());
+  for (const auto& [split, part] : parts_by_kind(items, weights, "split")) {
+    add_pope_numbers(metrics, split + " ", part.items, part.weights, script);
   }
-  add_pope_numbers(metrics, "", items, unparsed_is_no);
+  add_pope_numbers(metrics, "", items, pope_weights(items, weights), script);
   return metrics;
 }
 
@@ -169,9 +182,11 @@ std::vector<Protocol> pope_protocols() {
   for (Protocol& protocol : all) {
     const bool by_split = protocol.name == "llava" || protocol.name == "paper";
     protocol.headline_name = by_split ? "mean F1 of the splits" : "F1 over all";
-    const bool unparsed_is_no = protocol.name != "lmms-eval";
-    protocol.headline = by_split ? Headline(pope_mean_f1) : pope_f1(unparsed_is_no);
-    protocol.more = [unparsed_is_no](std::span<const Scored> items) { return pope_numbers(items, unparsed_is_no); };
+    YesNoScript script;
+    script.unparsed_is_no = protocol.name != "lmms-eval";
+    if (!by_split) script.share_of_nothing = 0;  // LLaVA's script, and Bunny's, would fail
+    protocol.headline = by_split ? Headline(pope_mean_f1) : pope_f1(script);
+    protocol.more = [script](std::span<const Scored> items) { return pope_numbers(items, script); };
   }
   for (std::size_t i : {0, 3}) {
     all[i].notes.emplace_back("an empty or unclear answer counts as yes, so nothing is ever unparsed");

@@ -48,18 +48,25 @@ std::string letter_at(std::int64_t index, const Row& row) {
   return std::string(1, static_cast<char>('A' + index));
 }
 
-// "...\nA. false\nB. true": the lettered lines at the end.
-std::vector<std::string> options_of_prompt(std::string_view prompt) {
+// "Context: HINT\nQUESTION\nA. false\nB. true" apart: the lettered options at the end, of which one may have several
+// lines, and the words before them. Without two options it is all words.
+void take_prompt_apart(Question& question, const std::string& prompt) {
+  constexpr std::string_view kContext = "Context: ";
+  question.text = prompt.substr(prompt.starts_with(kContext) ? kContext.size() : 0);
+  const std::size_t first = question.text.rfind("\nA. ");
+  if (first == std::string::npos) return;
   std::vector<std::string> options;
-  for (const std::string& line : split(prompt, '\n')) {
+  for (const std::string& line : split(std::string_view(question.text).substr(first + 1), '\n')) {
     const std::string mark{static_cast<char>('A' + options.size()), '.', ' '};
     if (options.size() < 26 && line.starts_with(mark)) {
-      options.push_back(line.substr(3));
-    } else if (!options.empty()) {
-      options.clear();
+      options.push_back(line.substr(mark.size()));
+    } else {
+      options.back() += cat("\n", line);
     }
   }
-  return options;
+  if (options.size() < 2) return;
+  question.text.resize(first);
+  question.options = std::move(options);
 }
 
 void set_modality(Question& question) {
@@ -73,8 +80,7 @@ Question scienceqa_sample(const Row& row) {
   const nlohmann::json& turns = field_of(row, "conversations");
   if (!turns.is_array() || turns.size() < 2) bad_row(row, "\"conversations\" is not a question and its answer");
   question.asked = text_of(Row{turns[0], {}, row.place}, "value");
-  question.text = std::string(python::strip(python::replace(question.asked, "<image>", "")));
-  question.options = options_of_prompt(question.text);
+  take_prompt_apart(question, std::string(python::strip(python::replace(question.asked, "<image>", ""))));
   question.references = {text_of(Row{turns[1], {}, row.place}, "value")};
   if (has(row, "image")) question.pictures = {text_of(row, "image")};
   set_modality(question);
@@ -162,6 +168,10 @@ QuestionSet read_scienceqa(const DataFolder& data) {
     const auto problem = problems.find(question.publisher_id);
     if (has_key && problem == problems.end()) bad_row(row, cat("it is not in ", key->string()));
     if (has_key) {
+      if (!problem->second.text.empty()) {
+        question.text = problem->second.text;
+        question.hint = problem->second.hint;
+      }
       question.options = problem->second.options;
       question.references = problem->second.references;
       for (const auto& [kind, values] : problem->second.kinds) question.kinds.try_emplace(kind, values);

@@ -59,6 +59,7 @@ Question seed_row(const Row& row) {
   }
   question.references = {text_of(row, "answer")};
   question.pictures = pictures_of(row);
+  question.picture_id = text_of(row, "data_id", "");
   question.kinds["type"] = {text_of_first(row, {"category", "question_type_id"}, "unknown")};
   return question;
 }

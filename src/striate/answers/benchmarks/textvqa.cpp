@@ -73,6 +73,7 @@ Question textvqa_row(const Row& row) {
   question.publisher_id = text_of_first(row, {"question_id", "index"});
   question.text = text_of(row, "question");
   question.pictures = pictures_of(row);
+  question.picture_id = text_of(row, "image_id", "");
   question.references = texts_of(row, has(row, "answers") ? "answers" : "answer");
   if (question.references.size() != 10) {
     bad_row(row, cat(question.references.size(), " answers, where VQA accuracy needs ten"));

@@ -65,7 +65,10 @@ QuestionSet read_vqav2(const DataFolder& data) {
   if (!tables.empty()) {
     read_rows(set, data, tables, [&](const Row& row) {
       Question question = vqav2_question(row);
-      if (has(row, "image")) question.pictures = pictures_of(row);
+      if (has(row, "image")) {
+        question.pictures = pictures_of(row);
+        question.picture_id = text_of(row, "image_id", "");
+      }
       take_annotation(question, row);
       set.questions.push_back(std::move(question));
     });
