@@ -236,9 +236,23 @@ def test_other_settings_of_the_same_stages_equal_tokenizers(variant, strings, tm
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("bos", [False, True])
 def test_sentencepiece_equals_llama_tokenizer(name, legacy, bos, strings):
-    slow_llama = pytest.importorskip("slow_llama").slow_llama
     path = tokenizer_at(f"{name}/tokenizer.model")
-    theirs = slow_llama(path, legacy)
+    compare_with_llama_tokenizer(path, path, legacy, bos, True, strings)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("bos", [False, True])
+def test_sentencepiece_without_add_prefix_space_equals_llama_tokenizer(legacy, bos, strings, tmp_path):
+    path = tokenizer_at("llama2_style/tokenizer.model")
+    (tmp_path / "tokenizer.model").symlink_to(path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"add_prefix_space": False}))
+    compare_with_llama_tokenizer(tmp_path, path, legacy, bos, False, strings[:4000])
+
+
+def compare_with_llama_tokenizer(ours, path, legacy, bos, add_prefix_space, strings):
+    """`ours` is what striate opens: the sentencepiece model at `path`, or a folder with it and settings."""
+    slow_llama = pytest.importorskip("slow_llama").slow_llama
+    theirs = slow_llama(path, legacy, add_prefix_space)
     ids = []
     texts = []
     for text in strings:
@@ -246,5 +260,4 @@ def test_sentencepiece_equals_llama_tokenizer(name, legacy, bos, strings):
         ids.append(theirs.convert_tokens_to_ids(tokens))
         texts.append(theirs.convert_tokens_to_string(tokens) if tokens else "")
     flags = (["--bos"] if bos else []) + (["--legacy"] if legacy else [])
-    answers = striate(path, strings, *flags)
-    compare(strings, answers, ids, texts)
+    compare(strings, striate(ours, strings, *flags), ids, texts)

@@ -9,6 +9,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/strings.h"
 #include "striate/text/tokenizer.h"
 #include "tests/support/paths.h"
 #include "tests/text/reference_tokenizers.h"
@@ -96,6 +97,14 @@ TEST(BadTokenizer, WrongTypesAreCorruptDataAndSayWhere) {
   corrupt([](json& d) { d["normalizer"] = {{"type", 3}}; }, "'type' is number");
   corrupt([](json& d) { d["pre_tokenizer"] = {{"type", "Split"}, {"behavior", "Isolated"}}; }, "pattern");
   corrupt([](json& d) { d["post_processor"] = {{"type", "TemplateProcessing"}, {"single", 1}}; }, "'single' is number");
+  for (const char* stage : {"pre_tokenizer", "decoder"}) {
+    corrupt(
+        [&](json& d) {
+          d[stage] = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "first"}};
+          d[stage]["add_prefix_space"] = false;
+        },
+        cat(stage, ": 'add_prefix_space' is false, but 'prepend_scheme' is 'first'"));
+  }
 }
 
 json replace_rule(const std::string& pattern, const std::string& content) {

@@ -9,6 +9,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/text/sentencepiece_model.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/text/reference_tokenizers.h"
@@ -50,6 +51,35 @@ TEST(Tokenizer, SpecialTokensAreFoundOrLeftAsTextAsAsked) {
   EXPECT_FALSE(tokenizer->is_special(256));
   EXPECT_EQ(tokenizer->decode({259, 256, 260}), "<s>ab<e>");
   EXPECT_EQ(tokenizer->decode({259, 256, 260}, true), "ab");
+}
+
+// The ids and texts are those of tokenizers 0.23.
+TEST(Tokenizer, MetaspacePutsItsMarkWhereItsSchemeSays) {
+  nlohmann::json document = test::tiny_tokenizer_json();
+  document["model"]["vocab"] = {{"a", 0}, {"b", 1}, {"\u2581", 2}};
+  document["model"]["merges"] = nlohmann::json::array();
+  document["added_tokens"] = nlohmann::json::array();
+  document["added_tokens"].push_back({{"id", 3}, {"content", "<s>"}, {"normalized", false}, {"special", true}});
+  document["post_processor"] = nullptr;
+  const nlohmann::json metaspace = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  struct Expected {
+    const char* scheme;
+    Ids ids;
+    std::string text;
+  };
+  for (const Expected& expected :
+       {Expected{"always", {2, 0, 2, 1, 3, 2, 1}, "a b<s> b"}, Expected{"first", {2, 0, 2, 1, 3, 1}, "a b<s>b"},
+        Expected{"never", {0, 2, 1, 3, 1}, "a b<s>b"}}) {
+    document["pre_tokenizer"] = metaspace;
+    document["pre_tokenizer"]["prepend_scheme"] = expected.scheme;
+    document["decoder"] = document["pre_tokenizer"];
+    const auto tokenizer = tiny(document);
+    EXPECT_EQ(tokenizer->encode("a b<s>b"), expected.ids) << expected.scheme;
+    EXPECT_EQ(tokenizer->decode(expected.ids), expected.text) << expected.scheme;
+  }
+  document["pre_tokenizer"] = metaspace;
+  document["pre_tokenizer"]["add_prefix_space"] = false;  // as older files say "never"
+  EXPECT_EQ(tiny(document)->encode("a b<s>b"), (Ids{0, 2, 1, 3, 1}));
 }
 
 TEST(Tokenizer, KnowsItsTokensByNameAndNumber) {
@@ -181,6 +211,37 @@ TEST(TokenizerFolder, LegacyIsWhatTheConfigSaysAndOffWhereItSaysNothing) {
   EXPECT_EQ(load_tokenizer(folder.path(), {.legacy = true})->encode("</s>b"), (Ids{2, marked}));
   write_file(folder.path() / "tokenizer_config.json", R"({"legacy": true})");
   EXPECT_EQ(load_tokenizer(folder.path())->encode("</s>b"), (Ids{2, marked}));
+}
+
+// The ids and texts are those of transformers' LlamaTokenizer (4.57) on the same model.
+TEST(TokenizerFolder, WithoutAddPrefixSpaceTheFirstWordGetsNoSpace) {
+  const TemporaryFolder folder;
+  copy_reference("llama2_style/tokenizer.model", folder);
+  write_file(folder.path() / "tokenizer_config.json", R"({"add_prefix_space": false})");
+  const auto tokenizer = load_tokenizer(folder.path());
+  const std::vector<std::pair<std::string, Ids>> cases = {
+      {"b", {862}},          {" b", {296}},       {"the b", {842, 261, 296}}, {"b</s>b", {862, 2, 862}},
+      {" </s> b", {2, 296}}, {"</s>b", {2, 862}}, {"  b", {262, 862}},        {"\u2581b", {296}}};
+  for (const auto& [text, ids] : cases) EXPECT_EQ(tokenizer->encode(text), ids) << text;
+  EXPECT_EQ(tokenizer->decode({296}), " b");
+  EXPECT_EQ(tokenizer->decode({2, 862}), "</s>b");
+  const auto legacy = load_tokenizer(folder.path(), {.legacy = true});
+  EXPECT_EQ(legacy->encode("b"), (Ids{296})) << "sentencepiece's own prefix";
+  EXPECT_EQ(legacy->decode({296}), "b");
+  EXPECT_EQ(legacy->decode({262, 862}), " b");
+}
+
+TEST(TokenizerFolder, ALegacyModelWithoutADummyPrefixGetsNoneAndLosesNone) {
+  const TemporaryFolder folder;
+  const auto legacy = [&](bool dummy_prefix) {
+    write_file(folder.path() / "tokenizer.model", test::tiny_sentencepiece() + dummy_prefix_field(dummy_prefix));
+    return load_tokenizer(folder.path() / "tokenizer.model", {.legacy = true});
+  };
+  const std::int64_t bare = 4, marked = 5;  // "ab", and with a space before it
+  EXPECT_EQ(legacy(true)->encode("ab"), (Ids{marked}));
+  EXPECT_EQ(legacy(false)->encode("ab"), (Ids{bare}));
+  EXPECT_EQ(legacy(true)->decode({2, marked}), "</s>ab");
+  EXPECT_EQ(legacy(false)->decode({2, marked}), "</s> ab");
 }
 
 TEST(TokenizerFolder, AddedTokensOfASentencePieceFolderAreFound) {

@@ -9,6 +9,7 @@
 #include "striate/text/added_tokens.h"
 #include "striate/text/bpe.h"
 #include "striate/text/pipeline.h"
+#include "striate/text/token_decoder.h"
 #include "striate/text/tokenizer.h"
 #include "striate/text/tokenizer_files.h"
 

@@ -5,7 +5,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
-#include "striate/text/bpe.h"
+#include "striate/text/components.h"
 #include "striate/text/utf8.h"
 
 namespace striate {
@@ -13,47 +13,6 @@ namespace {
 
 // GPT-2's word pattern, as `tokenizers` writes it.
 constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
-// Deeper nesting of Sequence components, and more of them, than any published file has.
-constexpr int kDeepest = 16;
-constexpr int kMostComponents = 64;
-
-Error not_implemented(const std::string& where, const std::string& what) {
-  return unsupported(cat(where, ": ", what, " is not implemented"),
-                     "Striate reads the tokenizers of Llama, Phi and GPT-2; convert this one to one of them");
-}
-
-// Calls visit(component, where) for each component that is not a Sequence.
-template <typename Visit>
-void for_each_component(const Json& component, const char* list, const std::string& where, const Visit& visit,
-                        int* seen = nullptr, int depth = 0) {
-  if (component.is_null()) return;
-  int own = 0;
-  if (seen == nullptr) seen = &own;
-  if (++*seen > kMostComponents) throw not_implemented(where, cat("a list of more than ", kMostComponents, " steps"));
-  if (depth > kDeepest) throw not_implemented(where, cat("nesting deeper than ", kDeepest));
-  if (json_string(component, "type", where) != "Sequence") {
-    visit(component, where);
-    return;
-  }
-  int index = 0;
-  for (const Json& inner : json_array(component, list, where)) {
-    for_each_component(inner, list, cat(where, ".", list, "[", index++, "]"), visit, seen, depth + 1);
-  }
-}
-
-// The string of {"String": "..."}; a Regex pattern only where every character of it is literal.
-std::string literal_pattern(const Json& component, const std::string& where) {
-  const Json& pattern = json_field(component, "pattern", where);
-  if (const auto text = json_optional_string(pattern, "String", where + ".pattern")) return *text;
-  throw not_implemented(where, "Replace with a Regex pattern");
-}
-
-// How many times as long replacing `pattern` by `content` may make a text.
-double growth_of(std::string_view pattern, std::string_view content) {
-  if (pattern.empty()) return 1;
-  return std::max(1.0, static_cast<double>(content.size()) / static_cast<double>(pattern.size()));
-}
 
 void append_slice(NormalizedText& to, const NormalizedText& from, std::size_t begin, std::size_t end) {
   to.text.append(from.text, begin, end - begin);
@@ -202,12 +161,7 @@ void PreTokenizer::add_split(const Json& component, const std::string& where) {
 void PreTokenizer::add_metaspace(const Json& component, const std::string& where) {
   const std::string mark = json_string(component, "replacement", where);
   if (mark.empty()) throw corrupt_data(cat(where, ": empty 'replacement'"), "the file is damaged: download it again");
-  const bool add_prefix = json_bool(component, "add_prefix_space", true, where);
-  const std::string scheme =
-      json_optional_string(component, "prepend_scheme", where).value_or(add_prefix ? "always" : "never");
-  if (scheme != "always" && scheme != "first" && scheme != "never") {
-    throw not_implemented(where, cat("Metaspace prepend_scheme '", scheme, "'"));
-  }
+  const std::string scheme = prepend_scheme(component, where);
   steps_.push_back(SpaceMark{mark});
   if (scheme != "never") steps_.push_back(Prefix{mark, scheme == "first"});
   if (!json_bool(component, "split", true, where)) return;
@@ -322,88 +276,6 @@ PreTokenized PreTokenizer::rewrite(const Step& step, bool at_start, const PreTok
   }
   close(next.text, old);
   return next;
-}
-
-TokenDecoder TokenDecoder::from_json(const Json& component, const std::string& where) {
-  TokenDecoder decoder;
-  for_each_component(component, "decoders", where,
-                     [&](const Json& step, const std::string& at) { decoder.add(step, at); });
-  return decoder;
-}
-
-TokenDecoder TokenDecoder::byte_level() {
-  TokenDecoder decoder;
-  decoder.kind_ = Kind::kByteLevel;
-  return decoder;
-}
-
-void TokenDecoder::add(const Json& component, const std::string& where) {
-  const std::string type = json_string(component, "type", where);
-  const bool alone = type == "ByteLevel" || type == "Metaspace";
-  if (kind_ == Kind::kByteLevel || kind_ == Kind::kMetaspace || (alone && kind_ != Kind::kJoin)) {
-    throw not_implemented(where, cat("decoder '", type, "' together with others"));
-  }
-  kind_ = type == "ByteLevel" ? Kind::kByteLevel : type == "Metaspace" ? Kind::kMetaspace : Kind::kChain;
-  if (type == "ByteLevel") return;
-  if (type == "Metaspace") {
-    mark_ = json_string(component, "replacement", where);
-    drop_first_marks_ =
-        json_optional_string(component, "prepend_scheme", where)
-            .value_or(json_bool(component, "add_prefix_space", true, where) ? "always" : "never") != "never";
-  } else if (type == "Replace" && !fused_ && !byte_fallback_) {
-    replacements_.emplace_back(literal_pattern(component, where), json_string(component, "content", where));
-    double growth = 1;
-    for (const auto& [pattern, content] : replacements_) growth *= growth_of(pattern, content);
-    require_growth(growth, where);
-  } else if (type == "ByteFallback" && !fused_) {
-    byte_fallback_ = true;
-  } else if (type == "Fuse") {
-    fused_ = true;
-  } else if (type == "Strip" && fused_ && strip_count_ == 0) {
-    const std::string content = json_string(component, "content", where);
-    if (content.size() != 1) throw not_implemented(where, cat("Strip of '", content, "'"));
-    if (json_token_id(json_field(component, "stop", where), where + ".stop") != 0) {
-      throw not_implemented(where, "Strip from the right");
-    }
-    strip_content_ = content[0];
-    strip_count_ = static_cast<std::size_t>(json_token_id(json_field(component, "start", where), where + ".start"));
-  } else {
-    throw not_implemented(where, cat("decoder '", type, "' at this place of a sequence"));
-  }
-}
-
-std::string TokenDecoder::bytes(std::string_view token, bool first) const {
-  switch (kind_) {
-    case Kind::kJoin:
-      return first ? std::string(token) : cat(" ", token);
-    case Kind::kMetaspace:
-      return replace_all(token, mark_, first && drop_first_marks_ ? "" : " ");
-    case Kind::kChain: {
-      std::string text(token);
-      for (const auto& [pattern, content] : replacements_) text = replace_all(text, pattern, content);
-      const auto digit = [&](std::size_t at) {
-        return std::string_view("0123456789ABCDEF")
-            .find(static_cast<char>(std::toupper(static_cast<unsigned char>(text[at]))));
-      };
-      if (byte_fallback_ && text.size() == 6 && text.starts_with("<0x") && text[5] == '>' &&
-          digit(3) != std::string_view::npos && digit(4) != std::string_view::npos) {
-        return std::string(1, static_cast<char>(digit(3) * 16 + digit(4)));
-      }
-      return text;
-    }
-    case Kind::kByteLevel:
-      break;
-  }
-  // A token with a character outside the alphabet (an added token) stands for itself.
-  std::string raw;
-  for (std::size_t at = 0; at < token.size();) {
-    const Utf8Character next = utf8_at(token, at);
-    const int byte = next.valid ? byte_level_byte(next.code) : -1;
-    if (byte < 0) return std::string(token);
-    raw += static_cast<char>(byte);
-    at += next.size;
-  }
-  return raw;
 }
 
 }  // namespace striate

@@ -1,4 +1,4 @@
-// The stages of a tokenizer.json around its model: normalizer, pre-tokenizer, decoder.
+// The stages of a tokenizer.json before its model: normalizer and pre-tokenizer.
 //
 // Each follows the component of the same name in Hugging Face's `tokenizers`. A component Striate does not implement is
 // refused by name (Unsupported), never skipped; so are rules that would let a text grow beyond kMostGrowth.
@@ -111,34 +111,6 @@ class PreTokenizer {
 
   std::vector<Step> steps_;
   bool byte_level_ = false;
-};
-
-// ByteLevel, Metaspace, sequences of Replace, ByteFallback, Fuse and Strip (from the left), or none (tokens joined by
-// spaces).
-class TokenDecoder {
- public:
-  TokenDecoder() = default;
-  static TokenDecoder from_json(const Json& component, const std::string& where);
-  static TokenDecoder byte_level();
-
-  // The bytes of a token, at any position.
-  std::string bytes(std::string_view token, bool first) const;
-  // How many leading `strip_content` bytes of the whole text go.
-  std::size_t strip_count() const { return strip_count_; }
-  char strip_content() const { return strip_content_; }
-
- private:
-  enum class Kind { kJoin, kByteLevel, kMetaspace, kChain };
-  void add(const Json& component, const std::string& where);
-
-  Kind kind_ = Kind::kJoin;
-  std::vector<std::pair<std::string, std::string>> replacements_;
-  std::string mark_;  // Metaspace
-  bool drop_first_marks_ = false;
-  bool byte_fallback_ = false;
-  bool fused_ = false;
-  std::size_t strip_count_ = 0;
-  char strip_content_ = ' ';
 };
 
 // Throws Unsupported, naming `where`, for rules that make a text longer than `kMostGrowth` times.

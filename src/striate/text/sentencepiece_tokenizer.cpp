@@ -46,6 +46,8 @@ class SentencePieceTokenizer : public Tokenizer {
 
   const Token& token(std::int64_t id) const;
   bool legacy() const { return legacy_; }
+  bool adds_prefix() const { return adds_prefix_; }
+  bool has_dummy_prefix() const { return dummy_prefix_; }
 
  private:
   void load(const SentencePieceModel& model, const std::string& where);
@@ -55,6 +57,8 @@ class SentencePieceTokenizer : public Tokenizer {
 
   bool legacy_;
   bool adds_bos_;
+  bool adds_prefix_;   // LlamaTokenizer's add_prefix_space
+  bool dummy_prefix_;  // sentencepiece's own, which counts in legacy mode alone
   sentencepiece::SentencePieceProcessor processor_;
   std::vector<Token> tokens_;
   Vocabulary ids_;
@@ -68,12 +72,15 @@ class SentencePieceTokenizer : public Tokenizer {
 
 SentencePieceTokenizer::SentencePieceTokenizer(const SentencePieceModel& model, const TokenizerSettings& settings,
                                                bool legacy, const std::string& where)
-    : legacy_(legacy), adds_bos_(settings.add_bos_token.value_or(true)) {
+    : legacy_(legacy),
+      adds_bos_(settings.add_bos_token.value_or(true)),
+      adds_prefix_(settings.add_prefix_space.value_or(true)),
+      dummy_prefix_(legacy && model.add_dummy_prefix) {
   load(model, where);
   add_tokens(settings, where);
   if (!legacy_) {
     prefix_.add_replace(std::string(kSpaceMark), " ");
-    prefix_.add_prepend(std::string(kSpaceMark));
+    if (adds_prefix_) prefix_.add_prepend(std::string(kSpaceMark));
   }
   std::vector<int> unk_ids;
   if (!processor_.Encode(unk_text_, &unk_ids).ok())
@@ -269,22 +276,22 @@ class SentencePiecePieceDecoder : public PieceDecoder {
   std::string ordinary(const Token& token) {
     std::string out;
     const bool marked = token.text.starts_with(kSpaceMark);
-    if (previous_special_ && count_ == 1 && !marked) out += ' ';
+    if (previous_special_ && count_ == 1 && !marked && tokenizer_.adds_prefix()) out += ' ';
     std::string bytes = token.bytes;
     bool still_marked = marked;
-    if (count_ == 0 && marked) {
+    if (count_ == 0 && marked && tokenizer_.adds_prefix()) {
       // The prefix LlamaTokenizer put before the text. What is left is decoded as the piece of that name, if any.
       const std::string_view rest = std::string_view(token.text).substr(kSpaceMark.size());
       bytes = tokenizer_.token_to_id(rest) ? replace_all(rest, kSpaceMark, " ") : std::string(rest);
       still_marked = rest.starts_with(kSpaceMark);
     }
-    if (tokenizer_.legacy()) bytes = without_dummy_prefix(std::move(bytes), still_marked);
+    if (tokenizer_.has_dummy_prefix()) bytes = without_dummy_prefix(std::move(bytes), still_marked);
     if (!tokenizer_.legacy() || skip_special_) return out += bytes;
     run_ += bytes;
     return out;
   }
 
-  // sentencepiece's own decoding, with the dummy prefix on: one space at the beginning of a run goes.
+  // sentencepiece's own decoding of a model with the dummy prefix: one space at the beginning of a run goes.
   std::string without_dummy_prefix(std::string bytes, bool marked) {
     if (saw_prefix_) run_begins_ = false;
     saw_prefix_ = run_begins_ && marked;

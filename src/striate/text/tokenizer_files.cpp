@@ -84,6 +84,9 @@ void read_config(const std::string& text, const std::string& where, TokenizerSet
   if (!json_field(config, "add_bos_token", where).is_null()) {
     found.add_bos_token = json_bool(config, "add_bos_token", false, where);
   }
+  if (!json_field(config, "add_prefix_space", where).is_null()) {
+    found.add_prefix_space = json_bool(config, "add_prefix_space", true, where);
+  }
   read_names(config, where, found);
   const Json& added = json_field(config, "added_tokens_decoder", where);
   if (added.is_null()) return;

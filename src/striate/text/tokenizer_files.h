@@ -16,6 +16,7 @@ struct TokenizerSettings {
   std::string tokenizer_class;  // "LlamaTokenizer", "PreTrainedTokenizerFast", ...; "" where unsaid
   std::optional<bool> legacy;
   std::optional<bool> add_bos_token;
+  std::optional<bool> add_prefix_space;
   std::optional<std::string> bos, eos, unk, pad;  // the tokens as written
   std::vector<std::string> additional_special;
   std::vector<AddedToken> added;  // by id
