@@ -9,4 +9,5 @@
   scripts/install-peers.sh
   say "[6/6] Measuring"
 } >&2
-exec python3 bench/eval/run.py "$@"
+cd "$called_from"
+exec python3 "$root/bench/eval/run.py" "$@"

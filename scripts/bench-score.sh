@@ -8,4 +8,5 @@
   scripts/build.sh release striate bench_score
   say "[5/5] Measuring"
 } >&2
-exec python3 bench/score/run.py "$@"
+cd "$called_from"
+exec python3 "$root/bench/score/run.py" "$@"

@@ -9,4 +9,5 @@
   scripts/install-peers.sh bench/peers/requirements.txt bench-peers
   say "[6/6] Measuring"
 } >&2
-exec python3 bench/train_step/run.py "$@"
+cd "$called_from"
+exec python3 "$root/bench/train_step/run.py" "$@"

@@ -7,8 +7,8 @@
 #
 #   STRIATE_BUILD=DIR   the program is here in place of build/release
 . "$(dirname "$0")/lib.sh"
-model=${1:-mini/base}
-out=${2:-build/gate}
+model=$(given_path "${1:-$root/mini/base}")
+out=$(given_path "${2:-$root/build/gate}")
 striate=${STRIATE_BUILD:-$root/build/release}/apps/striate/striate
 [ -x "$striate" ] || fail "$striate is missing" "run 'make build'"
 [ -d "$model" ] || fail "$model is missing" "name the folder of a model"

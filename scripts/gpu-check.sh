@@ -16,7 +16,7 @@ out=$root/build/gpu-check
 while [ $# -gt 0 ]; do
   case $1 in
     --minutes) minutes=${2:-} && shift 2 || fail "--minutes needs a number" "such as --minutes 8" ;;
-    --out) out=$(realpath -m "${2:-}") && shift 2 || fail "--out needs a folder" "such as --out results" ;;
+    --out) out=$(realpath -m "$(given_path "${2:-}")") && shift 2 || fail "--out needs a folder" "such as --out results" ;;
     *) fail "no option $1" "scripts/gpu-check.sh [--minutes M] [--out DIR]" ;;
   esac
 done

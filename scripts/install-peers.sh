@@ -4,7 +4,8 @@
 #   scripts/install-peers.sh [REQUIREMENTS [NAME]]      tests/peers/requirements.txt in .deps/peers; or another file
 #                                                       in .deps/NAME
 . "$(dirname "$0")/lib.sh"
-requirements=${1:-tests/peers/requirements.txt}
+requirements=$(given_path "${1:-$root/tests/peers/requirements.txt}")
+requirements=${requirements#"$root/"}
 name=${2:-peers}
 
 # Made anew when the pins change. `complete`, written last, holds the pins that are installed.

@@ -90,3 +90,53 @@ run_parts() {
   python3 scripts/tally.py --sum "$STRIATE_TALLY" || status=1
   return "$status"
 }
+
+# What a caller names is seen from the folder that he called from, which `cd` has left.
+called_from=$OLDPWD
+
+# given_path PATH: a path of the caller's, as it is seen from anywhere; an empty one stays empty.
+given_path() {
+  case $1 in
+    '' | /*) say "$1" ;;
+    *) say "$called_from/$1" ;;
+  esac
+}
+
+for variable in STRIATE_ARROW STRIATE_BUILD STRIATE_GOLDENS STRIATE_PACKAGES STRIATE_PREFIX_ARCHIVE STRIATE_TESTDATA \
+  STRIATE_TOKENIZER STRIATE_TORCH STRIATE_VLMEVALKIT; do
+  [ -z "${!variable:-}" ] || printf -v "$variable" %s "$(given_path "${!variable}")"
+done
+unset variable
+# A command without a slash, such as python3, is looked up and is no path.
+[[ ${STRIATE_PEER_PYTHON:-} != */* ]] || STRIATE_PEER_PYTHON=$(given_path "$STRIATE_PEER_PYTHON")
+
+# shared_libraries_of FILE: those that it needs, one on each line; the C and C++ libraries of every system aside.
+shared_libraries_of() {
+  ldd "$1" | sed -n 's|^.* => \(/.*\) (0x[0-9a-f]*)$|\1|p' |
+    grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' || true
+}
+
+# unpack_wheel PIN FOLDER TAKE HINT [PIP ARGUMENT...]: makes FOLDER of the one wheel that the file PIN names with its
+# hashes. `TAKE WHEEL FOLDER`, a function, moves what stays out of the unpacked wheel; FOLDER/lib is there already.
+# FOLDER/complete, written last, holds the pin. HINT says what to do where pip cannot download.
+unpack_wheel() {
+  local pin=$1 folder=$2 take=$3 hint=$4 work=$2/work python=$deps/torch/bin/python
+  mkdir -p "$deps"
+  exec 9>"$deps/lock"
+  flock 9  # two at once: the second waits and finds it done
+  if ! cmp -s "$pin" "$folder/complete"; then
+    rm -rf "$folder"
+    mkdir -p "$work" "$folder/lib"
+    if [ ! -x "$python" ]; then
+      python3 -m venv "$work/python" || fail "python3 -m venv failed" "Debian has it in the package python3-venv"
+      python=$work/python/bin/python
+    fi
+    "$python" -m pip download --disable-pip-version-check --no-input -q --no-deps --require-hashes --only-binary :all: \
+      "${@:5}" -r "$pin" -d "$work" || fail "pip could not download what $pin names" "$hint"
+    "$python" -m zipfile -e "$work"/*.whl "$work/wheel"
+    "$take" "$work/wheel" "$folder"
+    rm -rf "$work"
+    cp "$pin" "$folder/complete"
+  fi
+  exec 9>&-
+}

@@ -11,8 +11,8 @@
 [ $# = 1 ] || fail "one folder is needed" "scripts/make-base.sh OUT"
 striate=${STRIATE_BUILD:-$root/build/release}/apps/striate/striate
 [ -x "$striate" ] || fail "$striate is missing" "run 'make build'"
-mkdir -p "$1"
-out=$(realpath "$1")
+out=$(given_path "$1")
+mkdir -p "$out"
 
 render=(mini render --grid 3 --digit-labels --held-out 0)
 shape=(--arch bunny-llama3-8b --dtype fp32 --hidden 128 --heads 4 --kv-heads 4 --mlp 320 --rope-theta 1000

@@ -18,9 +18,9 @@ series=${torch_version%.*}
 # The shared libraries that a file needs: neither the C and C++ libraries of every system nor those of PyTorch.
 needs_of() {
   local file
-  ldd "$1" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' |
-    while read -r file; do [[ $(realpath "$file") == "$(dirname "$(realpath "$torch")")"/* ]] || say "$file"; done |
-    grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' || true
+  shared_libraries_of "$1" | while IFS= read -r file; do
+    [[ $(realpath "$file") == "$(dirname "$(realpath "$torch")")"/* ]] || say "$file"
+  done
 }
 
 # The licence of the Debian package that a file is of, or of Arrow.
@@ -49,10 +49,10 @@ mv "$folder/bin/striate" "$folder/libexec/striate/striate"
 sed "s/@SERIES@/$series/" scripts/striate-launcher.sh >"$folder/bin/striate"
 chmod 755 "$folder/bin/striate"
 
-for file in $(for binary in "$folder/libexec/striate/striate" "$folder/lib/libstriate.so"; do needs_of "$binary"; done | sort -u); do
+while IFS= read -r file; do
   cp -L "$file" "$folder/lib/striate/"
   copy_license "$(realpath "$file")"
-done
+done < <(for binary in "$folder/libexec/striate/striate" "$folder/lib/libstriate.so"; do needs_of "$binary"; done | sort -u)
 cp -r /usr/include/nlohmann "$folder/include/"  # the library's headers include it
 mkdir -p "$folder/share/cmake"
 cp -r /usr/share/cmake/nlohmann_json "$folder/share/cmake/"

@@ -14,12 +14,14 @@
 #   BASE_ONLY=1               end when OUT has `base`, train.json and texts.json: what studies/nlvr.toml begins with
 . "$(dirname "$0")/lib.sh"
 [ $# = 2 ] || fail "two folders are needed" "scripts/real-data.sh DATA OUT"
-data=$(realpath "$1")
-out=$(realpath -m "$2")
+data=$(realpath "$(given_path "$1")")
+out=$(realpath -m "$(given_path "$2")")
 build=${STRIATE_BUILD:-$root/build/release}
 tokenizer=${STRIATE_TOKENIZER:-$data/../tokenizers/llama2/tokenizer.model}
 python=${STRIATE_PEER_PYTHON:-$deps/peers/bin/python}
 steps=${STEPS:-500}
+[[ $steps =~ ^[1-9][0-9]+$ ]] && [ "$steps" -ge 50 ] ||
+  fail "STEPS=$steps is not a whole number of at least 50" "a run of fewer steps cannot be killed half-way"
 striate=$build/apps/striate/striate
 probe=$build/tests/peers/answers_probe
 needed=("$striate")
@@ -70,25 +72,31 @@ timed align.log "$striate" train --model base --stage align --template vicuna_v1
 tune() {
   timed "$1.log" "$striate" train --model base --projector aligned --stage tune --layers "$2" --lora-r 64 \
     --lora-alpha 128 --lora-dropout 0 --data train.json --images "$data" --steps "$steps" --batch 32 --lr 1.5e-3 \
-    --projector-lr 1.5e-3 --warmup-ratio 0.05 --beta2 0.98 --seed 234 --save-every 100 --threads 1 --out "$1" "${@:3}"
+    --projector-lr 1.5e-3 --warmup-ratio 0.05 --beta2 0.98 --seed 234 --save-every $((steps / 5)) --threads 1 --out "$1" "${@:3}"
 }
 
-# Ends the run of uniform:25% without warning once half its steps are taken.
+# Ends the run of uniform:25% without warning between its second checkpoint and its third.
 kill_half_way() {
-  until [ "$(wc -l 2>/dev/null <uniform/metrics.jsonl || echo 0)" -ge $((steps / 2 + 30)) ]; do sleep 1; done
-  kill -9 "$(pgrep -f "^$striate train .*--out uniform")"
+  until [ "$(wc -l 2>/dev/null <uniform/metrics.jsonl || echo 0)" -ge $((steps * 56 / 100)) ]; do sleep 1; done
+  kill -9 "$(pgrep -g 0 -f "^$striate train .*--out uniform")"  # of this script's processes alone
 }
 
 step "Tune uniform:25%, killed half-way, and all, at the same time on one thread each"
 tune all all >all.txt &
 all=$!
 kill_half_way &
-tune uniform uniform:25% || say "   killed (exit $?), $(wc -l <uniform/metrics.jsonl) steps taken"
+killer=$!
+status=0
+tune uniform uniform:25% || status=$?
+kill "$killer" 2>/dev/null || true  # it waits for ever where the run ended by itself
+[ "$status" = 137 ] ||
+  fail "the run of uniform:25% was to be killed, and ended by itself with status $status" "see $out/uniform.log"
+say "   killed, $(wc -l <uniform/metrics.jsonl) steps taken"
 cp uniform/metrics.jsonl before-the-kill.jsonl
 tune uniform uniform:25% --resume
 wait $all
 cat all.txt
-python3 "$root/scripts/real_data.py" compare before-the-kill.jsonl uniform/metrics.jsonl
+python3 "$root/scripts/real_data.py" compare before-the-kill.jsonl uniform
 
 step "Held-out questions, each alone with its picture"
 for region in uniform all; do

@@ -60,9 +60,11 @@ def timed(log, *command):
     seconds, memory = time.monotonic() - start, usage.ru_maxrss * 1024 / 1e9
     print(f"   {seconds:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time, peak memory {memory:.2f} GB", flush=True)
     code = os.waitstatus_to_exitcode(status)
-    if code != 0:
-        tail = pathlib.Path(log).read_text()[-600:]
-        sys.exit(f"   ended with {code}: {tail}" if code > 0 else f"   ended by signal {-code}")
+    if code < 0:
+        print(f"   ended by signal {-code}", file=sys.stderr)
+        sys.exit(128 - code)  # as a shell tells it
+    if code > 0:
+        sys.exit(f"   ended with {code}: {pathlib.Path(log).read_text()[-600:]}")
 
 
 def losses(file):
@@ -70,11 +72,20 @@ def losses(file):
     return {step["step"]: step["loss"] for step in steps if "loss" in step}
 
 
-def compare(before, after):
-    """Steps that were taken before the kill and again after it must have the same losses, to the last bit."""
-    before, after = losses(before), losses(after)
-    differing = [step for step, loss in before.items() if after.get(step) != loss]
-    print(f"losses before the kill and after resuming: {len(before)} steps, {len(differing)} differ")
+def compare(before, run):
+    """A run that was killed went on from a checkpoint, and steps that it took twice have the same losses, to the last bit."""
+    record = json.loads((pathlib.Path(run) / "run.json").read_text())
+    begun, steps = record["resumed_from_step"], record["steps"]
+    before, after = losses(before), losses(pathlib.Path(run) / "metrics.jsonl")
+    twice = [step for step in before if step > begun]
+    if begun == 0 or not twice or max(before) >= steps:
+        sys.exit(f"error: nothing was resumed: {len(before)} of {steps} steps were taken before the kill, and the run went on "
+                 f"after step {begun}")
+    if sorted(after) != list(range(1, steps + 1)):
+        sys.exit(f"error: the resumed run has {len(after)} of {steps} steps")
+    differing = [step for step, loss in before.items() if after[step] != loss]
+    print(f"killed after step {max(before)}, resumed after step {begun}: of {len(twice)} steps taken twice, "
+          f"{len(differing)} differ")
     if differing:
         sys.exit(f"error: resuming changed step {differing[0]}")
 

@@ -8,8 +8,8 @@
 # There:  cmake -C DIR/striate-prefix.cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
 . "$(dirname "$0")/lib.sh"
 [ $# -ge 1 ] || fail "no folder named" "scripts/relocatable-prefix.sh DIR [ARCHIVE.tar.gz]"
-prefix=$(realpath -m "$1")
-archive=${2:-}
+prefix=$(realpath -m "$(given_path "$1")")
+archive=$(given_path "${2:-}")
 command -v dpkg-query >/dev/null || fail "this is not Debian: the packages cannot be told apart" "run it where 'make setup' installed them"
 [ ! -e "$prefix" ] || [ -z "$(ls -A "$prefix")" ] || fail "$prefix is there already" "name a new folder, or remove it"
 triple=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
@@ -54,12 +54,6 @@ copy_package() {
   done < <(dpkg -L "$package")
 }
 
-# The shared libraries that `$1` needs while it runs, the toolchain's aside.
-needs_of() {
-  ldd "$1" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' |
-    grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' || true
-}
-
 # The file itself, and the name that programs ask for: libz.so.1.2.13 and libz.so.1.
 copy_library() {
   local library=$1 file soname
@@ -76,7 +70,7 @@ copy_shared_libraries() {
     readelf -h "$file" >/dev/null 2>&1 || continue  # a text that names others
     ln -sfn "$(basename "$file")" "$name"
     copy_library "$library" "$file"
-    for needed in $(needs_of "$file"); do copy_library "$library" "$needed"; done
+    while IFS= read -r needed; do copy_library "$library" "$needed"; done < <(shared_libraries_of "$file" 2>/dev/null)
   done
 }
 
@@ -98,7 +92,7 @@ copy_pkg_config() {
   tool=$(realpath "$tool")
   mkdir -p "$prefix/libexec" "$prefix/bin"
   cp "$tool" "$prefix/libexec/pkgconf"
-  for needed in $(needs_of "$tool"); do cp -L "$needed" "$prefix/libexec/"; done
+  while IFS= read -r needed; do cp -L "$needed" "$prefix/libexec/"; done < <(shared_libraries_of "$tool")
   cat >"$prefix/bin/pkg-config" <<WRAPPER
 #!/bin/sh
 here=\$(CDPATH= cd -- "\$(dirname -- "\$0")/.." && pwd)

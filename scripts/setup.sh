@@ -80,9 +80,15 @@ install_torch() {
   say "[2/$steps] LibTorch: $version ($kind), installed in $(seconds_since "$started")"
 }
 
-# Of the wheel only headers, two libraries and licences stay; `complete`, written last, holds the pin they are of.
+# Of the wheel only headers, two libraries and licences stay.
+take_arrow() {
+  mv "$1/pyarrow/include" "$2/include"
+  mv "$1"/pyarrow/libarrow.so.*00 "$1"/pyarrow/libparquet.so.*00 "$2/lib/"
+  mv "$1"/pyarrow-*.dist-info/licenses "$2/licenses"
+}
+
 install_arrow() {
-  local started=$SECONDS folder=$deps/arrow python work
+  local started=$SECONDS
   if [ "${STRIATE_PARQUET:-ON}" = OFF ]; then
     say "[2/$steps] Arrow: left out (STRIATE_PARQUET=OFF)"
     return
@@ -91,32 +97,13 @@ install_arrow() {
     say "[2/$steps] Arrow: $STRIATE_ARROW"
     return
   fi
-  if cmp -s scripts/arrow-wheel.txt "$folder/complete"; then
+  if cmp -s scripts/arrow-wheel.txt "$deps/arrow/complete"; then
     say "[2/$steps] Arrow: in .deps/arrow"
     return
   fi
-  mkdir -p "$deps"
-  exec 9>"$deps/lock"
-  flock 9
-  rm -rf "$folder"
-  work=$folder/work
-  mkdir -p "$work" "$folder/lib"
-  python=$deps/torch/bin/python
-  if [ ! -x "$python" ]; then
-    python3 -m venv "$work/python" || fail "python3 -m venv failed" "Debian has it in the package python3-venv"
-    python=$work/python/bin/python
-  fi
-  "$python" -m pip download --disable-pip-version-check --no-input -q --no-deps --require-hashes --only-binary :all: \
-    --platform "manylinux_2_28_$(uname -m)" --python-version 311 --implementation cp --abi cp311 \
-    -r scripts/arrow-wheel.txt -d "$work" ||
-    fail "pip could not download Arrow" "run again to go on; STRIATE_ARROW names one you have, STRIATE_PARQUET=OFF does without"
-  "$python" -m zipfile -e "$work"/pyarrow-*.whl "$work/wheel"
-  mv "$work/wheel/pyarrow/include" "$folder/include"
-  mv "$work"/wheel/pyarrow/libarrow.so.*00 "$work"/wheel/pyarrow/libparquet.so.*00 "$folder/lib/"
-  mv "$work"/wheel/pyarrow-*.dist-info/licenses "$folder/licenses"
-  rm -rf "$work"
-  cp scripts/arrow-wheel.txt "$folder/complete"
-  exec 9>&-
+  unpack_wheel scripts/arrow-wheel.txt "$deps/arrow" take_arrow \
+    "run again to go on; STRIATE_ARROW names an Arrow that you have, STRIATE_PARQUET=OFF does without" \
+    --platform "manylinux_2_28_$(uname -m)" --python-version 311 --implementation cp --abi cp311
   say "[2/$steps] Arrow: unpacked in .deps/arrow in $(seconds_since "$started")"
 }
 

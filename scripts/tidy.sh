@@ -35,7 +35,13 @@ case ${1:-} in
     [ ${#skipped[@]} -eq 0 ] || say "SKIPPED: ${#skipped[@]} more: 'make tidy' looks at every source"
     ;;
   '') mapfile -d '' files < <(sources_matching 'src/*.cpp' 'apps/*.cpp') ;;
-  *) files=("$@") ;;
+  *)
+    files=()
+    for file in "$@"; do
+      file=$(realpath -ms "$(given_path "$file")")
+      files+=("${file#"$root/"}")
+    done
+    ;;
 esac
 
 [ -e build/tidy/compile_commands.json ] || STRIATE_STEPS=4 scripts/setup.sh
