@@ -212,6 +212,7 @@ json ask_benchmark(const CellWork& work) {
   const ProtocolScore first = questions.score(answers);
   return {{"score", finite(first.headline.value)},
           {"metric", first.headline.name},
+          {kQuestionMean, finite(question_mean(first))},
           {"questions", first.questions},
           {"seconds", result.benchmarks.front().seconds}};
 }

@@ -204,10 +204,21 @@ json tune_region(const CellWork& work) {
 
 namespace {
 
+// The number by which candidates are compared, the same of all of them. Benchmarks count as in a study's means: one
+// whose own score goes to 2000 weighs no more than a percentage. Where an earlier Striate wrote a score alone, all are
+// compared by their scores.
+const char* judged_by(const CellWork& work) {
+  if (work.study.definition.choice->by_loss) return "loss";
+  const bool has_means = std::ranges::none_of(work.cell.judged, [&](std::size_t judged) {
+    const json result = work.record(judged).result;
+    return result.contains("score") && !result.contains(kQuestionMean);
+  });
+  return has_means ? kQuestionMean : "score";
+}
+
 // The mean over what judged candidate `i`; NaN where it diverged, or one of them has no number.
-double judgement(const CellWork& work, std::size_t i) {
+double judgement(const CellWork& work, std::size_t i, const char* key) {
   const Cell& cell = work.cell;
-  const char* key = work.study.definition.choice->by_loss ? "loss" : "score";
   const std::size_t each = cell.judged.size() / cell.candidates.size();
   double sum = 0;
   for (std::size_t k = 0; k < each; ++k) {
@@ -222,11 +233,12 @@ double judgement(const CellWork& work, std::size_t i) {
 json choose_rate(const CellWork& work) {
   const Cell& cell = work.cell;
   const bool by_loss = work.study.definition.choice->by_loss;
+  const char* key = judged_by(work);
   json tried = json::array();
   std::optional<std::size_t> best;
   double highest = 0;
   for (std::size_t i = 0; i < cell.candidates.size(); ++i) {
-    const double mean = judgement(work, i), height = by_loss ? -mean : mean;
+    const double mean = judgement(work, i, key), height = by_loss ? -mean : mean;
     if (std::isfinite(mean) && (!best || height > highest)) {
       highest = height;
       best = i;

@@ -18,7 +18,8 @@ double tokens_per_second(const StudiedModel& model) {
   return static_cast<double>(model.taken->tokens) / model.taken->seconds;
 }
 
-std::vector<TableCell> model_row(const StudyView& view, const StudiedModel& model) {
+std::vector<TableCell> model_row(const StudyView& view, const StudiedModel& model, const OfModel& visual_loss,
+                                 const OfModel& text_loss) {
   const Tuning t = model.tuning.value_or(Tuning{});
   const ModelGroup alone{{&model}};
   const bool tuned = model.tuning.has_value();
@@ -35,8 +36,8 @@ std::vector<TableCell> model_row(const StudyView& view, const StudiedModel& mode
           number(static_cast<double>(alone.removed())),
           number(view.statistics.mean(alone, Sense::kVisual).value),
           number(view.statistics.mean(alone, Sense::kText).value),
-          number(mean_loss(view.results, Sense::kVisual)(model)),
-          number(mean_loss(view.results, Sense::kText)(model)),
+          number(visual_loss(model)),
+          number(text_loss(model)),
           number(model.taken ? model.taken->seconds : kNotMeasured)};
 }
 
@@ -149,9 +150,11 @@ ResultTable models_table(const StudyView& view) {
                                 {"text loss", Kind::kNumber, "nats", 4},
                                 {"elapsed", Kind::kNumber, "s", 1}}};
   const StudySetting& setting = view.groups.setting();
+  const OfModel visual_loss = mean_loss(view.results, Sense::kVisual);
+  const OfModel text_loss = mean_loss(view.results, Sense::kText);
   for (const StudiedModel& model : view.results.models) {
     if (model.model == setting.model && (!model.tuning || model.data == setting.data))
-      table.rows.push_back(model_row(view, model));
+      table.rows.push_back(model_row(view, model, visual_loss, text_loss));
   }
   return table;
 }
