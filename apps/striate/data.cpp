@@ -119,7 +119,7 @@ json report_json(const DataFlags& flags, const DataReport& report) {
     json first = json::array();
     for (std::size_t i = 0; i < std::min(kExamples, tally.samples.size()); ++i) {
       const SkippedSample& sample = tally.samples[i];
-      first.push_back({{"sample", sample.index},
+      first.push_back({{"sample", sample.number},
                        {"id", sample.id},
                        {"message", with_flags(sample.message)},
                        {"hint", with_flags(sample.hint)}});
@@ -149,7 +149,7 @@ json report_json(const DataFlags& flags, const DataReport& report) {
 void write_list(AtomicFile& file, const DataReport& report) {
   std::vector<SkippedSample> all;
   for (const auto& [reason, tally] : report.bad) all.insert(all.end(), tally.samples.begin(), tally.samples.end());
-  std::ranges::sort(all, {}, &SkippedSample::index);
+  std::ranges::sort(all, {}, &SkippedSample::number);
   write_bad_samples(file, all);
 }
 

@@ -5,6 +5,7 @@
 #include "apps/striate/train_flags.h"
 #include "apps/striate/train_report.h"
 #include "striate/base/strings.h"
+#include "striate/train/adapter_out.h"
 
 namespace striate::app {
 namespace {
@@ -17,13 +18,17 @@ std::string model_words(const TrainFlags& flags) {
 
 // How to use what a run made.
 NextStep next_step(const TrainFlags& flags, const TrainingRequest& request) {
+  const OutcomeKind kind = outcome_kind(request.tune);
   if (request.tune.stage == Stage::kAlign) {
     const std::string base = flags.model.model.empty()
                                  ? cat("--llm ", flags.model.llm, " --vision-tower ", flags.model.vision_tower)
                                  : "--model " + flags.model.model;
-    return {"go on with", cat("striate train ", base, " --projector ", flags.out, " --stage tune ...")};
+    // With a vision tower that was trained a whole model was written.
+    const std::string aligned =
+        kind == OutcomeKind::kModel ? cat("--model ", flags.out) : cat(base, " --projector ", flags.out);
+    return {"go on with", cat("striate train ", aligned, " --stage tune ...")};
   }
-  if (request.tune.stage == Stage::kTune && request.tune.kind == TuneKind::kLora) {
+  if (kind == OutcomeKind::kAdapter) {
     return {"ask it with", cat("striate chat ", model_words(flags), " --adapter ", flags.out)};
   }
   return {"ask it with", cat("striate chat --model ", flags.out)};

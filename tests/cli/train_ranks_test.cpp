@@ -111,6 +111,10 @@ TEST_F(TrainRanks, ARunIsResumedOnAnotherNumberOfRanks) {
   flags.emplace_back("--resume");
   run(2, "half", flags);
   expect_same_losses("through", "half");
+  // It is finished now.
+  const std::string record = read_file(file("half/run.json"));
+  run(2, "half", flags);
+  EXPECT_EQ(read_file(file("half/run.json")), record);
 }
 
 TEST_F(TrainRanks, AShardedOptimizerIsThatOfOneProcessInParts) {

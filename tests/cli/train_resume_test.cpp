@@ -166,6 +166,25 @@ TEST_F(TrainResume, AConstantRateMayGoOnForLonger) {
   expect_same_run("long", "short", "step-000010");
 }
 
+TEST_F(TrainResume, ALongerRunAtAConstantRateKeepsItsWarmUp) {
+  const auto with = [](const std::vector<std::string>& more) {
+    std::vector<std::string> flags = {"--schedule", "constant", "--save-every", "0"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+  };
+  ASSERT_EQ(train("begun", with({"--warmup-ratio", "0.5", "--steps", "6"})).exit_code, 0);
+  const CommandResult longer = train("begun", with({"--warmup-ratio", "0.5", "--steps", "10", "--resume"}));
+  ASSERT_EQ(longer.exit_code, 0) << longer.err;
+  ASSERT_EQ(train("at_once", with({"--warmup-steps", "3", "--steps", "10"})).exit_code, 0);
+  const auto first = metrics_of(file("begun"));
+  const auto second = metrics_of(file("at_once"));
+  ASSERT_EQ(first.size(), second.size());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(without_timings(first[i]), without_timings(second[i]));
+  EXPECT_EQ(train("begun", with({"--warmup-steps", "3", "--steps", "10", "--resume"})).exit_code, 0);
+  expect_refusal(train("begun", with({"--warmup-ratio", "0.2", "--steps", "12", "--resume"})),
+                 "--warmup-ratio: 0.2 now, 0.5 in ");
+}
+
 TEST_F(TrainResume, WithoutACheckpointTheRunBeginsAnew) {
   const CommandResult result = train("fresh", {"--steps", "2", "--resume"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -175,11 +194,37 @@ TEST_F(TrainResume, WithoutACheckpointTheRunBeginsAnew) {
 
 TEST_F(TrainResume, ARunThatIsDoneIsLeftAsItIs) {
   make_whole_run();
-  const std::string before = read_file(file("whole/adapter_model.safetensors"));
+  const std::vector<std::string> names = {"whole/adapter_model.safetensors", "whole/striate.json", "whole/run.json",
+                                          "whole/metrics.jsonl", "whole/report.html"};
+  std::vector<std::string> before;
+  for (const std::string& name : names) before.push_back(read_file(file(name)));
   const CommandResult result = train("whole", resumed());
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(metrics_of(file("whole")).size(), 40U);
-  EXPECT_TRUE(read_file(file("whole/adapter_model.safetensors")) == before);
+  EXPECT_THAT(result.err, HasSubstr("the run is finished after 40 steps"));
+  EXPECT_THAT(result.out, HasSubstr("trained 40 steps, 160 samples"));
+  auto flags = resumed();
+  flags.emplace_back("--json");
+  const CommandResult told = train("whole", flags);
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_EQ(nlohmann::json::parse(told.out)["loss"], metrics_of(file("whole")).back()["loss"]);
+  for (std::size_t i = 0; i < names.size(); ++i) EXPECT_TRUE(read_file(file(names[i])) == before[i]) << names[i];
+}
+
+TEST_F(TrainResume, AnEvaluationThatASignalCameBeforeIsMadeUpFor) {
+  const std::vector<std::string> flags = {"--steps",      "40", "--save-every",   "0", "--eval-data",       data(),
+                                          "--eval-every", "1",  "--eval-samples", "2", "--eval-max-tokens", "1"};
+  ASSERT_EQ(train("judged", flags).exit_code, 0);
+  ASSERT_EQ(metrics_of(file("judged")).size(), 80U);
+  Background run(command("cut", flags));
+  run.wait_until([&] { return metrics_of(file("cut")).size() >= 5; });
+  run.send(SIGTERM);
+  const CommandResult stopped = run.wait();
+  ASSERT_EQ(stopped.exit_code, 128 + SIGTERM) << stopped.err;
+  EXPECT_FALSE(metrics_of(file("cut")).back().contains("eval_loss")) << "no evaluation is left to make up for";
+  auto again = flags;
+  again.emplace_back("--resume");
+  ASSERT_EQ(train("cut", again).exit_code, 0);
+  expect_same_run("judged", "cut", "step-000040");
 }
 
 TEST_F(TrainResume, OnlyTheNewestCheckpointsStay) {

@@ -1,6 +1,9 @@
 // striate train from outside: what it takes, what it leaves behind, what it refuses.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/cli/train_world.h"
 #include "tests/support/paths.h"
 
@@ -100,6 +103,17 @@ TEST_F(Train, AligningLeavesAProjectorToTuneWith) {
   }
   EXPECT_NE(answer({"--model", model()}), "");
   const CommandResult tuned = train("after", {"--steps", "2", "--projector", file("aligned")});
+  EXPECT_EQ(tuned.exit_code, 0) << tuned.err;
+}
+
+TEST_F(Train, AligningWithTheVisionTowerLeavesAModelToTune) {
+  const CommandResult aligned =
+      run_command(without(command("aligned_tower", {"--steps", "2", "--stage", "align", "--tune-vision-tower",
+                                                    "--on-bad-sample", "skip", "--max-bad-share", "1"}),
+                          {"--layers", "--lr"}));
+  ASSERT_EQ(aligned.exit_code, 0) << aligned.err;
+  EXPECT_THAT(aligned.out, HasSubstr(cat("striate train --model ", file("aligned_tower"), " --stage tune ...")));
+  const CommandResult tuned = train("after_tower", {"--steps", "1", "--model", file("aligned_tower")});
   EXPECT_EQ(tuned.exit_code, 0) << tuned.err;
 }
 
@@ -293,6 +307,21 @@ TEST_F(Train, AShareOfTheDataIsDrawnOnceAndForAll) {
   expect_refusal(train("half", {"--steps", "2", "--save-every", "1", "--resume"}),
                  "--data-fraction: not set now, 0.5 in ");
   expect_refusal(train("never", {"--data-fraction", "1.5"}), "--data-fraction");
+}
+
+TEST_F(Train, AnEpochByTokensEndsWithItsLastSample) {
+  // Two samples or three fill a step, and leave a rest in which no other has room.
+  const std::vector<std::string> flags = without(
+      command("by_tokens", {"--epochs", "1", "--tokens-per-step", "200", "--tokens-per-stream", "200"}), {"--batch"});
+  const CommandResult result = run_command(flags);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GE(metrics_of(file("by_tokens")).back()["epoch"].get<double>(), 1.0);
+  std::vector<std::string> again = flags;
+  again.emplace_back("--resume");
+  const CommandResult resumed = run_command(again);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  *std::next(std::find(again.begin(), again.end(), "--epochs")) = "2";
+  expect_refusal(run_command(again), "--epochs: 2.0 now, 1.0 in");
 }
 
 TEST_F(Train, MistakesInAConfigFileAreNamedByLine) {

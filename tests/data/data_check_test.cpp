@@ -66,7 +66,7 @@ TEST_F(DataCheckTest, FindsEveryKindOfBadSample) {
   const DataReport report = check();
   const auto indices = [&](BadReason reason) {
     std::vector<std::int64_t> found;
-    for (const SkippedSample& bad : report.bad.at(reason).samples) found.push_back(bad.index);
+    for (const SkippedSample& bad : report.bad.at(reason).samples) found.push_back(bad.number);
     EXPECT_EQ(report.bad.at(reason).count, static_cast<std::int64_t>(found.size()));
     return found;
   };

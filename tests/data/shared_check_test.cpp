@@ -88,6 +88,33 @@ TEST_F(SharedCheckTest, EveryRankLearnsWhatOneAloneWouldFindAndChecksItsShare) {
   }
 }
 
+TEST_F(SharedCheckTest, RanksCountTokensTogetherAsOneAloneDoes) {
+  json samples = world_.samples();
+  samples[9]["conversations"].erase(1);
+  world_.write_data(samples);
+  const Dataset data(world_.data());
+  WorkerPool pool(2);
+  const std::vector<std::int64_t> alone = token_counts(data, encoder(), pool, nullptr);
+  ASSERT_EQ(alone.size(), 23U);
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    const std::int64_t expected = i == 9 ? 0 : encoder().encode(data.read(i), {}).tokens;
+    EXPECT_EQ(alone[static_cast<std::size_t>(i)], expected) << i;
+  }
+  constexpr std::size_t kRanks = 3;
+  const auto group = std::make_shared<test::LocalGroup>(kRanks);
+  std::vector<std::vector<std::int64_t>> counts(kRanks);
+  std::vector<std::thread> threads;
+  for (std::size_t rank = 0; rank < kRanks; ++rank) {
+    threads.emplace_back([&, rank] {
+      test::LocalExchange exchange(group, static_cast<int>(rank));
+      WorkerPool own(1);
+      counts[rank] = token_counts(data, encoder(), own, &exchange);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::vector<std::int64_t>& each : counts) EXPECT_EQ(each, alone);
+}
+
 TEST_F(SharedCheckTest, ASampleThatAnotherRankReadOtherwiseIsNoticed) {
   EncodedSample told;
   told.tokens = 7;

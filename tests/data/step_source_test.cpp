@@ -12,6 +12,8 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/data/planned_steps.h"
+#include "striate/data/sample_order.h"
 #include "striate/model/picture_settings.h"
 #include "tests/data/local_exchange.h"
 #include "tests/data/small_world.h"
@@ -174,6 +176,44 @@ TEST_F(StepSourceTest, StepsHaveAboutTheSameTokens) {
     EXPECT_LT(static_cast<double>(most), 1.15 * static_cast<double>(least));
     EXPECT_TRUE(options.batch > 0 || (most <= options.tokens_per_step && most > options.tokens_per_step * 4 / 5))
         << most;
+  }
+}
+
+// As many steps as hold the samples, and not one more.
+TEST_F(StepSourceTest, StepsOfEpochsByTokensHoldEverySampleOfThem) {
+  json samples = world_.samples();
+  samples[12]["conversations"].erase(1);  // is left out
+  world_.write_data(samples);
+  StepSourceOptions options = by_tokens();
+  options.on_bad_sample = OnBadSample::kSkip;
+  options.max_bad_share = 0.1;
+  for (const std::int64_t budget : {1024, 1300, 2000, 5000, 60000}) {
+    options.tokens_per_step = budget;
+    for (const double epochs : {0.5, 1.0, 2.0, 3.0}) {
+      SCOPED_TRACE(cat(budget, " tokens, ", epochs, " epochs"));
+      const auto whole = static_cast<std::int64_t>(epochs);
+      std::set<std::pair<std::int64_t, std::int64_t>> missing;
+      for (std::int64_t epoch = 0; epoch < std::max<std::int64_t>(1, whole); ++epoch) {
+        const std::vector<std::uint32_t> order = epoch_order(50, options.seed, epoch, options.shuffle);
+        const std::size_t count = whole == 0 ? 25 : 50;
+        for (std::size_t i = 0; i < count; ++i) {
+          if (order[i] != 12) missing.emplace(epoch, static_cast<std::int64_t>(order[i]));
+        }
+      }
+      PlannedSteps planned(world_.model().config(), world_.tokenizer(), options, {});
+      const std::int64_t steps = planned.steps_of(epochs, nullptr);
+      std::int64_t taken = 0;
+      while (!missing.empty() && taken < 1000) {
+        planned.wait();
+        const RankStep step = planned.take();
+        planned.plan_ahead();
+        ++taken;
+        for (const auto& stream : step.streams) {
+          for (const PlannedSample& sample : stream) missing.erase(std::pair(sample.epoch, sample.index));
+        }
+      }
+      EXPECT_EQ(steps, taken);
+    }
   }
 }
 
@@ -342,6 +382,36 @@ TEST_F(StepSourceTest, BadSamplesAreSkippedCountedAndListedOnce) {
   EXPECT_THAT(listed[10]["message"].get<std::string>(), HasSubstr("half.bmp"));
   EXPECT_THAT(listed[7]["hint"].get<std::string>(), HasSubstr("`images`"));
   EXPECT_THAT(listed[12]["hint"].get<std::string>(), HasSubstr("give the sample an answer"));
+}
+
+TEST_F(StepSourceTest, SamplesOfAFractionHaveTheNumbersOfTheFile) {
+  json samples = world_.samples();
+  for (std::size_t i = 0; i < samples.size(); i += 3) samples[i]["conversations"].erase(1);
+  world_.write_data(samples);
+  StepSourceOptions options = world_.options();
+  options.fraction = 0.5;
+  options.on_bad_sample = OnBadSample::kSkip;
+  options.max_bad_share = 1;
+  options.bad_samples_file = world_.path("bad_samples.jsonl");
+  int named = 0;
+  for (const TrainingStep& step : steps(options, 5)) {
+    for (const auto& stream : step.sample_names) {
+      for (const std::string& name : stream) {
+        const std::string id = name.substr(2, name.find("',") - 2);  // 's17', sample 17 (line 200)
+        EXPECT_THAT(name, HasSubstr(cat("'s", id, "', sample ", id, " (line ")));
+        ++named;
+      }
+    }
+  }
+  EXPECT_EQ(named, 20);
+  int listed = 0;
+  for (const std::string& line : split(read_file(options.bad_samples_file), '\n')) {
+    if (line.empty()) continue;
+    const json entry = json::parse(line);
+    EXPECT_EQ(entry["id"], cat("s", entry["sample"].get<std::int64_t>()));
+    ++listed;
+  }
+  EXPECT_GT(listed, 2);
 }
 
 TEST_F(StepSourceTest, TooManyBadSamplesStopTheRun) {

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "striate/files/sharded_writer.h"
+#include "striate/model/adapter_file.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/weights.h"
@@ -88,6 +89,20 @@ TEST_F(Fingerprint, TellsModelsOfTheSameShapeApart) {
   EXPECT_NE(weights_fingerprint(one), weights_fingerprint(other));
   EXPECT_EQ(decoder_fingerprint(one).shapes, decoder_fingerprint(other).shapes);
   EXPECT_FALSE(decoder_fingerprint(one).same_weights(decoder_fingerprint(other)));
+}
+
+TEST_F(Fingerprint, OfAnAdapterIsItsMatricesAndTheirScale) {
+  const Checkpoint base = open_small(model());
+  const auto adapter = [&](const char* name, const std::vector<std::int64_t>& layers, double size) {
+    make_adapter(folder_.path() / name, base, layers, /*beside=*/false, size);
+    return adapter_fingerprint(AdapterFile(folder_.path() / name));
+  };
+  const std::string one = adapter("one", {1, 3}, 0.1);
+  EXPECT_EQ(adapter("same", {1, 3}, 0.1), one);
+  EXPECT_NE(adapter("larger", {1, 3}, 0.2), one);
+  EXPECT_NE(adapter("elsewhere", {1, 2}, 0.1), one);
+  write_file(folder_.path() / "same" / "adapter_config.json", R"({"peft_type": "LORA", "r": 3, "lora_alpha": 12})");
+  EXPECT_NE(adapter_fingerprint(AdapterFile(folder_.path() / "same")), one);
 }
 
 TEST_F(Fingerprint, OfTheDecoderIgnoresTowerAndProjector) {

@@ -91,6 +91,15 @@ TEST(Collective, EveryRankLearnsWhetherAllGaveTheSame) {
   EXPECT_EQ(join(errors, ""), "");
 }
 
+TEST(Collective, RanksKnowHowManyAreOnTheirMachine) {
+  const auto errors = on_gloo_ranks(3, [](Collective& group) {
+    EXPECT_EQ(group.ranks_here(), 3);
+    group.finish();
+  });
+  EXPECT_EQ(join(errors, ""), "");
+  EXPECT_EQ(join_ranks({}, at::kCPU)->ranks_here(), 1);
+}
+
 TEST(Collective, AFailureReachesTheOthersWithItsReason) {
   const auto errors = on_gloo_ranks(3, [](Collective& group) {
     if (group.rank() == 1) {

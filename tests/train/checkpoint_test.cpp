@@ -164,6 +164,42 @@ TEST(RunSettings, ADifferenceIsNamedWithBothValues) {
   EXPECT_ERROR(check_same_settings(saved, {{"lora-r", 16}, {"seed", 1}, {"new", 1}}, "x"), "`new`");
 }
 
+TEST(RunSettings, WhatEarlyRunsDidNotRecordIsNotCompared) {
+  const nlohmann::json early = {{"seed", 1}, {"warmup-steps", 2}};
+  nlohmann::json now = early;
+  now["tokenizer"] = "a";
+  now["teacher-adapter"] = "b";
+  now["warmup-ratio"] = 0.1;
+  EXPECT_NO_THROW(check_same_settings(early, now, "x"));
+  nlohmann::json other = now;
+  other["tokenizer"] = "c";
+  EXPECT_ERROR(check_same_settings(now, other, "x"), "`tokenizer`: \"c\" now, \"a\" in x");
+  other = now;
+  other.erase("teacher-adapter");
+  EXPECT_ERROR(check_same_settings(now, other, "x"), "`teacher_adapter`: not set now");
+}
+
+TEST(RunSettings, EpochsAreComparedWhereBothRunsWereGivenThem) {
+  const nlohmann::json begun = {{"tokenizer", "a"}, {"epochs", 2.0}, {"steps", 30}};
+  nlohmann::json in_steps = {{"tokenizer", "a"}, {"steps", 30}};
+  EXPECT_NO_THROW(check_same_settings(begun, in_steps, "x"));
+  EXPECT_NO_THROW(check_same_settings(in_steps, begun, "x"));
+  nlohmann::json longer = begun;
+  longer["epochs"] = 3.0;
+  EXPECT_ERROR(check_same_settings(begun, longer, "x"), "`epochs`: 3.0 now, 2.0 in x");
+}
+
+TEST(RunSettings, AWarmUpGivenInStepsIsComparedInSteps) {
+  const nlohmann::json begun = {{"tokenizer", "a"}, {"warmup-ratio", 0.1}, {"warmup-steps", 2}};
+  nlohmann::json in_steps = {{"tokenizer", "a"}, {"warmup-steps", 2}};
+  EXPECT_NO_THROW(check_same_settings(begun, in_steps, "x"));
+  in_steps["warmup-steps"] = 3;
+  EXPECT_ERROR(check_same_settings(begun, in_steps, "x"), "`warmup_steps`: 3 now, 2 in x");
+  nlohmann::json other_share = begun;
+  other_share["warmup-ratio"] = 0.2;
+  EXPECT_ERROR(check_same_settings(begun, other_share, "x"), "`warmup_ratio`: 0.2 now, 0.1 in x");
+}
+
 TEST(RunState, DamagedTextIsRefused) {
   EXPECT_ERROR(parse_run_state(nlohmann::json::array(), "x"), "format");
   nlohmann::json json = to_json(state_at(3));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -84,6 +85,51 @@ TEST(MetricsFile, AResumedRunCutsTheLinesAfterItsCheckpoint) {
     file.append(to_json_line(metrics_of(4)));
   }
   EXPECT_EQ(steps_in(path), (std::vector<std::int64_t>{1, 2, 3, 4}));
+}
+
+TEST(MetricsFile, AnEvaluationThatTheRunOwesIsCutAsWell) {
+  const test::TemporaryFolder home;
+  {
+    MetricsFile file(home.path(), 0);
+    for (std::int64_t step = 1; step <= 3; ++step) file.append(to_json_line(metrics_of(step)));
+    EvaluationMetrics evaluation;
+    evaluation.step = 3;
+    file.append(to_json_line(evaluation));
+    file.append(to_json_line(metrics_of(4)));
+  }
+  const MetricsFile file(home.path(), 3, /*owes_evaluation=*/true);
+  EXPECT_EQ(steps_in(home.path() / "metrics.jsonl"), (std::vector<std::int64_t>{1, 2, 3}));
+}
+
+TEST(MetricsFile, SaysWhatAStepAndTheEvaluationAfterItWereLike) {
+  const test::TemporaryFolder home;
+  MetricsFile file(home.path(), 0);
+  EvaluationMetrics held_out;
+  held_out.step = 2;
+  held_out.loss = 0.1;
+  held_out.questions = 5;
+  held_out.exact = 3;
+  EvaluationMetrics asked;
+  asked.step = 3;
+  asked.questions = 19;
+  asked.benchmark = {"pope", "llava", {"mean F1 of the splits", 66.5}, {60, 72}, 20, 19, 1, 2, 3, 1};
+  StepMetrics wild = metrics_of(3);
+  wild.loss = -std::numeric_limits<double>::infinity();
+  file.append(to_json_line(metrics_of(2)));
+  file.append(to_json_line(held_out));
+  file.append(to_json_line(wild));
+  file.append(to_json_line(asked));
+  const RecordedStep second = recorded_step(home.path(), 2);
+  EXPECT_EQ(second.loss, 0.5);
+  ASSERT_TRUE(second.evaluation);
+  EXPECT_EQ(to_json_line(*second.evaluation), to_json_line(held_out));
+  const RecordedStep third = recorded_step(home.path(), 3);
+  EXPECT_EQ(third.loss, wild.loss);
+  ASSERT_TRUE(third.evaluation);
+  EXPECT_EQ(third.evaluation->questions, 19);
+  EXPECT_EQ(to_json_line(*third.evaluation), to_json_line(asked));
+  EXPECT_TRUE(std::isnan(recorded_step(home.path(), 4).loss));
+  EXPECT_FALSE(recorded_step(home.path() / "absent", 2).evaluation);
 }
 
 TEST(MetricsFile, ALineCutShortByACrashIsCutOff) {

@@ -233,6 +233,33 @@ TEST(Plan, RanksShareTheOptimisersStateAndItsMasters) {
               0.05 * static_cast<double>(held(alone.memory)));
 }
 
+TEST(Plan, RanksOnOneMachineShareItsMemoryAndTheMappedWeights) {
+  MemoryPlan memory;
+  memory.weights = 14;
+  memory.quantized = 4;
+  EXPECT_EQ(memory_of_rank(memory, 100, 1), 100);
+  EXPECT_EQ(memory_of_rank(memory, 100, 3), 10 + (100 - 10) / 3);
+}
+
+TEST(Plan, ATeacherOnAGpuTakesItsTowerAndProjectorAsWell) {
+  const ModelConfig config = planned_config(DecoderKind::kLlama);
+  const auto stored = [](const std::string& /*name*/) { return at::kBFloat16; };
+  const auto bytes_on = [&](at::Device device) {
+    Placement placement;
+    placement.device = device;
+    placement.compute = Compute::kBFloat16;
+    return teacher_matrix_bytes(config, placement, stored);
+  };
+  std::int64_t beside = 0;
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    const bool loaded =
+        spec.part == Part::kProjector || (spec.part == Part::kVisionTower && spec.layer < config.vision->layers_run());
+    if (loaded && spec.shape.size() > 1) beside += 2 * spec.numel();
+  }
+  EXPECT_GT(beside, 0);
+  EXPECT_EQ(bytes_on(at::Device(at::kCUDA, 0)), bytes_on(at::kCPU) + beside);
+}
+
 TEST(Plan, MoreRecomputingTakesLessMemoryAndMoreOperations) {
   const TrainingCost cost = plan_cost(llava_7b({0, 8, 16, 24}));
   EXPECT_GT(cost.memory.activations[0], cost.memory.activations[1]);

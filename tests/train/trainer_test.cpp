@@ -214,6 +214,31 @@ TEST(Trainer, EvaluatesWhenAskedAndAtTheEnd) {
   EXPECT_EQ(when, (std::vector<std::int64_t>{0, 4, 6}));
 }
 
+TEST(Trainer, AnEvaluationThatAStopCameBeforeIsOwedAndMadeFirst) {
+  std::vector<std::int64_t> when;
+  bool owed_in_checkpoint = false;
+  const auto watch = [&](Rig& rig) {
+    rig.options.evaluate_every = 3;
+    rig.hooks.evaluate = [](std::int64_t step) { return EvaluationMetrics{.step = step}; };
+    rig.hooks.on_evaluation = [&when](const EvaluationMetrics& m) { when.push_back(m.step); };
+    rig.hooks.save = [&owed_in_checkpoint](const RunState& state) { owed_in_checkpoint = state.owes_evaluation; };
+  };
+  Rig stopped;
+  watch(stopped);
+  stopped.hooks.stop_reason = [&stopped] { return stopped.steps.size() >= 2 ? 15 : 0; };
+  const TrainerOutcome outcome = stopped.run();
+  EXPECT_EQ(outcome.state.step, 3);
+  EXPECT_TRUE(when.empty());
+  EXPECT_TRUE(owed_in_checkpoint);
+  Rig resumed;
+  watch(resumed);
+  resumed.start = parse_run_state(to_json(outcome.state), "state.json");
+  const TrainerOutcome rest = resumed.run();
+  EXPECT_EQ(when, (std::vector<std::int64_t>{3, 6}));
+  EXPECT_FALSE(rest.state.owes_evaluation);
+  EXPECT_FALSE(owed_in_checkpoint);
+}
+
 TEST(Trainer, FrozenWeightsStayBitIdentical) {
   Rig rig;
   std::vector<std::pair<at::Tensor, at::Tensor>> frozen;  // now and before

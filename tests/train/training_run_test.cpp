@@ -4,12 +4,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "striate/base/error.h"
+#include "striate/base/files.h"
 #include "striate/files/weight_file.h"
 #include "tests/data/small_world.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/test_device.h"
 #include "tests/support/weights.h"
+#include "tests/text/tiny_tokenizers.h"
 
 namespace striate::test {
 namespace {
@@ -34,6 +40,13 @@ class TrainingRun : public testing::Test {
     r.data = world_.options();
     r.steps = 4;
     r.out = world_.path("run");
+    return r;
+  }
+  TrainingRequest with_held_out() const {
+    TrainingRequest r = request();
+    r.held_out.data = world_.data();
+    r.held_out.samples = 2;
+    r.held_out.max_tokens = 2;
     return r;
   }
   // The headers stay whole, so that only reading the weights shows that one is not there.
@@ -94,6 +107,32 @@ TEST_F(TrainingRun, AResumedRunOfOtherSettingsIsRefusedBeforeWeightsAreRead) {
   EXPECT_THAT(refusal(other), HasSubstr("0.5 now, 1.0 in"));
 }
 
+TEST_F(TrainingRun, AnotherTokenizerOrAdapterOfTheTeacherIsAnotherRun) {
+  const Checkpoint base = open_small(model());
+  make_adapter(world_.path("adapter"), base, {1, 3}, /*beside=*/false, 0.1);
+  make_adapter(world_.path("other_adapter"), base, {1, 3}, /*beside=*/false, 0.2);
+  nlohmann::json tokenizer = tiny_tokenizer_json();
+  tokenizer["model"]["merges"].erase(2);
+  fs::create_directories(world_.path("other_tokenizer"));
+  write_file(world_.path("other_tokenizer") / "tokenizer.json", tokenizer.dump());
+  TrainingRequest r = request();
+  r.teacher.emplace();
+  r.teacher->model.model = model();
+  r.teacher->model.adapter = world_.path("adapter");
+  r.teacher->hidden_weight = 1;
+  run_training(r, Ranks{}, {});
+  r.resume = true;
+  EXPECT_EQ(refusal(r), "");
+  TrainingRequest other = r;
+  other.tokenizer = world_.path("other_tokenizer");
+  EXPECT_THAT(refusal(other), HasSubstr("`tokenizer`: \""));
+  other = r;
+  other.teacher->model.adapter = world_.path("other_adapter");
+  EXPECT_THAT(refusal(other), HasSubstr("`teacher_adapter`: \"weights "));
+  other.teacher->model.adapter.reset();
+  EXPECT_THAT(refusal(other), HasSubstr("`teacher_adapter`: not set now, \"weights "));
+}
+
 TEST_F(TrainingRun, AStopFlagEndsItAfterItsStepAndItIsResumed) {
   StopFlag stop;
   TrainingObserver observer;
@@ -110,6 +149,64 @@ TEST_F(TrainingRun, AStopFlagEndsItAfterItsStepAndItIsResumed) {
   EXPECT_EQ(result.plan.first_step, 3);
   EXPECT_EQ(result.outcome.stop_reason, 0);
   EXPECT_TRUE(fs::exists(world_.path("run") / "adapter_model.safetensors"));
+}
+
+TEST_F(TrainingRun, AFinishedRunIsLeftAsItIsAndTellsItsResult) {
+  const TrainingResult first = run_training(with_held_out(), Ranks{}, {});
+  ASSERT_TRUE(first.outcome.evaluation);
+  std::map<std::string, std::string> before;
+  for (const char* name : {"run.json", "striate.json", "metrics.jsonl", "report.html", "adapter_model.safetensors"}) {
+    before[name] = read_file(world_.path("run") / name);
+  }
+  std::vector<std::string> infos;
+  bool begun = false;
+  TrainingObserver observer;
+  observer.notes.info = [&infos](const std::string& text) { infos.push_back(text); };
+  observer.on_begin = [&begun](const TrainingPlan&) { begun = true; };
+  TrainingRequest again = with_held_out();
+  again.resume = true;
+  const TrainingResult result = run_training(again, Ranks{}, observer);
+  EXPECT_FALSE(begun);
+  EXPECT_THAT(infos, Contains(HasSubstr("the run is finished after 4 steps")));
+  EXPECT_EQ(result.outcome.state.step, 4);
+  EXPECT_EQ(result.outcome.stop_reason, 0);
+  EXPECT_EQ(result.outcome.loss, first.outcome.loss);
+  EXPECT_GT(result.outcome.seconds, 0);
+  ASSERT_TRUE(result.outcome.evaluation);
+  EXPECT_EQ(result.outcome.evaluation->loss, first.outcome.evaluation->loss);
+  for (const auto& [name, text] : before) EXPECT_TRUE(read_file(world_.path("run") / name) == text) << name;
+  fs::remove(world_.path("run") / "report.html");  // as if a kill had come before it
+  run_training(again, Ranks{}, {});
+  EXPECT_TRUE(fs::exists(world_.path("run") / "report.html"));
+}
+
+TEST_F(TrainingRun, AFinishedRunNeedsItsPicturesNoMore) {
+  TrainingRequest r = request();
+  r.schedule = ScheduleKind::kConstant;
+  run_training(r, Ranks{}, {});
+  fs::remove_all(world_.images());
+  fs::create_directories(world_.images());
+  r.resume = true;
+  EXPECT_EQ(refusal(r), "");
+  r.steps = 5;
+  EXPECT_THAT(refusal(r), HasSubstr("image")) << "a longer run needs them";
+}
+
+TEST_F(TrainingRun, AResultThatAKillCameBeforeIsWrittenWithTheLastStepsNumbers) {
+  const TrainingResult first = run_training(with_held_out(), Ranks{}, {});
+  const fs::path record = world_.path("run") / "run.json";
+  nlohmann::json json = nlohmann::json::parse(read_file(record));
+  json["result"] = nullptr;
+  write_file(record, json.dump());
+  fs::remove(world_.path("run") / "adapter_config.json");
+  TrainingRequest again = with_held_out();
+  again.resume = true;
+  run_training(again, Ranks{}, {});
+  EXPECT_TRUE(fs::exists(world_.path("run") / "adapter_config.json"));
+  const nlohmann::json result = nlohmann::json::parse(read_file(record))["result"];
+  EXPECT_EQ(result["loss"].get<double>(), first.outcome.loss);
+  EXPECT_EQ(result["evaluation"]["loss"].get<double>(), first.outcome.evaluation->loss);
+  EXPECT_TRUE(result["done"].get<bool>());
 }
 
 TEST_F(TrainingRun, RemarksGoToTheObserverAndNowhereElse) {

@@ -15,7 +15,7 @@ namespace striate {
 namespace {
 
 std::string entry_of(const SkippedSample& bad) {
-  const nlohmann::json entry = {{"sample", bad.index},    {"line", bad.line},
+  const nlohmann::json entry = {{"sample", bad.number},   {"line", bad.line},
                                 {"id", bad.id},           {"reason", bad_reason_name(bad.reason)},
                                 {"message", bad.message}, {"hint", bad.hint}};
   return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
@@ -39,7 +39,7 @@ void BadSampleLog::add(const std::vector<SkippedSample>& skipped) {
   if (file_.empty() || skipped.empty()) return;
   std::string text;
   for (const SkippedSample& bad : skipped) {
-    if (named_.insert(bad.index).second) text += entry_of(bad);
+    if (named_.insert(bad.number).second) text += entry_of(bad);
   }
   if (!text.empty()) AppendFile(OutputPath::inside(file_.parent_path(), file_.filename())).append(text);
 }

@@ -127,6 +127,10 @@ std::int64_t Dataset::size() const {
   return static_cast<std::int64_t>(state_->size());
 }
 
+std::int64_t Dataset::number(std::int64_t index) const {
+  return static_cast<std::int64_t>(state_->in_file(index));
+}
+
 const std::filesystem::path& Dataset::file() const {
   return state_->path;
 }

@@ -43,6 +43,8 @@ class Dataset {
   Dataset& operator=(Dataset&&) noexcept;
 
   std::int64_t size() const;
+  // The number of sample `index` in the file, counted from 0: another one where the data set is a fraction of it.
+  std::int64_t number(std::int64_t index) const;
   const std::filesystem::path& file() const;
   // Sample `index`, counted from 0 (record_reader.h). Throws BadSample (kBrokenRecord) where it is not JSON or in no
   // form that is read, CorruptData when the file changed meanwhile.

@@ -8,6 +8,7 @@
 
 #include "striate/base/strings.h"
 #include "striate/data/picture_features.h"
+#include "striate/data/shared_check.h"
 
 namespace striate {
 namespace {
@@ -87,6 +88,13 @@ void PlannedSteps::plan_ahead() {
   if (!failure_ && planned_.size() <= adopted_steps_ / 2 && upcoming_.wait_for(0s) == std::future_status::ready) {
     adopt_window();
   }
+}
+
+std::int64_t PlannedSteps::steps_of(double epochs, RankExchange* ranks) {
+  if (options_.batch == 0) return planner_.steps_of(epochs, token_counts(data_, encoder_, pool_, ranks));
+  // Steps go on from one epoch into the next, so that only the end of the last epoch is rounded up.
+  const double steps = epochs * static_cast<double>(data_.size()) / static_cast<double>(options_.batch);
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
 }
 
 void PlannedSteps::estimate_steps() {

@@ -39,6 +39,10 @@ class PlannedSteps {
   // As StepSource.
   std::int64_t samples_per_epoch() const { return data_.size(); }
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  // Optimiser steps until every sample of the first `epochs` epochs is in one. With `tokens_per_step` the tokens of all
+  // texts are counted for it, a work that `ranks` share where they are given; a sample whose picture is bad counts as a
+  // good one.
+  std::int64_t steps_of(double epochs, RankExchange* ranks);
   // What the samples are like, from up to 1000 of them. Where none of these is good, the means are 0.
   DataSketch sketch() const { return sketch_samples(data_, encoder_).sketch; }
 

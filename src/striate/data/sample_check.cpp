@@ -20,7 +20,8 @@ CheckedSample check_sample(const Dataset& data, const SampleEncoder& encoder, Pi
   checked.index = index;
   const std::string place = data.place(index);
   const auto refuse = [&](const BadSample& problem, const std::string& message) {
-    checked.bad = SkippedSample{index, data.line(index), problem.reason(), checked.id, message, problem.hint()};
+    checked.bad =
+        SkippedSample{data.number(index), data.line(index), problem.reason(), checked.id, message, problem.hint()};
   };
   try {
     const Record record = data.read(index);
@@ -78,7 +79,8 @@ void check_samples(const Dataset& data, const SampleEncoder& encoder, PictureChe
 }
 
 std::string sample_name(const Dataset& data, std::int64_t index, const std::string& id) {
-  return cat(id.empty() ? std::string() : cat("'", id, "', "), "sample ", index, " (", data.position(index), ")");
+  return cat(id.empty() ? std::string() : cat("'", id, "', "), "sample ", data.number(index), " (",
+             data.position(index), ")");
 }
 
 }  // namespace striate

@@ -16,7 +16,7 @@ namespace striate {
 
 // A sample that cannot be trained on.
 struct SkippedSample {
-  std::int64_t index = 0;  // in the file
+  std::int64_t number = 0;  // in the file (Dataset::number)
   std::int64_t line = 0;
   BadReason reason = BadReason::kBrokenRecord;
   std::string id;       // "" where it is not known
@@ -26,7 +26,7 @@ struct SkippedSample {
 
 // A sample, or why it is bad.
 struct CheckedSample {
-  std::int64_t index = 0;  // in the file
+  std::int64_t index = 0;  // in the data set
   std::string id;
   std::string form;      // as Record's; "" where the record cannot be read
   EncodedSample sample;  // of a good one

@@ -23,6 +23,12 @@ void visit_shared(const Dataset& data, const SampleEncoder& encoder, PictureChec
                   const std::vector<std::int64_t>& indices, RankExchange& ranks,
                   const std::function<void(const CheckedSample&)>& visit);
 
+// The tokens of every sample of the data, as SampleEncoder counts them; 0 of one whose text is bad. Pictures are not
+// looked at. `ranks` share the work; null: this process does all of it. Throws InvalidInput where a rank tells of other
+// samples.
+std::vector<std::int64_t> token_counts(const Dataset& data, const SampleEncoder& encoder, WorkerPool& pool,
+                                       RankExchange* ranks);
+
 // Encodes sample `index` where another rank has checked it. Throws InvalidInput where it is not what that rank read.
 void complete_sample(const Dataset& data, const SampleEncoder& encoder, std::int64_t index, EncodedSample& sample);
 

@@ -1,7 +1,9 @@
 #include "striate/data/window_planner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <future>
+#include <iterator>
 
 #include "striate/base/strings.h"
 #include "striate/data/images_folder.h"
@@ -15,7 +17,8 @@ constexpr std::int64_t kMostSteps = 32;        // of a window
 constexpr std::int64_t kWindowSamples = 1024;  // a window of more ends with the step it is in
 constexpr std::size_t kAhead = 128;            // samples checked at once where it is not known how many will do
 constexpr std::int64_t kFewestDrawn = 1000;    // what a share of bad samples is taken of, at least
-constexpr std::int64_t kProbed = 512;          // samples that a mean is taken of
+constexpr std::int64_t kMeasured = 512;        // samples that a mean is taken of
+constexpr std::int64_t kMostPlaced = 1 << 26;  // samples, through all epochs, whose steps are counted one by one
 
 }  // namespace
 
@@ -57,14 +60,13 @@ std::size_t WindowPlanner::wanted(const Window& window) const {
   return static_cast<std::size_t>(window.end.epoch > window.begin.epoch ? step_lacks : most - count);
 }
 
-// Whether a window by tokens ends before `next`: when its steps are full. How many there are is settled when the epoch
-// ends, or when the samples are many.
-bool WindowPlanner::is_full(const Window& window, std::int64_t tokens, const EncodedSample& next) const {
+// Whether a window by tokens, which has `tokens` in so many samples, ends before a sample of `next`: when its steps are
+// full. How many there are is settled when the epoch ends, or when the samples are many.
+bool WindowPlanner::is_full(bool epoch_ended, std::size_t samples, std::int64_t tokens, std::int64_t next) const {
   const std::int64_t budget = options_.tokens_per_step;
-  const bool settled =
-      window.end.epoch > window.begin.epoch || static_cast<std::int64_t>(window.samples.size()) >= kWindowSamples;
+  const bool settled = epoch_ended || static_cast<std::int64_t>(samples) >= kWindowSamples;
   const std::int64_t steps = settled ? (tokens + budget - 1) / budget : kMostSteps;
-  return tokens > 0 && tokens + next.tokens > std::min(steps, kMostSteps) * budget;
+  return tokens > 0 && tokens + next > std::min(steps, kMostSteps) * budget;
 }
 
 Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_before) {
@@ -86,7 +88,8 @@ Window WindowPlanner::plan(OrderPosition begin, std::optional<std::int64_t> bad_
           count_bad(window.skipped.back(), *bad_before + static_cast<std::int64_t>(window.skipped.size()), window.end);
         }
       } else {
-        full = options_.batch == 0 && is_full(window, tokens, checked.sample);
+        full = options_.batch == 0 &&
+               is_full(window.end.epoch > window.begin.epoch, window.samples.size(), tokens, checked.sample.tokens);
         if (full) break;
         barren = 0;
         tokens += checked.sample.tokens;
@@ -149,9 +152,50 @@ void WindowPlanner::count_bad(const SkippedSample& latest, std::int64_t bad, Ord
                       cat(latest.hint, "; striate data check lists them all; `max_bad_share` allows more"));
 }
 
+// Plans the windows as plan() does, from the lengths alone.
+std::int64_t WindowPlanner::steps_of(double epochs, const std::vector<std::int64_t>& tokens) const {
+  if (std::ranges::all_of(tokens, [](std::int64_t count) { return count == 0; })) return 1;  // plan() refuses them
+  const std::int64_t size = data_->size();
+  // Samples are counted through all epochs: those before `end` must be in a step.
+  const auto end = static_cast<std::int64_t>(std::ceil(epochs * static_cast<double>(size) - 1e-9));
+  std::vector<std::uint32_t> order;
+  std::int64_t order_epoch = -1;
+  const auto tokens_at = [&](std::int64_t place) {
+    if (place / size != order_epoch) {
+      order_epoch = place / size;
+      order = epoch_order(size, options_.seed, order_epoch, options_.shuffle);
+    }
+    return tokens[order[static_cast<std::size_t>(place % size)]];
+  };
+  std::int64_t steps = 0;
+  std::int64_t place = 0;
+  while (place < end) {
+    if (place > kMostPlaced) {  // nobody waits for the end of so long a run
+      const double share = static_cast<double>(end) / static_cast<double>(place);
+      return static_cast<std::int64_t>(std::ceil(static_cast<double>(steps) * share));
+    }
+    const std::int64_t epoch = place / size;
+    std::vector<std::int64_t> lengths;
+    std::vector<std::int64_t> places;
+    for (std::int64_t sum = 0;; ++place) {
+      const std::int64_t next = tokens_at(place);
+      if (next == 0) continue;
+      if (is_full(place / size > epoch, lengths.size(), sum, next)) break;
+      lengths.push_back(next);
+      places.push_back(place);
+      sum += next;
+    }
+    const std::vector<Group> window = deal_budget(lengths, options_.tokens_per_step);
+    const auto last =
+        std::find_if(window.rbegin(), window.rend(), [&](const Group& step) { return places[step.front()] < end; });
+    steps += std::distance(last, window.rend());
+  }
+  return std::max<std::int64_t>(1, steps);
+}
+
 double WindowPlanner::mean_tokens() const {
   std::vector<std::int64_t> indices;
-  const std::int64_t count = std::min(data_->size(), kProbed);
+  const std::int64_t count = std::min(data_->size(), kMeasured);
   for (std::int64_t i = 0; i < count; ++i) indices.push_back(i * data_->size() / count);
   std::int64_t good = 0;
   std::int64_t tokens = 0;

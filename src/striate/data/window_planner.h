@@ -28,7 +28,7 @@ struct OrderPosition {
 
 struct PlannedSample {
   std::int64_t epoch = 0;
-  std::int64_t index = 0;  // in the file
+  std::int64_t index = 0;  // in the data set
   EncodedSample sample;
 };
 
@@ -61,6 +61,10 @@ class WindowPlanner {
   // Ends a plan() that waits for other ranks, which then throws; from any thread.
   void stop() { stop_.request_stop(); }
 
+  // Steps of `tokens_per_step` tokens until every sample of the first `epochs` epochs is in one; `tokens` are those of
+  // each sample of the data set, 0 of a bad one. It works while another thread plans.
+  std::int64_t steps_of(double epochs, const std::vector<std::int64_t>& tokens) const;
+
   // Mean tokens of good samples, from at most 512 of the file, evenly spread; the same wherever a run begins.
   double mean_tokens() const;
 
@@ -71,7 +75,7 @@ class WindowPlanner {
   void refuse_if_told(const SkippedSample& bad) const;
   void ask_about_folder(const SkippedSample& bad) const;
   void count_bad(const SkippedSample& latest, std::int64_t bad, OrderPosition at) const;
-  bool is_full(const Window& window, std::int64_t tokens, const EncodedSample& next) const;
+  bool is_full(bool epoch_ended, std::size_t samples, std::int64_t tokens, std::int64_t next) const;
   std::size_t wanted(const Window& window) const;
 
   const Dataset* data_;

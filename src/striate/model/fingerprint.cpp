@@ -11,6 +11,7 @@
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 #include "striate/files/mapped_tensor.h"
+#include "striate/model/adapter_file.h"
 
 namespace striate {
 namespace {
@@ -73,6 +74,19 @@ std::string weights_fingerprint(const Checkpoint& checkpoint) {
   for (const auto& [name, entry] : checkpoint.weights.entries()) {
     add_text(hash, name_and_shape(name, entry));
     add_content(hash, stored(entry));
+  }
+  return hash.finish();
+}
+
+std::string adapter_fingerprint(const AdapterFile& adapter) {
+  Sha256 hash;
+  add_text(hash, adapter_start_name(adapter.settings().start));
+  for (const AdapterPair& pair : adapter.pairs()) {
+    add_text(hash, cat(pair.layer, " ", pair.linear, " ", adapter.scale(pair), "\n"));
+    for (const TensorInfo* matrix : {pair.a, pair.b}) {
+      add_text(hash, shape_text(matrix->shape));
+      add_content(hash, adapter.load(*matrix).contiguous());
+    }
   }
   return hash.finish();
 }

@@ -12,9 +12,15 @@
 
 namespace striate {
 
+class AdapterFile;
+
 // Of everything that the checkpoint's model is made of (what lies beside its adapter included, the adapter not).
 // 64 hexadecimal digits. Throws as reading the tensors does.
 std::string weights_fingerprint(const Checkpoint& checkpoint);
+
+// The same of an adapter: its matrices, for which linears they are and how they are scaled. What was trained beside
+// them is part of its checkpoint's fingerprint.
+std::string adapter_fingerprint(const AdapterFile& adapter);
 
 // The decoder's layers and final norm: what an adapter belongs to, whichever projector, tower or padding of the
 // vocabulary goes with it.

@@ -3,11 +3,15 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <fstream>
 #include <future>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -241,6 +245,15 @@ class Group final : public Collective {
   bool finished_ = false;
 };
 
+// A text that all processes of this machine share, those in containers included, and no other machine has: the number
+// that the kernel gave to its start or, where the system does not tell it, the machine's name.
+std::string this_machine() {
+  std::string boot;
+  if (std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot) && !boot.empty()) return boot;
+  std::array<char, 256> host{};
+  return ::gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "";
+}
+
 GroupBackend backend_for(at::Device device, const Store& store, const Ranks& ranks) {
   if (device.is_cuda() && has_nccl()) return {make_nccl(store, ranks.rank, ranks.size, kStep), device};
   return {make_gloo(store, ranks.rank, ranks.size, kStep), at::kCPU};
@@ -276,6 +289,14 @@ bool Collective::agree(std::string_view text) {
   }
   sum(std::span(&different, 1));
   return different == 0;
+}
+
+int Collective::ranks_here() {
+  const std::unique_ptr<RankExchange> exchange = open_exchange("machines");
+  if (!exchange) return 1;
+  const std::string machine = this_machine();
+  const std::vector<std::string> machines = exchange->all(machine, {});
+  return static_cast<int>(std::count(machines.begin(), machines.end(), machine));
 }
 
 std::unique_ptr<Collective> join_ranks(const Ranks& ranks, at::Device device, const Notes& notes) {

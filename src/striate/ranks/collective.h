@@ -56,6 +56,8 @@ class Collective {
   virtual std::unique_ptr<RankExchange> open_exchange(const std::string& name) = 0;
   // Tells the others why this rank is about to end early.
   virtual void report_failure(const std::string& message) = 0;
+  // How many ranks run on this one's machine, itself included. Every rank calls it, once in a run.
+  int ranks_here();
   // The end of the group, for a run that is done: waits for every rank, after which each may leave.
   virtual void finish() = 0;
 };

@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kAnswer{10};     // at most, for one answer of wh
 constexpr std::chrono::hours kCalls{24};        // of LibTorch's own calls: the watch notices sooner
 constexpr const char* kSize = "striate/size";
 constexpr const char* kAbsent = "striate/absent";
-constexpr const char* kHint =
+constexpr const char* kMeetingHint =
     "start every rank at about the same time, with the same MASTER_ADDR and MASTER_PORT; STRIATE_RANKS_WAIT sets the "
     "seconds they wait";
 
@@ -81,7 +81,7 @@ class Host {
       if (late()) {
         throw resource_error(cat("rank ", ranks_.rank, " has not found ", keeper(), " at ", place(), " in ",
                                  ranks_.patience.count(), " s: ", what),
-                             kHint);
+                             kMeetingHint);
       }
       if (is_time_to_say()) say(cat(what, ", as ", keeper(), " should"));
       std::this_thread::sleep_for(kNap);
@@ -119,7 +119,7 @@ class Host {
     for (int rank = 0; rank < ranks_.size; ++rank) all.push_back(come_key(rank));
     try {
       while (!store.check(all)) {
-        if (store.check({kAbsent})) throw resource_error(store_text(store.get(kAbsent)), kHint);
+        if (store.check({kAbsent})) throw resource_error(store_text(store.get(kAbsent)), kMeetingHint);
         if (late()) give_up(store);
         if (ranks_.rank == 0 && is_time_to_say()) say(absent_text(store));
         std::this_thread::sleep_for(kNap);
@@ -154,7 +154,7 @@ class Host {
     const std::string message = cat(absent_text(store), ": waited ", ranks_.patience.count(), " s at ", place());
     store.set(kAbsent, store_bytes(message));
     if (ranks_.rank == 0) std::this_thread::sleep_for(10 * kNap);
-    throw resource_error(message, kHint);
+    throw resource_error(message, kMeetingHint);
   }
 
   const Ranks& ranks_;

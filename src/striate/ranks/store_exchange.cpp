@@ -15,7 +15,7 @@ namespace {
 
 using Store = c10::intrusive_ptr<c10d::Store>;
 
-constexpr const char* kHint = "see that rank's own messages; then start the same command again with `resume`";
+constexpr const char* kOthersHint = "see that rank's own messages; then start the same command again with `resume`";
 
 // One exchange, shared by who waits for it and the thread that talks to the store.
 struct Round {
@@ -95,11 +95,11 @@ std::vector<std::string> StoreExchange::all(const std::string& mine, const std::
     if (!problem && !stop.stop_requested()) continue;
     round->abandoned = true;
     round->changed.notify_all();
-    if (problem) throw resource_error(*problem, kHint);
+    if (problem) throw resource_error(*problem, kOthersHint);
     throw resource_error("the run ended while the ranks exchanged results");
   }
   if (round->failed) {
-    throw resource_error(problem_().value_or("the connection to rank 0 was lost: another rank has ended"), kHint);
+    throw resource_error(problem_().value_or("the connection to rank 0 was lost: another rank has ended"), kOthersHint);
   }
   return std::move(*round->texts);
 }

@@ -1,13 +1,13 @@
 #include "striate/train/activation_memory.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "striate/model/decoder_layer.h"
 #include "striate/model/spare_tokens.h"
 #include "striate/tensor/fp8_product.h"
+#include "striate/train/byte_ledger.h"
 
 namespace striate {
 namespace {
@@ -18,27 +18,7 @@ constexpr std::int64_t kIndex = 8;  // bytes of an int64
 constexpr std::int64_t kComposedScores = 5;
 constexpr std::int64_t kMultiprocessors = 132;  // of a GPU, where the plan must name a number
 
-// Bytes alive now, and the most there were.
-class Ledger {
- public:
-  // Bytes that are alive as long as anyone holds this, as with a tensor; null holds none.
-  using Block = std::shared_ptr<void>;
-
-  Block hold(std::int64_t bytes) {
-    now_ += bytes;
-    most_ = std::max(most_, now_);
-    return {this, [this, bytes](void* /*ledger*/) { now_ -= bytes; }};
-  }
-  // Alive for a moment.
-  void touch(std::int64_t bytes) { hold(bytes); }
-  std::int64_t most() const { return most_; }
-
- private:
-  std::int64_t now_ = 0;
-  std::int64_t most_ = 0;
-};
-
-using Block = Ledger::Block;
+using Block = ByteLedger::Block;
 
 // As LayerTape.
 struct Tape {
@@ -385,7 +365,7 @@ class PassLedger {
   std::int64_t q_width_;
   std::int64_t kv_width_;
   QuantizedLayers quantized_;
-  Ledger ledger_;
+  ByteLedger ledger_;
 };
 
 }  // namespace

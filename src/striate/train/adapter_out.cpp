@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "striate/base/output_file.h"
+#include "striate/base/paths.h"
 #include "striate/edit/adapter_folder.h"
 #include "striate/files/weight_file.h"
 
@@ -64,12 +65,36 @@ void write_projector(const fs::path& folder, const Tunable& tunable, const Check
                    [](const Parameter& p) { return p.group == ParameterGroup::kProjector; });
 }
 
+OutcomeKind outcome_kind(const TuneMethod& tune) {
+  // A file of a projector has no place for a vision tower.
+  if (tune.stage == Stage::kAlign && !tune.tune_vision_tower) return OutcomeKind::kProjector;
+  if (tune.stage == Stage::kTune && tune.kind == TuneKind::kLora) return OutcomeKind::kAdapter;
+  return OutcomeKind::kModel;
+}
+
+bool holds_outcome(const fs::path& folder, OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::kAdapter:
+      return is_file(folder / "adapter_config.json") && is_file(folder / "adapter_model.safetensors");
+    case OutcomeKind::kProjector:
+      return is_file(folder / "mm_projector.safetensors");
+    case OutcomeKind::kModel:
+      break;
+  }
+  const bool weights = is_file(folder / "model.safetensors") || is_file(folder / "model.safetensors.index.json");
+  return weights && is_file(folder / "config.json");
+}
+
 void write_outcome(const fs::path& folder, const Tunable& tunable, const Checkpoint& base,
                    const ModelOutOptions& options) {
-  const TuneOptions& tune = tunable.options();
-  if (tune.stage == Stage::kAlign && !tune.tune_vision_tower) return write_projector(folder, tunable, base);
-  if (tune.stage == Stage::kTune && tune.kind == TuneKind::kLora) return write_adapter(folder, tunable, base);
-  write_model(folder, tunable, base, options);
+  switch (outcome_kind(tunable.options())) {
+    case OutcomeKind::kAdapter:
+      return write_adapter(folder, tunable, base);
+    case OutcomeKind::kProjector:
+      return write_projector(folder, tunable, base);
+    case OutcomeKind::kModel:
+      return write_model(folder, tunable, base, options);
+  }
 }
 
 }  // namespace striate

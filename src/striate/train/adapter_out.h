@@ -30,7 +30,13 @@ struct ModelOutOptions {
 void write_model(const std::filesystem::path& folder, const Tunable& tunable, const Checkpoint& base,
                  const ModelOutOptions& options = {});
 
-// Whichever of the three the stage and kind of tuning make.
+// Which of the three a stage and a kind of tuning make.
+enum class OutcomeKind { kAdapter, kProjector, kModel };
+OutcomeKind outcome_kind(const TuneMethod& tune);
+// Whether `folder` has the files of such a result.
+bool holds_outcome(const std::filesystem::path& folder, OutcomeKind kind);
+
+// Writes whichever of the three the stage and kind of tuning make.
 void write_outcome(const std::filesystem::path& folder, const Tunable& tunable, const Checkpoint& base,
                    const ModelOutOptions& options = {});
 

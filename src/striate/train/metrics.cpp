@@ -1,7 +1,9 @@
 #include "striate/train/metrics.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
@@ -16,6 +18,8 @@ namespace {
 // Keys in the order a reader looks for them.
 using Json = nlohmann::ordered_json;
 
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 34;
+
 // JSON has no infinities: a step that was skipped for one says so in words.
 Json number(double value) {
   if (std::isfinite(value)) return value;
@@ -26,28 +30,93 @@ double rate(std::int64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
 }
 
-// The lines about steps up to `last`; a line that was cut short by a crash is the end.
-std::string lines_until(const std::string& text, std::int64_t last) {
+// The step that a line is about; nullopt for one that was cut short by a crash.
+std::optional<std::int64_t> step_of_line(const std::optional<nlohmann::json>& line) {
+  if (!line || !line->is_object() || !line->contains("step") || !line->at("step").is_number_integer()) {
+    return std::nullopt;
+  }
+  return line->at("step").get<std::int64_t>();
+}
+
+bool is_of_evaluation(const nlohmann::json& line) {
+  return line.contains("eval_loss") || line.contains("eval_benchmark");
+}
+
+// The lines about steps up to `last`, without an evaluation of it where the run owes one; a line that was cut short is
+// the end.
+std::string lines_until(const std::string& text, std::int64_t last, bool owes_evaluation) {
   std::size_t begin = 0;
   while (begin < text.size()) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
     const auto line = try_parse_json(std::string_view(text).substr(begin, end - begin));
-    if (!line || !line->is_object() || !line->contains("step") || !line->at("step").is_number_integer()) break;
-    if (line->at("step").get<std::int64_t>() > last) break;
+    const auto step = step_of_line(line);
+    if (!step || *step > last) break;
+    if (owes_evaluation && *step == last && is_of_evaluation(*line)) break;
     begin = end + 1;
   }
   return text.substr(0, begin);
 }
 
-// The file without the lines about later steps than `resume_step`.
-OutputPath cut_to(OutputPath path, std::int64_t resume_step) {
+// The file as lines_until() leaves it.
+OutputPath cut_to(OutputPath path, std::int64_t resume_step, bool owes_evaluation) {
   if (path_exists(path.path())) {
-    const std::string text = read_file(path.path(), std::uint64_t{1} << 34);
-    const std::string kept = lines_until(text, resume_step);
+    const std::string text = read_file(path.path(), kMostBytes);
+    const std::string kept = lines_until(text, resume_step, owes_evaluation);
     if (kept.size() != text.size()) write_file(path, kept);
   }
   return path;
+}
+
+// Fields of a line; where one is missing or of another type: no text, 0, and no number.
+std::string text_in(const nlohmann::json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::int64_t count_in(const nlohmann::json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+// What number() made of it.
+double number_in(const nlohmann::json& line, const char* key) {
+  const auto found = line.find(key);
+  if (found != line.end() && found->is_number()) return found->get<double>();
+  const std::string word = text_in(line, key);
+  if (word == "inf") return std::numeric_limits<double>::infinity();
+  if (word == "-inf") return -std::numeric_limits<double>::infinity();
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+BenchmarkScore score_in(const nlohmann::json& line) {
+  BenchmarkScore score{};
+  score.benchmark = text_in(line, "eval_benchmark");
+  score.protocol = text_in(line, "eval_protocol");
+  score.headline.name = text_in(line, "eval_metric");
+  score.headline.value = number_in(line, "eval_score");
+  score.interval = {number_in(line, "eval_score_low"), number_in(line, "eval_score_high")};
+  score.questions = count_in(line, "eval_questions");
+  score.answered = count_in(line, "eval_answered");
+  score.empty = count_in(line, "eval_empty");
+  score.unparsed = count_in(line, "eval_unparsed");
+  score.cut = count_in(line, "eval_cut");
+  score.bad = count_in(line, "eval_bad");
+  return score;
+}
+
+EvaluationMetrics evaluation_in(const nlohmann::json& line) {
+  EvaluationMetrics m;
+  m.step = count_in(line, "step");
+  m.loss = number_in(line, "eval_loss");
+  m.targets = count_in(line, "eval_targets");
+  m.questions = count_in(line, "eval_questions");
+  m.exact = count_in(line, "eval_exact");
+  m.seconds = number_in(line, "seconds");
+  if (!line.contains("eval_benchmark")) return m;
+  m.benchmark = score_in(line);
+  m.questions = m.benchmark->answered;
+  return m;
 }
 
 }  // namespace
@@ -105,8 +174,24 @@ std::string to_json_line(const EvaluationMetrics& m) {
   return line.dump();
 }
 
-MetricsFile::MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step)
-    : file_(cut_to(OutputPath::inside(folder, kMetricsFile), resume_step)) {}
+RecordedStep recorded_step(const std::filesystem::path& folder, std::int64_t step) {
+  RecordedStep recorded;
+  const std::filesystem::path file = folder / kMetricsFile;
+  if (!is_file(file)) return recorded;
+  for (const std::string& text : split(read_file(file, kMostBytes), '\n')) {
+    const auto line = try_parse_json(text);
+    if (step_of_line(line) != step) continue;
+    if (is_of_evaluation(*line)) {
+      recorded.evaluation = evaluation_in(*line);
+    } else {
+      recorded.loss = number_in(*line, "loss");
+    }
+  }
+  return recorded;
+}
+
+MetricsFile::MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step, bool owes_evaluation)
+    : file_(cut_to(OutputPath::inside(folder, kMetricsFile), resume_step, owes_evaluation)) {}
 
 void MetricsFile::append(const std::string& line) {
   file_.append(line + "\n");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,12 +47,21 @@ std::string to_json_line(const EvaluationMetrics& metrics);
 // The file's name in a run's folder.
 inline constexpr const char* kMetricsFile = "metrics.jsonl";
 
+// What the file in a run's folder says of a step.
+struct RecordedStep {
+  double loss = std::numeric_limits<double>::quiet_NaN();  // also where nothing is said of the step
+  // After the step; without answers and standard errors, which are not in the file.
+  std::optional<EvaluationMetrics> evaluation;
+};
+RecordedStep recorded_step(const std::filesystem::path& folder, std::int64_t step);
+
 // Appends lines to it. Each is handed to the system at once: a killed run loses none.
 class MetricsFile {
  public:
   // Opens or makes the file in a run's folder. Lines about steps after `resume_step` are cut, so that the file of a
-  // resumed run is that of an unbroken one. Throws ResourceError.
-  MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step);
+  // resumed run is that of an unbroken one. Where the run `owes_evaluation` of that step (RunState), a line of this
+  // evaluation is cut as well: an earlier attempt to go on has left it. Throws ResourceError.
+  MetricsFile(const std::filesystem::path& folder, std::int64_t resume_step, bool owes_evaluation = false);
 
   void append(const std::string& line);
   // Puts all lines on the disk; a checkpoint that is written next must not be ahead of them.

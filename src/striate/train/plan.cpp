@@ -323,16 +323,16 @@ TrainingCost plan_cost(const PlanRequest& request) {
   return cost;
 }
 
-std::int64_t decoder_matrix_bytes(const DecoderConfig& decoder, const Placement& placement,
+std::int64_t teacher_matrix_bytes(const ModelConfig& config, const Placement& placement,
                                   const std::function<at::ScalarType(const std::string&)>& stored_type) {
   PlanRequest request;
-  request.config.decoder = decoder;
   request.compute = placement.compute;
   request.on_gpu = !placement.device.is_cpu();
   request.stored_type = stored_type;
   std::int64_t sum = 0;
-  for (const TensorSpec& spec : expected_tensors(request.config)) {
-    if (!is_vector(spec)) sum += unquantized_bytes(request, spec);
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    const bool held = spec.part == Part::kDecoder || (request.on_gpu && is_loaded(config, spec));
+    if (held && !is_vector(spec)) sum += unquantized_bytes(request, spec);
   }
   return sum;
 }

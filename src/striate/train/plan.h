@@ -94,8 +94,9 @@ bool multiplies_fp8(const PlanRequest& request, FrozenPrecision precision, const
 // Throws InvalidInput as Tunable does: layers or targets the model lacks, nothing to train.
 TrainingCost plan_cost(const PlanRequest& request);
 
-// Bytes of a frozen decoder's matrices, embedding and head included, as a model keeps them.
-std::int64_t decoder_matrix_bytes(const DecoderConfig& decoder, const Placement& placement,
+// Bytes of a teacher's matrices. On a GPU its whole model is loaded, with a vision tower and a projector of its own. On
+// the CPU they are mapped files, of which the decoder counts, embedding and head included: little else is read.
+std::int64_t teacher_matrix_bytes(const ModelConfig& config, const Placement& placement,
                                   const std::function<at::ScalarType(const std::string&)>& stored_type);
 
 // The same for every layer: what the region is compared with.
@@ -125,6 +126,9 @@ std::vector<Hardware> known_hardware();
 std::vector<Hardware> find_hardware(const std::string& name);
 // This machine's main memory that is free for a program; 0 when the system does not say.
 std::int64_t free_memory();
+// What each of several ranks on one machine may plan with of `free` bytes of its main memory: frozen weights that are
+// not quantised are mapped files, which lie there once for all of them.
+std::int64_t memory_of_rank(const MemoryPlan& memory, std::int64_t free, int ranks_here);
 
 // Throws InvalidInput where what is trained takes more than `available` bytes with its gradients and moments; asked
 // before any of it is allocated.

@@ -177,6 +177,11 @@ std::int64_t free_memory() {
   return 0;
 }
 
+std::int64_t memory_of_rank(const MemoryPlan& memory, std::int64_t free, int ranks_here) {
+  const std::int64_t mapped = memory.weights - memory.quantized;
+  return (free - mapped) / ranks_here + mapped;
+}
+
 void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available,
                            int sharing) {
   PlanRequest request;

@@ -25,12 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What is free on a device; 0 when the system does not say.
-std::int64_t free_now(at::Device device) {
-  if (device.is_cpu()) return free_memory();
-  return device_memory(device).free;
-}
-
 Checkpoint open_model(const TrainingRequest& request) {
   Checkpoint checkpoint = open_checkpoint(request.model);
   ModelConfig& config = checkpoint.config;
@@ -132,11 +126,23 @@ AnswerOptions answer_options(const HeldOut& held, const StepSourceOptions& data)
   return answers;
 }
 
-Schedule schedule_of(const TrainingRequest& request, const PlannedSteps& steps) {
+// Of a run of so many steps. A run at a constant rate may go on for more steps than it began with: its warm-up is then
+// what it was, and not a share of what the run has become.
+std::int64_t warmup_of(const TrainingRequest& request, std::int64_t steps,
+                       const std::optional<FoundCheckpoint>& found) {
+  if (request.warmup_steps) return *request.warmup_steps;
+  if (found && request.schedule == ScheduleKind::kConstant) {
+    const auto begun = found->state.settings.find("warmup-steps");
+    if (begun != found->state.settings.end() && begun->is_number_integer()) return begun->get<std::int64_t>();
+  }
+  return warmup_steps_of(request.warmup_ratio, steps);
+}
+
+Schedule schedule_of(const TrainingRequest& request, PreparedRun& run, Collective& ranks, const Notes& notes) {
   Schedule schedule;
   schedule.kind = request.schedule;
-  schedule.total_steps = total_steps(request, steps);
-  schedule.warmup_steps = request.warmup_steps.value_or(warmup_steps_of(request.warmup_ratio, schedule.total_steps));
+  schedule.total_steps = total_steps(request, run, ranks, notes);
+  schedule.warmup_steps = warmup_of(request, schedule.total_steps, run.found);
   return schedule;
 }
 
@@ -208,17 +214,19 @@ TeacherBytes teacher_bytes(const std::optional<PreparedTeacher>& teacher, const 
   if (!teacher) return {};
   const ModelConfig& config = teacher->checkpoint.config;
   const auto stored = [&](const std::string& name) { return stored_type(teacher->checkpoint, name); };
-  return {decoder_matrix_bytes(config.decoder, placement, stored),
+  return {teacher_matrix_bytes(config, placement, stored),
           distillation_state_bytes(config.decoder, placement.compute, teacher->options, tokens)};
 }
 
-// Bytes for what the plan counts.
-std::int64_t budget_of(const TrainingRequest& request, const TeacherBytes& teacher) {
+// Bytes for what the plan counts. Ranks on one machine share its main memory; a GPU is a rank's own.
+std::int64_t budget_of(const TrainingRequest& request, const MemoryPlan& memory, const TeacherBytes& teacher,
+                       int ranks_here) {
   if (request.memory_budget)
     return static_cast<std::int64_t>(*request.memory_budget) - teacher.weights - teacher.states;
   // A teacher's weights have their place on a GPU, and are mapped files on the CPU.
   const at::Device device = request.placement.device;
-  return free_now(device) - teacher.states - (device.is_cpu() ? 0 : teacher.weights);
+  if (device.is_cpu()) return memory_of_rank(memory, free_memory(), ranks_here) - teacher.states;
+  return device_memory(device).free - teacher.states - teacher.weights;
 }
 
 // A GPU's memory for pictures' features: a quarter of what the plan leaves. Three are for what it does not count, such
@@ -246,14 +254,16 @@ ActivationCheckpointing cheapest_checkpointing(const TrainingRequest& request, c
 }
 
 // What the parameters and a pass take, and whether there is room for them.
-TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, const Notes& notes) {
+TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, Collective& ranks, const Notes& notes) {
   const ModelConfig& config = run.checkpoint.config;
   const Placement& placement = request.placement;
   PlanRequest asked;
   asked.ranks = run.steps->options().ranks;
   asked.shard_optimizer = request.shard_optimizer;
-  require_room_to_train(config, run.tune, placement.compute, free_now(placement.device),
-                        asked.shard_optimizer ? asked.ranks : 1);
+  const int ranks_here = ranks.ranks_here();
+  const std::int64_t free =
+      placement.device.is_cpu() ? free_memory() / ranks_here : device_memory(placement.device).free;
+  require_room_to_train(config, run.tune, placement.compute, free, asked.shard_optimizer ? asked.ranks : 1);
   asked.config = config;
   asked.tune = run.tune;
   asked.compute = placement.compute;
@@ -268,7 +278,7 @@ TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, const
   const TeacherBytes teacher = teacher_bytes(run.teacher, placement, asked.stream.tokens);
   run.plan.parameters = cost.parameters;
   run.plan.teacher_bytes = teacher.weights + teacher.states;
-  const std::int64_t budget = budget_of(request, teacher);
+  const std::int64_t budget = budget_of(request, cost.memory, teacher, ranks_here);
   run.plan.checkpointing =
       request.checkpointing ? *request.checkpointing : cheapest_checkpointing(request, asked, cost, budget, notes);
   run.plan.device_cache_bytes = device_cache_of(request, cost.memory, run.plan.checkpointing, budget);
@@ -306,7 +316,7 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
     run.held_out.emplace(config, *run.tokenizer, held_out_options(request.held_out, data, ranks));
   }
   run.answers = answer_options(request.held_out, data);
-  run.schedule = schedule_of(request, *run.steps);
+  run.schedule = schedule_of(request, run, ranks, notes);
   run.plan.model = family_name(config.family);
   run.plan.layers = run.tune.layers;
   run.plan.samples = run.steps->samples_per_epoch();
@@ -315,12 +325,13 @@ PreparedRun prepare_run(const TrainingRequest& request, Collective& ranks, const
   if (request.shard_optimizer && ranks.size() == 1) {
     notes.warn("`shard_optimizer` changes nothing: this run has one process");
   }
-  const TrainingCost cost = plan_memory(request, run, notes);
+  const TrainingCost cost = plan_memory(request, run, ranks, notes);
   warn_of_small_runs(run, largest_rate(request.rates, cost), notes);
   run.settings = settings_of(request, run);
   compare_with_other_ranks(request, run, ranks);
   check_resumed(run);
-  run.steps->wait();
+  // A run that has no step left needs no samples: pictures that are gone by now do not matter.
+  if (run.plan.first_step < run.plan.steps) run.steps->wait();
   return run;
 }
 

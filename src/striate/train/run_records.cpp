@@ -1,7 +1,10 @@
 #include "striate/train/run_records.h"
 
 #include <ctime>
+#include <utility>
 
+#include "striate/base/files.h"
+#include "striate/base/json_file.h"
 #include "striate/base/output_file.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
@@ -13,6 +16,8 @@
 
 namespace striate {
 namespace {
+
+constexpr const char* kRunFile = "run.json";
 
 std::string now_text() {
   const std::time_t now = std::time(nullptr);
@@ -79,13 +84,13 @@ nlohmann::json result_json(const TrainerOutcome& outcome) {
 RunRecords::RunRecords(const TrainingRequest& request, const TrainingSession& session, const TrainingPlan& plan)
     : folder_(request.out),
       record_(record_of(request, session, plan)),
-      metrics_(request.out, plan.resumed_from.empty() ? -1 : plan.first_step) {
+      metrics_(request.out, plan.resumed_from.empty() ? -1 : plan.first_step, session.start.owes_evaluation) {
   if (request.tensorboard) events_.emplace(request.out, plan.first_step > 0 ? plan.first_step + 1 : 0);
   write();
 }
 
 void RunRecords::write() {
-  write_file(OutputPath::inside(folder_, "run.json"), record_.dump(2) + "\n");
+  write_file(OutputPath::inside(folder_, kRunFile), record_.dump(2) + "\n");
 }
 
 void RunRecords::add(const StepMetrics& m) {
@@ -119,6 +124,25 @@ void RunRecords::add(const EvaluationMetrics& m) {
 void RunRecords::finish(const TrainerOutcome& outcome) {
   record_["result"] = result_json(outcome);
   write();
+}
+
+std::optional<TrainerOutcome> recorded_outcome(const std::filesystem::path& folder, OutcomeKind kind,
+                                               const RunState& state) {
+  if (!is_file(folder / kRunFile) || !holds_outcome(folder, kind)) return std::nullopt;
+  const auto record = try_parse_json(read_file(folder / kRunFile), kHistoryJson);
+  if (!record || !record->is_object() || !record->contains("result")) return std::nullopt;
+  const nlohmann::json& result = record->at("result");
+  const auto says = [&result](const char* key, const nlohmann::json& value) {
+    return result.is_object() && result.contains(key) && result.at(key) == value;
+  };
+  if (!says("done", true) || !says("steps", state.step)) return std::nullopt;
+  RecordedStep last = recorded_step(folder, state.step);
+  TrainerOutcome outcome;
+  outcome.state = state;
+  outcome.loss = last.loss;
+  outcome.evaluation = std::move(last.evaluation);
+  if (result.contains("seconds") && result.at("seconds").is_number()) outcome.seconds = result.at("seconds");
+  return outcome;
 }
 
 ModelRecord run_history(const TrainingRequest& request, const TrainingSession& session, const TrainingPlan& plan,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "striate/model/model_record.h"
+#include "striate/train/adapter_out.h"
 #include "striate/train/metrics.h"
 #include "striate/train/prepared_run.h"
 #include "striate/train/tensorboard.h"
@@ -37,6 +38,11 @@ class RunRecords {
   MetricsFile metrics_;
   std::optional<EventFile> events_;
 };
+
+// How the run in `folder` ended, where its record says that it is done with the step of `state`, and its result is
+// there; nullopt otherwise.
+std::optional<TrainerOutcome> recorded_outcome(const std::filesystem::path& folder, OutcomeKind kind,
+                                               const RunState& state);
 
 // The record of a run's result: how it was made, from what, and the history of its source.
 ModelRecord run_history(const TrainingRequest& request, const TrainingSession& session, const TrainingPlan& plan,

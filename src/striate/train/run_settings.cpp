@@ -1,13 +1,16 @@
 #include "striate/train/run_settings.h"
 
-#include <algorithm>
 #include <cmath>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "striate/base/error.h"
 #include "striate/base/paths.h"
+#include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 #include "striate/data/data_files.h"
+#include "striate/model/adapter_file.h"
 #include "striate/model/fingerprint.h"
 #include "striate/model/picture_settings.h"
 
@@ -16,16 +19,58 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kDigits = 16;  // of a hash, in settings that people read
+constexpr std::size_t kDigits = 16;             // of a hash, in settings that people read
+constexpr std::int64_t kManySamples = 100'000;  // whose tokens take long enough to count that a user would wonder
 
 // A model is its weights, not its name.
 std::string model_identity(const Checkpoint& checkpoint) {
   return "weights " + weights_fingerprint(checkpoint).substr(0, kDigits);
 }
 
+std::string adapter_identity(const fs::path& folder) {
+  return "weights " + adapter_fingerprint(AdapterFile(folder)).substr(0, kDigits);
+}
+
+// A tokenizer is what it makes of text: its vocabulary, the order of its merges, and for what it does to a text
+// besides, the tokens of an example.
+std::string tokenizer_identity(const Tokenizer& tokenizer) {
+  const VocabularyListing vocabulary = tokenizer.vocabulary();
+  Sha256 hash;
+  const auto add = [&hash](const std::string& text) {
+    hash.add(std::as_bytes(std::span(text.data(), text.size() + 1)));  // the zero at its end parts it from the next
+  };
+  for (const ListedToken& token : vocabulary.tokens) {
+    add(token.text);
+    add(cat(static_cast<int>(token.kind), " ", token.score));
+  }
+  for (const std::string& merge : vocabulary.merges) add(merge);
+  for (const std::string& pattern : vocabulary.split_patterns) add(pattern);
+  add(cat(vocabulary.byte_level, " ", vocabulary.unk_id.value_or(-1), " ", tokenizer.bos_id().value_or(-1), " ",
+          tokenizer.eos_id().value_or(-1), " ", tokenizer.adds_bos()));
+  constexpr const char* kExample = "  A cat, 12345 na\u00efve caf\u00e9s;\n\tTwo \u732b? ";
+  for (const std::int64_t id : tokenizer.encode(kExample, {.add_bos = true, .parse_special = true}))
+    add(std::to_string(id));
+  return cat(vocabulary.tokens.size(), " tokens, SHA-256 ", hash.finish().substr(0, kDigits));
+}
+
 // A data set is every byte of its files.
 std::string data_identity(const fs::path& file) {
   return cat(file.filename().string(), ", SHA-256 ", data_hash(file).substr(0, kDigits));
+}
+
+// Whether the number of steps follows from the lengths of the samples.
+bool counts_tokens(const TrainingRequest& r) {
+  return !r.steps && r.data.batch == 0;
+}
+
+// The steps that a run counted when it began, and need not count again; nullopt: it has to. That data, tokenizer and
+// tokens per step are the same is checked later.
+std::optional<std::int64_t> counted_before(const TrainingRequest& r, const std::optional<FoundCheckpoint>& found) {
+  if (!found || !counts_tokens(r)) return std::nullopt;
+  const nlohmann::json& begun = found->state.settings;
+  const nlohmann::json epochs = begun.value("epochs", nlohmann::json()), steps = begun.value("steps", nlohmann::json());
+  if (epochs != nlohmann::json(r.epochs) || !steps.is_number_integer()) return std::nullopt;
+  return steps.get<std::int64_t>();
 }
 
 }  // namespace
@@ -66,13 +111,20 @@ void check_request(const TrainingRequest& r) {
   }
 }
 
-std::int64_t total_steps(const TrainingRequest& r, const PlannedSteps& source) {
-  if (r.steps) return *r.steps;
-  // Steps go on from one epoch into the next, so that only the end of the last epoch is rounded up.
-  const double steps =
-      r.data.batch > 0 ? r.epochs * static_cast<double>(source.samples_per_epoch()) / static_cast<double>(r.data.batch)
-                       : r.epochs * static_cast<double>(source.steps_per_epoch());
-  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9)));
+std::int64_t total_steps(const TrainingRequest& r, PreparedRun& run, Collective& ranks, const Notes& notes) {
+  PlannedSteps& steps = *run.steps;
+  const std::optional<std::int64_t> before = counted_before(r, run.found);
+  const bool counts = counts_tokens(r) && !before;
+  // Ranks that were started with other flags or data would wait for each other: each counts for itself then, and the
+  // comparison of their plans tells how they differ.
+  const bool together = ranks.agree(cat(counts ? "tokens of " : "nothing of ", steps.samples_per_epoch()));
+  if (r.steps || before) return r.steps ? *r.steps : *before;
+  if (counts && steps.samples_per_epoch() >= kManySamples) {
+    notes.tell(
+        cat("counting the tokens of ", steps.samples_per_epoch(), " samples, to know the steps of their epochs"));
+  }
+  const std::unique_ptr<RankExchange> exchange = counts && together ? ranks.open_exchange("tokens") : nullptr;
+  return steps.steps_of(r.epochs, exchange.get());
 }
 
 nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
@@ -88,6 +140,7 @@ nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
       {"tune-vision-tower", tune.tune_vision_tower},
       {"seed", tune.seed},
       {"data", data_identity(data.data)},
+      {"tokenizer", tokenizer_identity(*run.tokenizer)},
       {"template", template_name(data.conversation)},
       {"shuffle", data.shuffle},
       {"batch", data.batch},
@@ -117,10 +170,16 @@ nlohmann::json settings_of(const TrainingRequest& r, const PreparedRun& run) {
     s["kl-weight"] = r.teacher->kl_weight;
     s["temperature"] = r.teacher->temperature;
     s["hidden-layers"] = r.teacher->hidden_layers;
+    if (const auto& adapter = run.teacher->checkpoint.adapter) s["teacher-adapter"] = adapter_identity(*adapter);
   }
   if (!r.deterministic) s["deterministic"] = "off";
-  // A constant rate does not look ahead: such a run may be made longer.
-  if (schedule.kind != ScheduleKind::kConstant) s["steps"] = schedule.total_steps;
+  // A constant rate does not look ahead: such a run may be made longer, with the warm-up that it began with.
+  if (schedule.kind != ScheduleKind::kConstant) {
+    s["steps"] = schedule.total_steps;
+    if (counts_tokens(r)) s["epochs"] = r.epochs;
+  } else if (!r.warmup_steps) {
+    s["warmup-ratio"] = r.warmup_ratio;
+  }
   if (data.preprocess) s["image-aspect"] = image_aspect_name(data.preprocess->pad_to_square);
   if (tune.stage == Stage::kTune) {
     s["tune"] = kind_name(tune.kind);

@@ -1,5 +1,9 @@
 #include "striate/train/run_state.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "striate/base/error.h"
 #include "striate/base/setting.h"
 #include "striate/base/strings.h"
@@ -30,6 +34,15 @@ DataPosition parse_position(const nlohmann::json& json, const std::string& where
           count_of(json, "seen_samples", where),   count_of(json, "truncated_samples", where)};
 }
 
+// As check_same_settings() says of early versions, of the warm-up and of epochs.
+bool is_compared(const std::string& key, const nlohmann::json& saved, const nlohmann::json& wanted) {
+  // One version began to record all three, and every run of it has a tokenizer.
+  constexpr std::array<std::string_view, 3> kLater = {"tokenizer", "teacher-adapter", "warmup-ratio"};
+  if (!saved.contains("tokenizer") && std::find(kLater.begin(), kLater.end(), key) != kLater.end()) return false;
+  if (key == "epochs") return saved.contains(key) && wanted.contains(key);
+  return key != "warmup-ratio" || wanted.contains(key);
+}
+
 std::string shown(const nlohmann::json& settings, const std::string& key) {
   return settings.contains(key) ? settings.at(key).dump() : "not set";
 }
@@ -37,15 +50,17 @@ std::string shown(const nlohmann::json& settings, const std::string& key) {
 }  // namespace
 
 nlohmann::json to_json(const RunState& state) {
-  return {{"format", 1},
-          {"step", state.step},
-          {"updates", state.updates},
-          {"skipped_steps", state.skipped_steps},
-          {"samples", state.samples},
-          {"tokens", state.tokens},
-          {"targets", state.targets},
-          {"data", position_json(state.data)},
-          {"settings", state.settings}};
+  nlohmann::json json = {{"format", 1},
+                         {"step", state.step},
+                         {"updates", state.updates},
+                         {"skipped_steps", state.skipped_steps},
+                         {"samples", state.samples},
+                         {"tokens", state.tokens},
+                         {"targets", state.targets},
+                         {"data", position_json(state.data)},
+                         {"settings", state.settings}};
+  if (state.owes_evaluation) json["owes_evaluation"] = true;
+  return json;
 }
 
 RunState parse_run_state(const nlohmann::json& json, const std::string& where) {
@@ -64,6 +79,7 @@ RunState parse_run_state(const nlohmann::json& json, const std::string& where) {
     throw corrupt_data(where + ": \"data\" or \"settings\" is missing", "the checkpoint is damaged");
   }
   state.data = parse_position(json.at("data"), where);
+  state.owes_evaluation = json.contains("owes_evaluation") && json.at("owes_evaluation") == true;
   state.settings = json.at("settings");
   return state;
 }
@@ -73,6 +89,7 @@ void check_same_settings(const nlohmann::json& saved, const nlohmann::json& want
   keys.update(wanted);
   for (const auto& item : keys.items()) {
     const std::string& key = item.key();
+    if (!is_compared(key, saved, wanted)) continue;
     if (saved.contains(key) == wanted.contains(key) && (!saved.contains(key) || saved.at(key) == wanted.at(key))) {
       continue;
     }

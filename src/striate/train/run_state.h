@@ -18,6 +18,8 @@ struct RunState {
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
   DataPosition data;
+  // The run was asked to stop in a step after which it was to evaluate: it does so first when it goes on.
+  bool owes_evaluation = false;
   // The settings a run has from its first to its last step, by flag name without dashes: {"lora-r": 128, ...}.
   nlohmann::json settings = nlohmann::json::object();
 };
@@ -27,7 +29,8 @@ nlohmann::json to_json(const RunState& state);
 RunState parse_run_state(const nlohmann::json& json, const std::string& where);
 
 // Throws InvalidInput when settings differ, naming the first setting that does and both values: a run is resumed with
-// the settings it was begun with, or not at all.
+// the settings it was begun with, or not at all. What early versions did not record is not compared with their runs,
+// and what is now given in steps (the warm-up, the length of the run) is compared in steps alone.
 void check_same_settings(const nlohmann::json& saved, const nlohmann::json& wanted, const std::string& where);
 
 }  // namespace striate

@@ -44,7 +44,7 @@ double Schedule::factor(std::int64_t step) const {
   const double rest = std::max(1.0, static_cast<double>(total_steps - warmup_steps));
   const double progress = (at - warmup) / rest;
   if (kind == ScheduleKind::kLinear) return std::max(0.0, 1.0 - progress);
-  // Past the end (an epoch longer than was estimated) the rate stays zero and does not rise again.
+  // Past the end the rate stays zero and does not rise again.
   return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(progress, 1.0))));
 }
 

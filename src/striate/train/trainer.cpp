@@ -256,6 +256,7 @@ void Trainer::finish() {
 }
 
 void Trainer::evaluate() {
+  state_.owes_evaluation = false;
   if (!hooks_.evaluate) return;
   evaluation_ = hooks_.evaluate(state_.step);
   if (ranks_.rank() == 0 && hooks_.on_evaluation) hooks_.on_evaluation(*evaluation_);
@@ -273,13 +274,17 @@ TrainerOutcome Trainer::run() {
   const auto due = [this](std::int64_t every) { return every > 0 && steps_launched_ % every == 0; };
   steps_launched_ = state_.step;
   TrainerOutcome outcome;
-  if (options_.evaluate_first && state_.step == 0) evaluate();
+  if (state_.owes_evaluation || (options_.evaluate_first && state_.step == 0)) evaluate();
   while (steps_launched_ < options_.steps && stop_reason_ == 0) {
     launch();
     const bool last = steps_launched_ >= options_.steps;
     const bool told = last || due(options_.evaluate_every) || due(options_.save_every) || stop_reason_ != 0;
     if (!waits_late || told) finish();  // which may bring a reason to stop from another rank
-    if (last || (due(options_.evaluate_every) && stop_reason_ == 0)) evaluate();
+    if (last || (due(options_.evaluate_every) && stop_reason_ == 0)) {
+      evaluate();
+    } else {
+      state_.owes_evaluation = hooks_.evaluate && due(options_.evaluate_every);
+    }
     if (last || due(options_.save_every) || stop_reason_ != 0) save();
   }
   outcome.loss = loss_;

@@ -74,9 +74,10 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  // Trains until the last step, or until any rank has a reason to stop, and saves. Throws ResourceError when a loss or
-  // gradient is not finite and no more such steps may be skipped, with the parameters as they were before that step,
-  // naming samples; what the source throws.
+  // Trains until the last step, or until any rank has a reason to stop, and saves. A run that is asked to stop in a
+  // step after which it was to evaluate saves and ends: it owes the evaluation, which the run that goes on from there
+  // makes first. Throws ResourceError when a loss or gradient is not finite and no more such steps may be skipped, with
+  // the parameters as they were before that step, naming samples; what the source throws.
   //
   // On a GPU a process waits for it once a step, for the numbers of the step before, which are there by then: on_step
   // comes one step late, but before anything is evaluated or saved.

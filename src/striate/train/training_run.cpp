@@ -1,11 +1,14 @@
 #include "striate/train/training_run.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "striate/base/error.h"
+#include "striate/base/paths.h"
 #include "striate/base/strings.h"
 #include "striate/tensor/torch_errors.h"
+#include "striate/train/adapter_out.h"
 #include "striate/train/held_out_records.h"
 #include "striate/train/run_folder.h"
 #include "striate/train/run_records.h"
@@ -75,10 +78,43 @@ void leave_page(const std::filesystem::path& out, const Notes& notes) {
   }
 }
 
+// How a run ended that has no step left and whose result is written; nullopt where there is something to do.
+std::optional<TrainerOutcome> finished_outcome(const TrainingRequest& request, const PreparedRun& prepared,
+                                               Collective& group) {
+  std::optional<TrainerOutcome> outcome;
+  if (prepared.found && prepared.found->state.step >= prepared.plan.steps) {
+    outcome = recorded_outcome(request.out, outcome_kind(request.tune), prepared.found->state);
+  }
+  // Ranks that see different files go on together.
+  if (!group.agree(outcome ? "finished" : "unfinished")) outcome.reset();
+  return outcome;
+}
+
+// Where no step was left, what became of the last one is known from the run's own lines.
+TrainerOutcome with_last_step(TrainerOutcome outcome, const TrainingPlan& plan, const std::filesystem::path& out) {
+  if (outcome.state.step > plan.first_step) return outcome;
+  RecordedStep last = recorded_step(out, outcome.state.step);
+  outcome.loss = last.loss;
+  if (!outcome.evaluation) outcome.evaluation = std::move(last.evaluation);
+  return outcome;
+}
+
 TrainingResult run(const TrainingRequest& request, Collective& group, const TrainingObserver& observer,
                    const StopFlag& stop) {
   PreparedRun prepared = prepare_run(request, group, observer.notes);
   TrainingResult result{prepared.plan, {}, prepared.plan.resumed_from};
+  if (auto finished = finished_outcome(request, prepared, group)) {
+    result.outcome = *std::move(finished);
+    prepared.steps->stop();  // before the ranks part: planning exchanges texts between them
+    if (group.rank() == 0) {
+      // The page is written last: a kill may have come before it.
+      if (!is_file(request.out / kTrainingPageFile)) leave_page(request.out, observer.notes);
+      observer.notes.tell(cat(request.out.string(), ": the run is finished after ", result.outcome.state.step,
+                              " steps; its files stay as they are"));
+    }
+    group.finish();
+    return result;
+  }
   const TrainerOptions options = trainer_options(request, prepared.schedule);
   TrainingSession session = open_session(request, std::move(prepared), group);
   std::unique_ptr<RunRecords> records;
@@ -89,7 +125,7 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
     Trainer trainer(*session.tunable, pass, *session.source, *session.optimizer, group, options,
                     trainer_hooks(request, session, records.get(), result.checkpoint, group, observer, stop),
                     session.start);
-    result.outcome = trainer.run();
+    result.outcome = with_last_step(trainer.run(), result.plan, request.out);
   }
   if (observer.on_trained) observer.on_trained(result.outcome);
   session.optimizer->return_values();

@@ -30,7 +30,8 @@
 
 namespace striate {
 
-// What happens meanwhile. Every rank calls on_begin and on_trained; the others but the notes are rank 0's alone.
+// What happens meanwhile. Every rank calls on_begin and on_trained; the others but the notes are rank 0's alone. Of a
+// run that is resumed and finished already the notes say so, and nothing else is called.
 struct TrainingObserver {
   Notes notes;
   // The weights are there and the first step comes next. From here to on_trained the stop flag is looked at.
@@ -50,10 +51,11 @@ struct TrainingResult {
   std::filesystem::path checkpoint;  // the last one
 };
 
-// Runs or resumes. Once `stop` asks for it on any rank, the step is finished and saved on all, and the outcome gives
-// the reason. Throws InvalidInput for requests that make no sense or differ from the run that is resumed, before any
-// weight is read; ResourceError for losses that are not finite, a rank that is gone or a full disk; and what loading
-// and data throw.
+// Runs or resumes. A finished run is left as it is (only a page that is missing is written): the outcome is what its
+// records say. Once `stop` asks for it on any rank, the step is finished and saved on all, and the outcome gives the
+// reason. Throws InvalidInput for requests that make no sense or differ from the run that is resumed, before any weight
+// is read; ResourceError for losses that are not finite, a rank that is gone or a full disk; and what loading and data
+// throw.
 TrainingResult run_training(const TrainingRequest& request, const Ranks& ranks, const TrainingObserver& observer,
                             const StopFlag& stop = {});
 // The same on ranks that have met.
