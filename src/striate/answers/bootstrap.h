@@ -15,8 +15,8 @@ struct Resampling {
   std::int64_t draws = 1000;
 };
 
-// The middle 95% of a number's values over the draws; NaN where it was undefined in all of them, and where all questions
-// are one resampling_unit(), which says nothing of how others would be answered.
+// The middle 95% of a number's values over the draws; NaN where it was undefined in all of them, and where all
+// questions are one resampling_unit(), which says nothing of how others would be answered.
 struct Interval {
   double low, high;
 };
