@@ -7,6 +7,7 @@
 #include "apps/striate/export_flags.h"
 #include "apps/striate/export_gguf.h"
 #include "apps/striate/model_flags.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/edit/export_model.h"
@@ -63,11 +64,28 @@ void run_peft(const ExportFlags& flags, const ExportRequest& request) {
   print_check(result.check);
 }
 
-void run_export(const ExportFlags& flags) {
-  if (flags.format == "hf") return run_hf(flags, {flags.model.paths(), flags.output.request()});
-  if (flags.format == "peft") return run_peft(flags, {flags.model.paths(), flags.output.request()});
-  if (flags.format == "gguf") return run_gguf_export(flags.model, flags.output, flags.gguf, flags.json);
-  throw invalid_input(cat("--format ", flags.format, ": unknown format"), "known: hf, peft, gguf");
+void refuse_flags_of_other_formats(const ExportFlags& flags, const CLI::App& command) {
+  const std::string why = cat("does not apply to --format ", flags.format);
+  if (flags.format != "gguf") {
+    refuse_unread(command, {"--gguf-type", "--mmproj-type", "--no-mmproj"}, why,
+                  "add --format gguf to write GGUF files, or leave it out");
+  } else if (flags.gguf.no_vision) {
+    refuse_unread(command, {"--mmproj-type"}, "does not apply to --no-mmproj", "give one of them");
+  }
+  if (flags.format != "hf") {
+    refuse_unread(command, {"--max-shard-size"}, why, "leave it out: only --format hf divides weights into files");
+  }
+}
+
+void run_export(const ExportFlags& flags, const CLI::App& command) {
+  const std::string& format = flags.format;
+  if (format != "hf" && format != "peft" && format != "gguf") {
+    throw invalid_input(cat("--format ", format, ": unknown format"), "known: hf, peft, gguf");
+  }
+  refuse_flags_of_other_formats(flags, command);
+  if (format == "gguf") return run_gguf_export(flags.model, flags.output, flags.gguf, flags.json);
+  const ExportRequest request{flags.model.paths(), flags.output.request()};
+  format == "hf" ? run_hf(flags, request) : run_peft(flags, request);
 }
 
 }  // namespace
@@ -85,9 +103,9 @@ void add_export(CLI::App& app, Invocation& run) {
   flags->gguf.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate export --model llava-1.5-7b-hf --adapter runs/tuned --out merged"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     run.computes = true;
-    run.action = [flags] { run_export(*flags); };
+    run.action = [flags, command] { run_export(*flags, *command); };
   });
 }
 

@@ -64,8 +64,8 @@ void print_json(const PruneRequest& request, const PruneResult& p) {
   std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
-void run_prune(const PruneFlags& flags) {
-  const PruneRequest request = flags.prune_request();
+void run_prune(const PruneFlags& flags, const CLI::App& command) {
+  const PruneRequest request = flags.prune_request(command);
   const PruneResult result = prune_model(request);
   flags.json ? print_json(request, result) : print_text(request, result);
 }
@@ -79,11 +79,11 @@ void add_prune(CLI::App& app, Invocation& run) {
   command->footer(
       example("striate prune --model llava-1.5-7b-hf --adapter tuned --region from-run --remove 4 --metric angular "
               "--scores scores.json --out pruned"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     run.computes = true;
-    run.action = [flags] {
+    run.action = [flags, command] {
       flags->compute.threads = flags->output.threads;
-      flags->sweep.empty() ? run_prune(*flags) : run_prune_sweep(*flags);
+      flags->sweep.empty() ? run_prune(*flags, *command) : run_prune_sweep(*flags, *command);
     };
   });
 }

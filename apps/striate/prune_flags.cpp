@@ -1,6 +1,7 @@
 #include "apps/striate/prune_flags.h"
 
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/model/config_bounds.h"
@@ -29,6 +30,42 @@ std::optional<ModelPaths> baseline_paths(const PruneFlags& flags) {
   }
   paths.adapter = given_path("--baseline-adapter", flags.baseline_adapter);
   return paths;
+}
+
+void refuse_flags_of_a_sweep(const PruneFlags& f, const CLI::App& command) {
+  refuse_unread(
+      command,
+      {"--eval-data", "--eval-benchmark", "--eval-protocol", "--eval-images", "--eval-samples", "--eval-max-tokens",
+       "--baseline", "--baseline-adapter", "--baseline-scores", "--report", "--overwrite"},
+      "needs --sweep", "add --sweep A..B to measure what removing layers costs, or leave it out");
+  if (!f.layers.empty()) {
+    refuse_unread(command, {"--data"}, "does not apply to --layers",
+                  "leave out --layers to choose layers by scores on the data");
+    if (f.metric != "list") {
+      refuse_unread(command, {"--metric"}, "does not apply to --layers", "leave out --layers to choose by a metric");
+    }
+  }
+  if (f.data.empty()) {
+    refuse_unread(command, {"--images", "--samples", "--seed", "--max-tokens", "--tokens-per-stream"}, "needs --data",
+                  "give the samples to measure scores on with --data FILE, or leave it out");
+  }
+}
+
+void refuse_flags_of_one_pruning(const PruneFlags& f, const CLI::App& command) {
+  refuse_unread(command, {"--remove", "--layers", "--keep-adapter", "--dtype", "--max-shard-size", "--no-verify"},
+                "does not apply to --sweep",
+                "a sweep measures and writes no model: leave it out, or prune once without --sweep");
+  if (f.data.empty()) {
+    refuse_unread(command, {"--samples", "--seed"}, "needs --data",
+                  "give the samples to measure scores on with --data FILE, or leave it out");
+  }
+}
+
+// Every model that is pruned has scores of its own; data measures the scores of those that have no file.
+void refuse_data_beside_scores(const PruneFlags& f, const CLI::App& command) {
+  const bool baseline = !f.baseline.empty() || !f.baseline_adapter.empty();
+  if (f.scores.empty() || (baseline && f.baseline_scores.empty())) return;
+  refuse_unread(command, {"--data"}, "does not apply to --scores", "give one of them");
 }
 
 void add_choice(CLI::App& c, PruneFlags& f) {
@@ -132,15 +169,15 @@ LayerChoice PruneFlags::choice() const {
   return choice;
 }
 
-PruneRequest PruneFlags::prune_request() const {
+PruneRequest PruneFlags::prune_request(const CLI::App& command) const {
+  refuse_flags_of_a_sweep(*this, command);
+  refuse_data_beside_scores(*this, command);
   return {model.paths(), choice(), remove, layers, keep_adapter, output.request()};
 }
 
-SweepRequest PruneFlags::sweep_request() const {
-  if (remove || !layers.empty() || keep_adapter) {
-    throw invalid_input("--sweep excludes --remove, --layers and --keep-adapter",
-                        "a sweep measures and writes no model: leave them out, or prune once without --sweep");
-  }
+SweepRequest PruneFlags::sweep_request(const CLI::App& command) const {
+  refuse_flags_of_one_pruning(*this, command);
+  refuse_data_beside_scores(*this, command);
   const std::size_t dots = sweep.find("..");
   if (dots == std::string::npos) {
     throw invalid_input(cat("--sweep ", sweep, " is not a range"), "write a range as in --sweep 0..4");

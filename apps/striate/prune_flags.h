@@ -28,15 +28,15 @@ struct PruneFlags {
 
   void add_to(CLI::App& command);
   // What they ask for, without and with --sweep. Throw InvalidInput for a path that does not exist, a value that is not
-  // one, and flags that have no meaning beside --sweep.
-  PruneRequest prune_request() const;
-  SweepRequest sweep_request() const;
+  // one, and flags that would not be read.
+  PruneRequest prune_request(const CLI::App& command) const;
+  SweepRequest sweep_request(const CLI::App& command) const;
 
  private:
   LayerChoice choice() const;
 };
 
 // striate prune --sweep.
-void run_prune_sweep(const PruneFlags& flags);
+void run_prune_sweep(const PruneFlags& flags, const CLI::App& command);
 
 }  // namespace striate::app

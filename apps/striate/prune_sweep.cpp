@@ -56,8 +56,8 @@ void print_table(const SweepResult& sweep) {
 
 }  // namespace
 
-void run_prune_sweep(const PruneFlags& flags) {
-  const SweepRequest request = flags.sweep_request();
+void run_prune_sweep(const PruneFlags& flags, const CLI::App& command) {
+  const SweepRequest request = flags.sweep_request(command);
   const std::unique_ptr<AtomicFile> report = open_result("--report", flags.report, flags.overwrite, kHtmlMark);
   std::optional<Progress> bar;
   std::int64_t shown = 0;

@@ -9,6 +9,7 @@
 #include "apps/striate/command.h"
 #include "apps/striate/flag_names.h"
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/strings.h"
 #include "striate/model/config_bounds.h"
 #include "striate/region/region_table.h"
@@ -61,7 +62,12 @@ void print_table(const RegionTable& table) {
   std::cout.flush();
 }
 
-void run_region(const RegionFlags& flags) {
+void run_region(const RegionFlags& flags, const CLI::App& command) {
+  if (!flags.specs.empty()) {
+    refuse_unread(
+        command, {"--share", "--scores"}, "does not apply to --layers",
+        "leave out --layers to see the rules, or name the layers in full: uniform:25%, score:FILE:METRIC:25%");
+  }
   const RegionTable table = region_table(request_of(flags));
   flags.json ? print_json(table) : print_table(table);
 }
@@ -87,7 +93,7 @@ void add_region(CLI::App& app, Invocation& run) {
       ->type_name("FILE");
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate region --layers-total 32 --layers paper uniform:25% 0,4,8-11"));
-  command->callback([flags, &run] { run.action = [flags] { run_region(*flags); }; });
+  command->callback([flags, command, &run] { run.action = [flags, command] { run_region(*flags, *command); }; });
 }
 
 }  // namespace striate::app

@@ -13,6 +13,7 @@
 #include "apps/striate/model_flags.h"
 #include "apps/striate/result_file.h"
 #include "apps/striate/terminal_notes.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/log.h"
 #include "striate/base/paths.h"
@@ -58,6 +59,19 @@ LayerScoreOptions score_options(const ScoreFlags& flags) {
   options.image_attention = asked("image_attention");
   options.after_final_norm = flags.after_final_norm;
   return options;
+}
+
+void refuse_flags_without_use(const ScoreFlags& flags, const CLI::App& command) {
+  if (flags.data.empty()) {
+    refuse_unread(
+        command,
+        {"--images", "--samples", "--seed", "--no-shuffle", "--metrics", "--after-final-norm", "--tokens-per-stream",
+         "--max-tokens", "--template", "--tokenizer", "--on-bad-sample", "--feature-cache-dir", "--data-threads"},
+        "needs --data", "give the samples to measure on with --data FILE, or leave it out");
+  }
+  if (flags.no_shuffle) {
+    refuse_unread(command, {"--seed"}, "does not apply to --no-shuffle", "the first samples are taken: leave it out");
+  }
 }
 
 LayerScoringRequest request_of(const ScoreFlags& flags, const Ranks& ranks) {
@@ -133,7 +147,8 @@ void print_table(const ScoreFlags& flags, const ScoreFile& scores) {
   std::cout << "use     striate region --layers-total " << scores.layers << " --scores " << flags.out << std::endl;
 }
 
-void run_score(const ScoreFlags& flags) {
+void run_score(const ScoreFlags& flags, const CLI::App& command) {
+  refuse_flags_without_use(flags, command);
   const Ranks ranks = find_ranks();
   const LayerScoringRequest request = request_of(flags, ranks);
   std::unique_ptr<AtomicFile> out, report;
@@ -215,9 +230,9 @@ void add_score(CLI::App& app, Invocation& run) {
   command->footer(
       example("striate score --model llava-1.5-7b-hf --data conversations.json --images pictures --samples 500 "
               "--out scores.json --report scores.html"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     run.computes = true;
-    run.action = [flags] { run_score(*flags); };
+    run.action = [flags, command] { run_score(*flags, *command); };
   });
 }
 

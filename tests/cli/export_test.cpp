@@ -86,6 +86,7 @@ TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
       {{"export", "--model", model(), "--format", "onnx"}, "--format onnx"},
       {{"export", "--model", model(), "--format", "peft"}, "none was given"},
       {{"export", "--model", model(), "--dtype", "int4"}, "--dtype int4"},
+      {{"export", "--model", model(), "--gguf-type", "q8_0"}, "--gguf-type does not apply to --format hf"},
       {{"export", "--model", model(), "--max-shard-size", "0"}, "--max-shard-size"},
       {{"export", "--model", file("nowhere")}, "nowhere"},
       {{"revert", "--model", file("full"), "--layers", "1"}, "needs the model as it was before tuning"},

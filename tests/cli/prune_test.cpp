@@ -295,7 +295,9 @@ TEST_F(Prune, RefusesWhatMakesNoSense) {
     expect_refusal(prune({"--region", "none", "--sweep", bad, "--eval-data", data(), "--scores", file("scores.json")}),
                    cat("--sweep ", bad));
   }
-  expect_refusal(prune({"--sweep", "0..2", "--remove", "1", "--eval-data", data()}), "--sweep excludes --remove");
+  expect_refusal(prune({"--sweep", "0..2", "--remove", "1", "--eval-data", data()}),
+                 "--remove does not apply to --sweep");
+  refused({"--layers", "2", "--report", file("no.html")}, "--report needs --sweep");
 }
 
 TEST_F(Prune, HelpHasAnExample) {

@@ -79,6 +79,7 @@ TEST(RegionCommand, MistakesAreOneLineAndAHint) {
       {{"--layers-total", "8", "--layers", "paper"}, "32 and 40"},
       {{"--layers-total", "8", "--layers", "uniform:2", "8"}, "layer 8 is outside the decoder"},
       {{"--layers-total", "8", "--share", "9"}, "9 layers are more than the decoder's 8"},
+      {{"--layers-total", "8", "--layers", "0,4", "--share", "2"}, "--share does not apply to --layers"},
       {{"--layers-total", "16", "--layers", "score:" + scores + ":bi:2"}, "of 8 layers, but this decoder has 16"},
       {{"--layers-total", "8", "--scores", "/nonexistent"}, "/nonexistent"},
       {{"--model", "/nonexistent"}, "/nonexistent"},

@@ -180,6 +180,7 @@ TEST_F(ScoreCommand, MistakesAreOneLineAndAHint) {
   };
   expect_refusal(without_data({"--data", data(), "--samples", "0"}), "--samples: 0 is not a whole number");
   expect_refusal(without_data({}), "neither --data nor --base was given");
+  expect_refusal(without_data({"--base", model(), "--samples", "3"}), "--samples needs --data");
   expect_refusal(without_data({"--data", "/nonexistent"}), "--data /nonexistent: no such file");
   expect_refusal(without_data({"--base", "/nonexistent"}), "--base /nonexistent: no such file");
   expect_refusal(without_data({"--data", data(), "--images", "/nonexistent"}), "--images /nonexistent");

@@ -8,10 +8,12 @@
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
+#include "striate/base/strings.h"
 #include "striate/edit/logits_check.h"
 #include "striate/edit/model_change.h"
 #include "striate/edit/model_folder.h"
 #include "striate/edit/revert.h"
+#include "striate/edit/revert_model.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
@@ -73,10 +75,44 @@ TEST_P(AdapterFolders, RevertedLayersLoseTheirAdapters) {
   AdapterOutOptions options;
   options.layers = adapter_reversion(adapter, LayerSet(5, {0, 3}));
   write_adapter_folder(path("out"), adapter, source.config.family, path("base"), options);
+  const Checkpoint base = open_small(path("base"));
   const auto live = load_model(source, kReference);
-  remove_adapters(*live, LayerSet(5, {0, 3}));
+  revert_layers(*live, base, {{0, 0}, {3, 3}});
   EXPECT_EQ(AdapterFile(path("out")).layers(), std::vector<std::int64_t>{1});
   EXPECT_LE(difference(probe_logits(*live, probe_inputs(live->config())), open_small(path("base"), path("out"))), 1e-6);
+}
+
+TEST_P(AdapterFolders, NormsThatWereTrainedBesideItMoveWithTheirLayers) {
+  train_norms_beside(path("adapter"), {1, 3, 4});
+  const Checkpoint source = open_small(path("base"), path("adapter"));
+  ModelChange change;
+  change.keep = LayerSet(5, {0, 2, 3, 4});
+  write_model_folder(path("pruned"), open_small(path("base")), change);
+  AdapterOutOptions options;
+  options.layers = new_layer_numbers(change.keep);
+  write_adapter_folder(path("out"), AdapterFile(path("adapter")), source.config.family, path("pruned"), options);
+  const Lvlm live = load_model(source, kReference)->without_layers(LayerSet(5, {1}));
+  EXPECT_LE(difference(probe_logits(live, probe_inputs(live.config())), open_small(path("pruned"), path("out"))), 1e-6);
+}
+
+TEST_P(AdapterFolders, NormsOfRevertedLayersAreTheBasesAgain) {
+  train_norms_beside(path("adapter"), {0, 1, 3, 4});
+  RevertRequest request;
+  request.model.model = path("base");
+  request.model.adapter = path("adapter");
+  request.layers = "0,3";
+  request.output.out = path("out");
+  const RevertResult result = revert_model(request);
+  EXPECT_EQ(result.adapter_layers, std::vector<std::int64_t>{1});
+  ASSERT_TRUE(result.check);
+  EXPECT_LE(result.check->difference.relative(), 1e-6);
+  const Checkpoint base = open_small(path("base")), tuned = open_small(path("base"), path("adapter")),
+                   reverted = open_small(path("base"), path("out"));
+  for (const std::int64_t layer : {0, 1, 3, 4}) {
+    const std::string name = cat("model.layers.", layer, ".input_layernorm.weight");
+    const Checkpoint& from = layer == 0 || layer == 3 ? base : tuned;
+    EXPECT_TRUE(reverted.weights.load(name, {32}).equal(from.weights.load(name, {32}))) << name;
+  }
 }
 
 // PiSSA's and OLoRA's belong to the weights less what they started from: wherever an adapter is used.
@@ -98,8 +134,9 @@ TEST_P(AdapterFolders, StartedFromTheWeightsTheyMeanTheSameEverywhere) {
     EXPECT_EQ(nlohmann::json::parse(read_file(path(out + "-again") / "adapter_config.json"))["init_lora_weights"],
               start);
 
+    const Checkpoint base = open_small(path("base"));
     const auto without = load_model(source, kReference);
-    remove_adapters(*without, LayerSet(5, {1, 3}));
+    revert_layers(*without, base, {{1, 1}, {3, 3}});
     ModelPaths projector;
     projector.model = path("base");
     projector.projector = path("adapter");
@@ -160,6 +197,16 @@ TEST(AdapterFolder, NothingLeftIsRefused) {
   EXPECT_ERROR(write_adapter_folder(home.path() / "out", adapter, Family::kLlavaHf, "base", options),
                "no layer of the adapter would be left");
   EXPECT_FALSE(fs::exists(home.path() / "out"));
+}
+
+TEST(AdapterFolder, ALayerWhoseNormAloneWasTrainedIsRevertedToo) {
+  const TemporaryFolder home;
+  make_checkpoint(home.path() / "base");
+  make_adapter(home.path() / "adapter", open_small(home.path() / "base"), {2});
+  train_norms_beside(home.path() / "adapter", {4});
+  const AdapterFile adapter(home.path() / "adapter");
+  EXPECT_EQ(adapter_reversion(adapter, LayerSet(5, {4})), (std::map<std::int64_t, std::int64_t>{{2, 2}}));
+  EXPECT_ERROR(adapter_reversion(adapter, LayerSet(5, {2})), "no layer of the adapter would be left");
 }
 
 }  // namespace

@@ -114,6 +114,20 @@ TEST_P(PartsFolder, GivesThePartsLogitsAlsoWithoutSomeLayers) {
   EXPECT_LE(compare_logits(inputs, probe_logits(kept, inputs), pruned).relative(), 1e-5);
 }
 
+// Whether the folder it came from has other settings for its own tower, or none.
+TEST_P(PartsFolder, AWholeModelKeepsThePictureSettingsOfTheTowerThatIsGivenWithIt) {
+  for (const std::string out : {"beside-others", "alone"}) {
+    if (out == "alone") fs::remove(path("whole") / tower_ / "preprocessor_config.json");
+    ModelPaths paths;
+    paths.model = path("whole");
+    paths.vision_tower = path("tower");
+    const Checkpoint source = open_checkpoint(paths);
+    ASSERT_FLOAT_EQ(preprocess_config(source.config, source.folder).mean[0], 0.1F);
+    write_model_folder(path(out), source, {});
+    EXPECT_FLOAT_EQ(preprocess_config(read_model_config(path(out)), path(out)).mean[0], 0.1F) << out;
+  }
+}
+
 TEST_P(PartsFolder, AProjectorInTheCurrentFolderIsNamedWithoutAPath) {
   const fs::path before = fs::current_path();
   fs::current_path(home_.path());

@@ -1,10 +1,12 @@
 #include "tests/support/small_checkpoint.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "striate/model/adapter_file.h"
 #include "striate/model/decoder.h"
 #include "tests/support/paths.h"
 #include "tests/support/weights.h"
@@ -79,6 +81,19 @@ void make_adapter(const std::filesystem::path& folder, const Checkpoint& base, c
   write_safetensors(folder / "non_lora_trainables.safetensors",
                     {{name + "weight", at::randn({projector.out_size, projector.in_size}, generator) * 0.3},
                      {name + "bias", at::randn({projector.out_size}, generator) * 0.3}});
+}
+
+void train_norms_beside(const std::filesystem::path& folder, const std::vector<std::int64_t>& layers) {
+  const AdapterFile adapter(folder);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const TensorInfo& info : adapter.beside()->tensors()) {
+    tensors.emplace_back(info.name, adapter.beside()->load(info.name).clone());
+  }
+  for (const std::int64_t layer : layers) {
+    tensors.emplace_back(cat("base_model.model.model.layers.", layer, ".input_layernorm.weight"),
+                         at::full({32}, 2.0 + static_cast<double>(layer), at::TensorOptions(at::kFloat)));
+  }
+  write_safetensors(folder / "non_lora_trainables.safetensors", tensors);
 }
 
 std::vector<std::string> tensor_names(const std::filesystem::path& folder) {

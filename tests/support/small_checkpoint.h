@@ -34,6 +34,9 @@ Checkpoint open_small(const std::filesystem::path& folder,
 void make_adapter(const std::filesystem::path& folder, const Checkpoint& base, const std::vector<std::int64_t>& layers,
                   bool beside = true, double size = 0.1);
 
+// Adds a norm of each of `layers` to what was trained beside the adapter in `folder`: one that no checkpoint has.
+void train_norms_beside(const std::filesystem::path& folder, const std::vector<std::int64_t>& layers);
+
 // Every name in a folder's weight files, sorted.
 std::vector<std::string> tensor_names(const std::filesystem::path& folder);
 

@@ -60,10 +60,17 @@ void write_items(const OutputPath& path, const std::vector<Item>& items, const s
   writer.commit();
 }
 
-std::vector<Item> items_beside(const AdapterFile& adapter, Naming naming) {
+// What was trained beside the adapter. A norm of a decoder layer shares the fate of the layer's matrices.
+std::vector<Item> items_beside(const AdapterFile& adapter, Naming naming, const AdapterOutOptions& options) {
   std::vector<Item> items;
   for (const TensorInfo& info : adapter.beside()->tensors()) {
-    const auto canonical = canonical_name(info.name);
+    std::optional<std::string> canonical = canonical_name(info.name);
+    const auto of_layer = canonical ? split_layer_name(*canonical) : std::nullopt;
+    if (of_layer && options.layers) {
+      const auto stays = options.layers->find(of_layer->first);
+      if (stays == options.layers->end()) continue;
+      canonical = cat("model.layers.", stays->second, ".", of_layer->second);
+    }
     items.push_back({canonical ? file_name(*canonical, naming) : info.name, info,
                      [&adapter, name = info.name] { return adapter.beside()->load(name); }});
   }
@@ -154,9 +161,9 @@ void write_adapter_folder(const fs::path& folder, const AdapterFile& adapter, Fa
                         "use the base alone; the weights trained in addition (the projector) open with "
                         "`projector` DIR");
   }
-  if (adapter.beside()) {
-    write_items(OutputPath::inside(folder, "non_lora_trainables.safetensors"), items_beside(adapter, naming),
-                options.dtype);
+  const std::vector<Item> beside = adapter.beside() ? items_beside(adapter, naming, options) : std::vector<Item>();
+  if (!beside.empty()) {
+    write_items(OutputPath::inside(folder, "non_lora_trainables.safetensors"), beside, options.dtype);
   }
   write_items(OutputPath::inside(folder, "adapter_model.safetensors"), matrices, options.dtype);
   if (options.record) options.record->write(folder);

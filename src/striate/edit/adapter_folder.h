@@ -29,14 +29,15 @@ nlohmann::json adapter_config(const AdapterSettings& settings, const AdapterTarg
                               const std::filesystem::path& base);
 
 struct AdapterOutOptions {
-  // {layer: its number in the result}; the matrices of other layers are left out. Absent: all, as they are.
+  // {layer: its number in the result}; the matrices of other layers are left out, and so are their norms where the
+  // adapter has some in non_lora_trainables. Absent: all, as they are.
   std::optional<std::map<std::int64_t, std::int64_t>> layers;
   std::optional<at::ScalarType> dtype;  // of every tensor; absent: each as it is
   std::optional<ModelRecord> record;    // written as striate.json; absent: none is written
 };
 
 // An adapter's folder again, whichever naming it came in, for models of `family` whose folder is `base`:
-// adapter_model.safetensors, non_lora_trainables.safetensors where something was trained beside the adapter,
+// adapter_model.safetensors, non_lora_trainables.safetensors where something that stays was trained beside the adapter,
 // adapter_config.json. Files appear whole, adapter_config.json last; the numbers are those of `adapter`, or rounded
 // once.
 // Throws InvalidInput when no layer is left.

@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfig = "config.json";
 constexpr const char* kGeneration = "generation_config.json";
+constexpr const char* kPreprocessor = "preprocessor_config.json";
 
 // Configuration, tokenizer and code of a model folder: what is no weight, no index of weights and no record of ours.
 bool is_description(const fs::path& file) {
@@ -84,6 +85,17 @@ void patch_config(const fs::path& folder, const Checkpoint& source, const ModelC
   write_file(OutputPath::inside(folder, kConfig), config.dump(2) + "\n");
 }
 
+// A tower that was given from elsewhere may have brought the picture settings: the model's folder keeps them, where
+// they are read before those of a tower's folder inside it.
+void keep_picture_settings(const fs::path& folder, const Checkpoint& source) {
+  if (!source.config.vision) return;
+  const auto used = processor_settings(source.config, source.folder);
+  if (!used) return;
+  const auto copied = processor_settings(read_model_config(folder), folder);
+  if (copied && *copied == *used) return;
+  write_file(OutputPath::inside(folder, kPreprocessor), used->dump(2) + "\n");
+}
+
 // The source's own files where they describe this model; a configuration of our own for one that was put together from
 // parts, or whose tower's shape is not told by its folder.
 void write_descriptions(const fs::path& folder, const Checkpoint& source, const ModelChange& change,
@@ -95,6 +107,7 @@ void write_descriptions(const fs::path& folder, const Checkpoint& source, const 
   ModelConfig config = changed_config(source, change);
   if (describes(source.folder, source.config)) {
     patch_config(folder, source, change, options, dtype);
+    keep_picture_settings(folder, source);
     if (!describes(folder, config)) throw internal_error("the configuration written describes another model");
     return;
   }

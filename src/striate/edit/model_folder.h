@@ -35,8 +35,9 @@ struct FolderResult {
 
 // Writes the changed model into `folder` (AtomicFolder::path(), where it must appear whole): its tensors as
 // safetensors in the source's naming, one in memory at a time; config.json with what speaks of single layers brought
-// up to date; tokenizer, processor and generation files and the vision tower's own folder copied. A source put together
-// from parts, or whose files do not describe it, gets a configuration of our own (model/config_writer.h).
+// up to date; tokenizer, processor and generation files and the vision tower's own folder copied; the picture settings
+// of a tower from elsewhere, where the model has none of its own. A source put together from parts, or whose files do
+// not describe it, gets a configuration of our own (model/config_writer.h).
 // Throws what planned_tensors() throws, InvalidInput when a weight is beyond the type asked for (fp16 ends at 65504),
 // Resource when the disk is full.
 FolderResult write_model_folder(const std::filesystem::path& folder, const Checkpoint& source,

@@ -3,10 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <set>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/edit/history.h"
+#include "striate/model/name_map.h"
 
 namespace striate {
 namespace {
@@ -42,6 +44,19 @@ bool changes_something(const Checkpoint& tuned, const ModelChange& change) {
   return false;
 }
 
+// The layers that an adapter changes: by its matrices, or by tensors that were trained beside it (a layer's norms).
+std::vector<std::int64_t> changed_layers(const AdapterFile& adapter) {
+  const std::vector<std::int64_t> adapted = adapter.layers();
+  std::set<std::int64_t> layers(adapted.begin(), adapted.end());
+  if (adapter.beside() == nullptr) return adapted;
+  for (const TensorInfo& info : adapter.beside()->tensors()) {
+    const auto canonical = canonical_name(info.name);
+    const auto of_layer = canonical ? split_layer_name(*canonical) : std::nullopt;
+    if (of_layer) layers.insert(of_layer->first);
+  }
+  return {layers.begin(), layers.end()};
+}
+
 }  // namespace
 
 ModelChange reversion(const Checkpoint& tuned, const Checkpoint& base, const LayerSet& layers) {
@@ -58,16 +73,19 @@ ModelChange reversion(const Checkpoint& tuned, const Checkpoint& base, const Lay
 }
 
 std::map<std::int64_t, std::int64_t> adapter_reversion(const AdapterFile& adapter, const LayerSet& layers) {
-  const std::vector<std::int64_t> adapted = adapter.layers();  // ascending; the adapter does not tell the depth
+  const std::vector<std::int64_t> changed = changed_layers(adapter);  // ascending; the adapter does not tell the depth
   std::map<std::int64_t, std::int64_t> left;
-  for (const std::int64_t layer : adapted) {
+  for (const std::int64_t layer : changed) {
     if (!layers.contains(layer)) left.emplace(layer, layer);
   }
-  const std::string has = cat("it has layers ", layer_list_text(adapted));
-  if (left.size() == adapted.size()) {
+  const std::string has = cat("it has layers ", layer_list_text(changed));
+  if (left.size() == changed.size()) {
     throw invalid_input(cat("nothing to revert: ", adapter.where(), " does not change layers ", layers.list()), has);
   }
-  if (left.empty()) {
+  const std::vector<std::int64_t> adapted = adapter.layers();
+  const bool matrices_left =
+      std::any_of(adapted.begin(), adapted.end(), [&](std::int64_t layer) { return left.contains(layer); });
+  if (!matrices_left) {
     throw invalid_input(cat(adapter.where(), ": no layer of the adapter would be left (", has, ")"),
                         "use the base alone; the weights trained in addition to the adapter open with `projector` DIR");
   }
@@ -80,15 +98,6 @@ void revert_layers(Lvlm& tuned, const Checkpoint& base, const std::map<std::int6
     DecoderLayer& target = tuned.decoder().layers().at(static_cast<std::size_t>(layer));
     target = decoder.layers().at(static_cast<std::size_t>(place));
     target.renumber(layer);
-  }
-}
-
-void remove_adapters(Lvlm& model, const LayerSet& layers) {
-  for (const std::int64_t number : layers) {
-    DecoderLayer& layer = model.decoder().layers().at(static_cast<std::size_t>(number));
-    for (const auto& [name, linear] : std::vector(layer.linears())) {
-      layer.replace_linear(name, std::make_shared<FrozenLinear>(linear->matrix()));
-    }
   }
 }
 

@@ -18,12 +18,13 @@ namespace striate {
 // it), or when every one of the layers equals the base already.
 ModelChange reversion(const Checkpoint& tuned, const Checkpoint& base, const LayerSet& layers);
 
-// The layers of `adapter` that are left, as numbers for write_adapter_folder(), when `layers` lose theirs. Throws
-// InvalidInput when none of `layers` has a matrix, or no layer is left.
+// The layers of `adapter` that are left, as numbers for write_adapter_folder(), when `layers` lose theirs: their
+// matrices, and their norms where some were trained beside the adapter. Throws InvalidInput when it changes none of
+// `layers`, or no layer with a matrix is left.
 std::map<std::int64_t, std::int64_t> adapter_reversion(const AdapterFile& adapter, const LayerSet& layers);
 
-// The same on a model in memory: what the written model is compared with.
+// The same on a model in memory, with or without an adapter: what the written model is compared with. {layer: its
+// place in the base}.
 void revert_layers(Lvlm& tuned, const Checkpoint& base, const std::map<std::int64_t, std::int64_t>& from_base);
-void remove_adapters(Lvlm& model, const LayerSet& layers);
 
 }  // namespace striate

@@ -26,6 +26,9 @@ nlohmann::json reverted_json(const RevertRequest& request, const LayerSet& layer
 RevertResult without_adapters(const RevertRequest& request, const ModelPaths& paths) {
   AtomicFolder folder(free_destination(request.output.out));
   const Checkpoint source = open_checkpoint(paths);
+  ModelPaths base_paths = paths;
+  base_paths.adapter.reset();
+  const Checkpoint base = open_checkpoint(base_paths);
   const AdapterFile adapter(*paths.adapter);
   const std::int64_t total = source.config.decoder.layers;
   RevertResult result{source.config.family, parse_layer_set(request.layers, total), std::nullopt, {}, std::nullopt};
@@ -34,13 +37,15 @@ RevertResult without_adapters(const RevertRequest& request, const ModelPaths& pa
   options.dtype = request.output.dtype;
   options.record = model_history("striate revert", STRIATE_VERSION, source, {});
   options.record->note("reverted", reverted_json(request, result.layers));
-  options.record->set_base_weights(base_weights(paths));
+  options.record->set_base_weights(base_weights(base));
   write_adapter_folder(folder.path(), adapter, source.config.family, source.folder, options);
   result.adapter_layers = AdapterFile(folder.path()).layers();
   if (request.output.verify) {
     const std::vector<ProbeInput> inputs = probe_inputs(source.config);
     const auto live = load_model(source, kComparedOn);
-    remove_adapters(*live, result.layers);
+    std::map<std::int64_t, std::int64_t> places;
+    for (const std::int64_t layer : result.layers) places.emplace(layer, layer);
+    revert_layers(*live, base, places);
     ModelPaths written = paths;
     written.adapter = folder.path();
     const double rounding = options.dtype ? rounding_of(*options.dtype) : 0;

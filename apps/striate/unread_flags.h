@@ -1,0 +1,15 @@
+// Flags that a command has, but would not read beside the others that were given. A command refuses them: a user who
+// gives a flag believes that it does something.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace striate::app {
+
+// Throws InvalidInput for the first of `flags` that was given; `why` continues its name: "--report needs --sweep".
+void refuse_unread(const CLI::App& command, const std::vector<std::string>& flags, const std::string& why,
+                   const std::string& hint);
+
+}  // namespace striate::app
