@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the miniature base of mini/ from random weights: a decoder that has read, a vision tower that has seen, joined
 # (mini/README.md says how they learn). Killed anywhere, the same command goes on. An hour or two of one core
-# with bf16; without, three to four hours of two cores.
+# with bf16; without, more than three hours of two cores.
 #
 #   scripts/make-base.sh OUT       OUT/base is the model
 #

@@ -215,7 +215,7 @@ void add_run_flags(CLI::App& c, EvalRunFlags& f) {
   c.add_option("--images", f.images, "Folder of the pictures; default: looked for in --data")->type_name("DIR");
   c.add_option("--protocol", f.protocol, "By whose prompt and decoding; default: the first that eval list shows")
       ->type_name("NAME");
-  c.add_option("--limit", f.limit, "Ask only about so many questions, the first of each benchmark; 0: all")
+  c.add_option("--limit", f.limit, "Ask only the first N questions of each benchmark; 0: all")
       ->check(whole_number(0, kMostSamples))
       ->capture_default_str();
   c.add_flag("--without-pictures", f.without_pictures, "Ask the same words with the pictures left out");

@@ -268,6 +268,13 @@ TEST(Resampled, TheSameSeedGivesTheSameInterval) {
   EXPECT_NE(sample.interval(1).low, sample.interval(2).low);
 }
 
+TEST(MeanScore, IsInPercentAndIsNoNumberOfNothing) {
+  Sample sample(4, 1);
+  sample.items[1].judgement.score = 0.5;
+  EXPECT_DOUBLE_EQ(mean_score(sample.items), 37.5);
+  EXPECT_TRUE(std::isnan(mean_score({})));
+}
+
 // Ten questions on each picture, all right or all wrong: as sure as 40 questions, not as 400.
 TEST(Resampled, QuestionsAboutOnePictureAreDrawnTogether) {
   for (const bool named : {true, false}) {

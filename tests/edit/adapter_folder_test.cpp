@@ -37,6 +37,19 @@ class AdapterFolders : public testing::TestWithParam<SmallCheckpoint> {
     const auto inputs = probe_inputs(written.config);
     return compare_logits(inputs, live, probe_logits(written, inputs)).relative();
   }
+  // The adapter of a model without layer 1 acts as that of the whole model did in the other layers.
+  void expect_carried_over_without_layer_1() const {
+    const Checkpoint source = open_small(path("base"), path("adapter"));
+    ModelChange change;
+    change.keep = LayerSet(5, {0, 2, 3, 4});
+    write_model_folder(path("pruned"), open_small(path("base")), change);
+    AdapterOutOptions options;
+    options.layers = new_layer_numbers(change.keep);
+    write_adapter_folder(path("out"), AdapterFile(path("adapter")), source.config.family, path("pruned"), options);
+    const Lvlm live = load_model(source, kReference)->without_layers(LayerSet(5, {1}));
+    EXPECT_LE(difference(probe_logits(live, probe_inputs(live.config())), open_small(path("pruned"), path("out"))),
+              1e-6);
+  }
   TemporaryFolder home_;
 };
 
@@ -57,16 +70,8 @@ TEST_P(AdapterFolders, TheAuthorsNamingBecomesPeftsAndGivesTheSameLogits) {
 }
 
 TEST_P(AdapterFolders, CarriedOverOntoAPrunedModelTheLayersKeepTheirAdapters) {
-  const Checkpoint source = open_small(path("base"), path("adapter"));
-  ModelChange change;
-  change.keep = LayerSet(5, {0, 2, 3, 4});
-  write_model_folder(path("pruned"), open_small(path("base")), change);
-  AdapterOutOptions options;
-  options.layers = new_layer_numbers(change.keep);
-  write_adapter_folder(path("out"), AdapterFile(path("adapter")), source.config.family, path("pruned"), options);
+  expect_carried_over_without_layer_1();
   EXPECT_EQ(AdapterFile(path("out")).layers(), std::vector<std::int64_t>{2});
-  const Lvlm live = load_model(source, kReference)->without_layers(LayerSet(5, {1}));
-  EXPECT_LE(difference(probe_logits(live, probe_inputs(live.config())), open_small(path("pruned"), path("out"))), 1e-6);
 }
 
 TEST_P(AdapterFolders, RevertedLayersLoseTheirAdapters) {
@@ -84,15 +89,7 @@ TEST_P(AdapterFolders, RevertedLayersLoseTheirAdapters) {
 
 TEST_P(AdapterFolders, NormsThatWereTrainedBesideItMoveWithTheirLayers) {
   train_norms_beside(path("adapter"), {1, 3, 4});
-  const Checkpoint source = open_small(path("base"), path("adapter"));
-  ModelChange change;
-  change.keep = LayerSet(5, {0, 2, 3, 4});
-  write_model_folder(path("pruned"), open_small(path("base")), change);
-  AdapterOutOptions options;
-  options.layers = new_layer_numbers(change.keep);
-  write_adapter_folder(path("out"), AdapterFile(path("adapter")), source.config.family, path("pruned"), options);
-  const Lvlm live = load_model(source, kReference)->without_layers(LayerSet(5, {1}));
-  EXPECT_LE(difference(probe_logits(live, probe_inputs(live.config())), open_small(path("pruned"), path("out"))), 1e-6);
+  expect_carried_over_without_layer_1();
 }
 
 TEST_P(AdapterFolders, NormsOfRevertedLayersAreTheBasesAgain) {

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "striate/study/asked_questions.h"
 #include "striate/study/cell_run.h"
 #include "tests/study/written_study.h"
 
@@ -78,15 +77,6 @@ TEST_F(ChooseRate, ACandidateWithoutANumberIsNotChosen) {
     judge(i, 1, {{"question_mean", 90}});
   }
   EXPECT_DOUBLE_EQ(chosen(), 2e-4);
-}
-
-TEST(QuestionMeanTest, IsInPercentAndIsNotMeasuredOfNothing) {
-  ProtocolScore score;
-  EXPECT_FALSE(question_mean(score) == question_mean(score));
-  score.items.resize(4);
-  score.items[1].judgement.score = 1;
-  score.items[2].judgement.score = 0.5;
-  EXPECT_DOUBLE_EQ(question_mean(score), 37.5);
 }
 
 }  // namespace

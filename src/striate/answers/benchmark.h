@@ -42,7 +42,7 @@ using Headline = std::function<double(std::span<const Scored> items, std::span<c
 
 struct Protocol {
   std::string name;    // "llava", "vlmevalkit", "lmms-eval", "lm-eval", "paper", "strict", or a rule's (llava-json)
-  int version = 1;     // counts up when prompt, decoding or scoring change
+  int version = 1;     // counts up from a release to the next when prompt, decoding or scoring change
   std::string asking;  // names prompt and decoding: protocols with the same share answers
   std::string prompt_rule;  // in words
   std::string scoring;      // in words, or the rule's name

@@ -34,7 +34,6 @@ using Store = c10::intrusive_ptr<c10d::Store>;
 // Of LibTorch's own waits, far beyond any step: the watch notices sooner when a rank is gone.
 constexpr std::chrono::hours kStep{24};
 constexpr std::chrono::seconds kLeaving{4};  // how long rank 0 waits for the others to leave
-constexpr const char* kHint = "see that rank's own messages; then start the same command again with `resume`";
 
 class Done final : public Transfer {
  public:
@@ -219,7 +218,7 @@ class Group final : public Collective {
   }
 
   void throw_problem() const {
-    if (const auto problem = watch_.problem()) throw resource_error(*problem, kHint);
+    if (const auto problem = watch_.problem()) throw resource_error(*problem, kOthersHint);
   }
 
   // Calls to the backend, whose own errors tell of a connection and not of the rank that broke it.
@@ -232,7 +231,7 @@ class Group final : public Collective {
       if (dynamic_cast<const Error*>(&error) != nullptr || ran_out_of_memory(error)) throw;
       const std::string reason =
           watch_.problem_behind_break().value_or("the connection between the ranks broke, but every rank is alive");
-      std::throw_with_nested(resource_error(reason, kHint));
+      std::throw_with_nested(resource_error(reason, kOthersHint));
     }
   }
 

@@ -15,8 +15,6 @@ namespace {
 
 using Store = c10::intrusive_ptr<c10d::Store>;
 
-constexpr const char* kOthersHint = "see that rank's own messages; then start the same command again with `resume`";
-
 // One exchange, shared by who waits for it and the thread that talks to the store.
 struct Round {
   Store store;

@@ -12,6 +12,10 @@
 
 namespace striate {
 
+// What to do where another rank has failed or ended.
+inline constexpr const char* kOthersHint =
+    "see that rank's own messages; then start the same command again with `resume`";
+
 class StoreExchange final : public RankExchange {
  public:
   // `store` is a connection of this object's own: its calls may block. Exchanges of one name belong together.

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "striate/study/results.h"
-
 namespace striate::study {
 
 AskedQuestions::AskedQuestions(const std::string& benchmark, const std::string& protocol,
@@ -21,12 +19,6 @@ AskedQuestions::AskedQuestions(const std::string& benchmark, const std::string& 
 
 ProtocolScore AskedQuestions::score(const AnswerFile& answers) const {
   return score_answers(*benchmark_, *protocol_, set_, answers, Resampling{0, 0});
-}
-
-double question_mean(const ProtocolScore& score) {
-  double sum = 0;
-  for (const Scored& item : score.items) sum += item.judgement.score;
-  return score.items.empty() ? kNotMeasured : 100 * sum / static_cast<double>(score.items.size());
 }
 
 }  // namespace striate::study

@@ -29,8 +29,4 @@ class AskedQuestions {
   QuestionSet set_;
 };
 
-// What a study counts of a benchmark, whatever the unit of its own score: 100 times the mean score of the questions.
-// NaN where none was scored.
-double question_mean(const ProtocolScore& score);
-
 }  // namespace striate::study

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "striate/answers/metrics.h"
 #include "striate/base/atomic_folder.h"
 #include "striate/base/error.h"
 #include "striate/base/output_file.h"
@@ -212,7 +213,7 @@ json ask_benchmark(const CellWork& work) {
   const ProtocolScore first = questions.score(answers);
   return {{"score", finite(first.headline.value)},
           {"metric", first.headline.name},
-          {kQuestionMean, finite(question_mean(first))},
+          {kQuestionMean, finite(mean_score(first.items))},
           {"questions", first.questions},
           {"seconds", result.benchmarks.front().seconds}};
 }

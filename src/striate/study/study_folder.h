@@ -33,8 +33,8 @@ struct CellRecord {
 // The key of a result that says why a trial, or what needs one, has no model: its loss did not stay finite. Such a cell
 // is done: the learning rate is not the best one.
 inline constexpr const char* kDiverged = "diverged";
-// The key of the result of a benchmark's answers that learning rates are chosen by: question_mean(). Absent in what an
-// earlier Striate wrote.
+// The key of the result of a benchmark's answers that learning rates are chosen by: the mean score of the questions in
+// percent, whatever the unit of the benchmark's own score. Absent in what an earlier Striate wrote.
 inline constexpr const char* kQuestionMean = "question_mean";
 
 class StudyFolder {
