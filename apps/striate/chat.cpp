@@ -15,6 +15,7 @@
 #include "apps/striate/line_reader.h"
 #include "apps/striate/model_flags.h"
 #include "apps/striate/sampling_flags.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
 #include "striate/files/weight_file.h"
@@ -180,7 +181,9 @@ class Terminal {
   std::vector<std::filesystem::path> pending_;
 };
 
-void run_chat(const ChatFlags& flags) {
+void run_chat(const ChatFlags& flags, const CLI::App& command) {
+  refuse_unread_sampling(command, flags.generation.sampling);
+  if (flags.raw) refuse_unread(command, {"--template"}, "does not apply to --raw", "give one of them");
   if (flags.prompt.empty() && (flags.json || !flags.logits.empty())) {
     throw invalid_input("--json and --logits need --prompt", "give the question with --prompt TEXT");
   }
@@ -241,10 +244,10 @@ void add_chat(CLI::App& app, Invocation& run) {
       ->type_name("FILE");
   command->footer(
       example("striate chat --model llava-1.5-7b-hf --image photo.jpg --prompt 'What is in this picture?'"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     flags->generation.stop_strings = flags->stops;
     run.computes = true;
-    run.action = [flags] { run_chat(*flags); };
+    run.action = [flags, command] { run_chat(*flags, *command); };
   });
 }
 

@@ -12,6 +12,7 @@
 #include "apps/striate/flag_ranges.h"
 #include "apps/striate/model_flags.h"
 #include "apps/striate/result_file.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
@@ -153,7 +154,11 @@ void write_list(AtomicFile& file, const DataReport& report) {
   write_bad_samples(file, all);
 }
 
-void run_check(const DataFlags& flags) {
+void run_check(const DataFlags& flags, const CLI::App& command) {
+  if (flags.list.empty()) {
+    refuse_unread(command, {"--overwrite"}, "needs --list",
+                  "give the file of bad samples with --list, or leave it out");
+  }
   const std::unique_ptr<AtomicFile> list = open_result("--list", flags.list, flags.overwrite, kBadSampleMark);
   DataCheckRequest request;
   request.model = flags.model.paths();
@@ -204,7 +209,7 @@ void add_data(CLI::App& app, Invocation& run) {
   add_overwrite(*check, flags->overwrite);
   check->add_flag("--json", flags->json, "Print one JSON object and nothing else");
   check->footer(footer);
-  check->callback([flags, &run] { run.action = [flags] { run_check(*flags); }; });
+  check->callback([flags, check, &run] { run.action = [flags, check] { run_check(*flags, *check); }; });
 }
 
 }  // namespace striate::app

@@ -10,6 +10,7 @@
 #include "apps/striate/eval_page.h"
 #include "apps/striate/fields.h"
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/answers/compare.h"
 #include "striate/answers/retention.h"
 #include "striate/base/error.h"
@@ -141,8 +142,8 @@ void print_part(const EvalCompareFlags& flags, const PartComparison& part) {
     if (part.protocol->kind != AnswerKind::kRolling) {
       changes = cat(", ", difference.better.size(), " better, ", difference.worse.size(), " worse");
     }
-    print_field(cat("run ", i + 2, " - run 1"), cat(paired_text(part, difference), ", ", difference.questions,
-                                                    difference.questions == 1 ? " question" : " questions", changes));
+    print_field(cat("run ", i + 2, " - run 1"),
+                cat(paired_text(part, difference), ", ", counted(difference.questions, "question"), changes));
     print_changed("better", difference.better, flags.changed);
     print_changed("worse", difference.worse, flags.changed);
   }
@@ -229,10 +230,14 @@ void write_compare_page(const EvalCompareFlags& flags, const CompareRequest& req
   file.commit();
 }
 
-void run_eval_compare(const EvalCompareFlags& flags) {
+void run_eval_compare(const EvalCompareFlags& flags, const CLI::App& command) {
+  if (flags.json) {
+    refuse_unread(command, {"--changed"}, "does not apply to --json",
+                  "leave it out: --json has every changed question");
+  }
   CompareRequest request = request_of(flags);
   if (request.parts.empty()) request.parts = evaluated_parts(request.runs.front());
-  const auto page = flags.page.open();
+  const auto page = flags.page.open(command);
   const std::vector<PartComparison> parts = compare_runs(request);
   std::vector<const PartComparison*> all;
   for (const PartComparison& part : parts) all.push_back(&part);
@@ -280,7 +285,7 @@ void add_eval_compare(CLI::App& eval, Invocation& run) {
   flags->bad_rows.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object, with every changed question, and nothing else");
   command->footer(example("striate eval compare base tuned --benchmark gqa --data gqa --protocol llava"));
-  command->callback([flags, &run] { run.action = [flags] { run_eval_compare(*flags); }; });
+  command->callback([flags, command, &run] { run.action = [flags, command] { run_eval_compare(*flags, *command); }; });
 }
 
 }  // namespace striate::app

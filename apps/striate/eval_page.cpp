@@ -4,6 +4,7 @@
 
 #include "apps/striate/flag_ranges.h"
 #include "apps/striate/result_file.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/base/paths.h"
@@ -44,9 +45,10 @@ void PageFlags::add_to(CLI::App& command) {
   add_overwrite(command, overwrite);
 }
 
-std::unique_ptr<AtomicFile> PageFlags::open() const {
-  if (html.empty() && !pictures.empty()) {
-    throw invalid_input("--pictures without --html: only a page shows pictures", "give --html FILE, too");
+std::unique_ptr<AtomicFile> PageFlags::open(const CLI::App& command) const {
+  if (html.empty()) {
+    refuse_unread(command, {"--questions", "--pictures", "--overwrite"}, "needs --html",
+                  "it is about the page: give --html FILE, too, or leave it out");
   }
   if (!pictures.empty() && !is_folder(pictures)) {
     throw invalid_input(cat("--pictures ", pictures, ": there is no such folder"), "check --pictures");

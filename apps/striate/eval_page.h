@@ -22,7 +22,7 @@ struct PageFlags {
   void add_to(CLI::App& command);
   // Takes the page's place before the work begins; nullptr where no page is wanted. Throws what open_result() throws,
   // and InvalidInput where flags need --html or --pictures is not a folder.
-  std::unique_ptr<AtomicFile> open() const;
+  std::unique_ptr<AtomicFile> open(const CLI::App& command) const;
   // Where the pictures of a run's benchmark are looked for: `pictures`, else what the run's run.json says; then `data`.
   std::vector<std::filesystem::path> folders(const std::filesystem::path& run, const std::string& benchmark,
                                              const std::filesystem::path& data) const;

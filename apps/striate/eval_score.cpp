@@ -83,9 +83,9 @@ void write_score_page(const EvalScoreFlags& flags, const ScoreResult& result, At
   file.commit();
 }
 
-void run_eval_score(const EvalScoreFlags& flags) {
+void run_eval_score(const EvalScoreFlags& flags, const CLI::App& command) {
   const Resampling resampling = flags.resampling.resampling();
-  const auto page = flags.page.open();
+  const auto page = flags.page.open(command);
   const ScoreResult result =
       score({flags.answers, flags.benchmark, flags.data, flags.protocols, resampling, flags.bad_rows.policy()});
   if (page != nullptr) write_score_page(flags, result, *page);
@@ -136,7 +136,7 @@ void add_eval_score(CLI::App& eval, Invocation& run) {
   command->add_flag("--json", flags->json, "Print one JSON object and nothing else");
   command->footer(
       example("striate eval score --answers answers.jsonl --benchmark gqa --data gqa --protocol llava,strict"));
-  command->callback([flags, &run] { run.action = [flags] { run_eval_score(*flags); }; });
+  command->callback([flags, command, &run] { run.action = [flags, command] { run_eval_score(*flags, *command); }; });
 }
 
 }  // namespace striate::app

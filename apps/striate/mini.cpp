@@ -7,6 +7,7 @@
 
 #include "apps/striate/command.h"
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
 #include "striate/mini/dataset.h"
@@ -43,13 +44,13 @@ void print_json(const RenderFlags& flags, const mini::DatasetReport& report) {
 }
 
 void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
-  std::cout << "wrote " << flags.out << ": " << report.train_pictures << " pictures with " << questions(report.train)
-            << " questions, " << report.held_out_pictures << " held-out ones with " << questions(report.held_out)
-            << ", ";
+  std::cout << "wrote " << flags.out << ": " << counted(report.train_pictures, "picture") << " with "
+            << counted(questions(report.train), "question") << ", " << counted(report.held_out_pictures, "held-out one")
+            << " with " << questions(report.held_out) << ", ";
   if (report.test_pictures > 0) {
-    std::cout << report.test_pictures << " test pictures with " << questions(report.test) << ", ";
+    std::cout << counted(report.test_pictures, "test picture") << " with " << questions(report.test) << ", ";
   }
-  std::cout << report.text_samples << " texts, " << human_bytes(report.bytes) << '\n';
+  std::cout << counted(report.text_samples, "text") << ", " << human_bytes(report.bytes) << '\n';
   if (report.held_out.empty()) return;
   std::cout << "held out, by family: questions, share of the most common answer\n"
             << std::fixed << std::setprecision(2);
@@ -61,11 +62,17 @@ void print_report(const RenderFlags& flags, const mini::DatasetReport& report) {
             << "  " << mini::majority_share(report.held_out) << std::endl;
 }
 
-void run_render(RenderFlags flags) {
+void run_render(RenderFlags flags, const CLI::App& command) {
   mini::DatasetOptions& options = flags.options;
   options.families = mini::parse_families(flags.families);
   options.text_families =
       flags.text_families == "none" ? std::vector<mini::Family>() : mini::parse_families(flags.text_families);
+  if (options.text == 0) {
+    refuse_unread(command, {"--text-families", "--text-family-share"}, "needs --text",
+                  "give the number of texts with --text N, or leave it out");
+  } else if (options.text_families.empty()) {
+    refuse_unread(command, {"--text-family-share"}, "does not apply to --text-families none", "give one of them");
+  }
   options.world.small_objects = !flags.large_only;
   std::optional<Progress> bar;
   std::int64_t shown = 0;
@@ -141,7 +148,7 @@ void add_render(CLI::App& mini, Invocation& run) {
   add_world(*command, *flags);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate mini render --train 2000 --held-out 300 --families color,shape,count --out mini"));
-  command->callback([flags, &run] { run.action = [flags] { run_render(*flags); }; });
+  command->callback([flags, command, &run] { run.action = [flags, command] { run_render(*flags, *command); }; });
 }
 
 }  // namespace

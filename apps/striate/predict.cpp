@@ -16,6 +16,7 @@
 #include "apps/striate/sampling_flags.h"
 #include "apps/striate/stop_signals.h"
 #include "apps/striate/terminal_notes.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
 
@@ -67,7 +68,9 @@ void print_prediction(const PredictFlags& flags, const PredictResult& result) {
   std::cout.flush();
 }
 
-void run_predict(const PredictFlags& flags) {
+void run_predict(const PredictFlags& flags, const CLI::App& command) {
+  refuse_unread_sampling(command, flags.sampling);
+  if (flags.raw) refuse_unread(command, {"--template"}, "does not apply to --raw", "give one of them");
   const PredictRequest request = request_of(flags);
   StopFlag stop;
   const StopSignals signals(stop);
@@ -118,9 +121,9 @@ void add_predict(CLI::App& app, Invocation& run) {
   add_predict_flags(*command, *flags);
   command->footer(
       example("striate predict --model llava-1.5-7b-hf --prompts prompts.jsonl --images pictures --out answers.jsonl"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     run.computes = true;
-    run.action = [flags] { run_predict(*flags); };
+    run.action = [flags, command] { run_predict(*flags, *command); };
   });
 }
 

@@ -9,6 +9,8 @@
 namespace striate::app {
 namespace {
 
+constexpr const char* kNeedsData = "give the samples to measure scores on with --data FILE, or leave it out";
+
 std::optional<std::filesystem::path> given_path(const std::string& flag, const std::string& path) {
   if (path.empty()) return std::nullopt;
   return existing_path(flag, path);
@@ -46,8 +48,9 @@ void refuse_flags_of_a_sweep(const PruneFlags& f, const CLI::App& command) {
     }
   }
   if (f.data.empty()) {
-    refuse_unread(command, {"--images", "--samples", "--seed", "--max-tokens", "--tokens-per-stream"}, "needs --data",
-                  "give the samples to measure scores on with --data FILE, or leave it out");
+    refuse_unread(command,
+                  {"--images", "--samples", "--seed", "--max-tokens", "--tokens-per-stream", "--device", "--precision"},
+                  "needs --data", kNeedsData);
   }
 }
 
@@ -56,8 +59,16 @@ void refuse_flags_of_one_pruning(const PruneFlags& f, const CLI::App& command) {
                 "does not apply to --sweep",
                 "a sweep measures and writes no model: leave it out, or prune once without --sweep");
   if (f.data.empty()) {
-    refuse_unread(command, {"--samples", "--seed"}, "needs --data",
-                  "give the samples to measure scores on with --data FILE, or leave it out");
+    refuse_unread(command, {"--samples", "--seed"}, "needs --data", kNeedsData);
+  }
+  if (!f.held_out.benchmark.empty()) {
+    refuse_unread(command, {"--eval-max-tokens"}, "does not apply to --eval-benchmark",
+                  "leave it out: the benchmark's protocol says how long an answer may be");
+    if (f.data.empty()) refuse_unread(command, {"--images", "--max-tokens"}, "needs --data", kNeedsData);
+  }
+  if (f.report.empty()) {
+    refuse_unread(command, {"--overwrite"}, "needs --report",
+                  "give the file of the curves with --report, or leave it out");
   }
 }
 

@@ -6,6 +6,7 @@
 #include "apps/striate/command.h"
 #include "apps/striate/export_flags.h"
 #include "apps/striate/model_flags.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/edit/revert_model.h"
 #include "striate/model/layer_set.h"
 
@@ -40,17 +41,25 @@ void print_text(const RevertFlags& flags, const RevertResult& result) {
   if (result.written) {
     print_written(flags.output.out, result.family, *result.written);
   } else {
-    std::cout << "wrote " << flags.output.out << ": an adapter on layers " << layer_list_text(result.adapter_layers)
-              << '\n';
+    std::cout << "wrote " << flags.output.out << ": an adapter on " << named_layers(result.adapter_layers) << '\n';
   }
-  std::cout << "reverted " << (result.layers.size() == 1 ? "layer " : "layers ") << result.layers.list() << " ("
+  std::cout << "reverted " << named_layers(result.layers.numbers()) << " ("
             << (result.written ? "the base's weights, bit for bit" : "left out of the adapter") << ")\n";
   if (result.check) std::cout << "logits: " << check_text(*result.check) << '\n';
   std::cout.flush();
 }
 
-void run_revert(const RevertFlags& flags) {
-  const RevertResult result = revert_model(request_of(flags));
+void run_revert(const RevertFlags& flags, const CLI::App& command) {
+  if (!flags.model.adapter.empty()) {
+    refuse_unread(command, {"--base"}, "does not apply to --adapter",
+                  "leave it out: the model that the adapter is on is given with --model DIR");
+  }
+  const RevertRequest request = request_of(flags);
+  if (reverts_adapter(request.model)) {
+    refuse_unread(command, {"--max-shard-size"}, "does not apply to an adapter",
+                  "leave it out: only the weights of a whole model are divided into files");
+  }
+  const RevertResult result = revert_model(request);
   flags.json ? print_json(flags, result) : print_text(flags, result);
 }
 
@@ -66,9 +75,9 @@ void add_revert(CLI::App& app, Invocation& run) {
   flags->output.add_to(*command);
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->footer(example("striate revert --model tuned --base vicuna-llava --layers top:8 --out reverted"));
-  command->callback([flags, &run] {
+  command->callback([flags, command, &run] {
     run.computes = true;
-    run.action = [flags] { run_revert(*flags); };
+    run.action = [flags, command] { run_revert(*flags, *command); };
   });
 }
 

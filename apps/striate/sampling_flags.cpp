@@ -1,6 +1,7 @@
 #include "apps/striate/sampling_flags.h"
 
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 
 namespace striate::app {
 
@@ -19,6 +20,13 @@ void add_sampling(CLI::App& command, SamplingOptions& sampling) {
   command.add_option("--seed", sampling.seed, "Sampling seed")
       ->check(whole_number(0, kMostSeed))
       ->capture_default_str();
+}
+
+void refuse_unread_sampling(const CLI::App& command, const SamplingOptions& sampling) {
+  if (sampling.temperature > 0) return;
+  // A seed misleads nobody: the same answers come with any.
+  refuse_unread(command, {"--top-p", "--top-k"}, "needs a --temperature above 0",
+                "at temperature 0 the most likely token is always taken: give --temperature X, or leave it out");
 }
 
 }  // namespace striate::app

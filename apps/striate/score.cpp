@@ -69,6 +69,13 @@ void refuse_flags_without_use(const ScoreFlags& flags, const CLI::App& command) 
          "--max-tokens", "--template", "--tokenizer", "--on-bad-sample", "--feature-cache-dir", "--data-threads"},
         "needs --data", "give the samples to measure on with --data FILE, or leave it out");
   }
+  const auto asked = [&flags](const char* metric) {
+    return std::find(flags.metrics.begin(), flags.metrics.end(), metric) != flags.metrics.end();
+  };
+  if (!asked("bi") && !asked("angular")) {
+    refuse_unread(command, {"--after-final-norm"}, "does not apply to these --metrics",
+                  "leave it out, or measure bi or angular as well");
+  }
   if (flags.no_shuffle) {
     refuse_unread(command, {"--seed"}, "does not apply to --no-shuffle", "the first samples are taken: leave it out");
   }
@@ -117,8 +124,8 @@ std::string cell(const Score& score, std::size_t layer) {
 void print_table(const ScoreFlags& flags, const ScoreFile& scores) {
   const std::vector<std::string> names = metrics_in_order(scores);
   constexpr std::size_t kColumnsAtOnce = 5;  // what fits a terminal
-  std::cout << printable(scores.model) << ": " << scores.layers << (scores.layers == 1 ? " layer" : " layers");
-  if (scores.samples > 0) std::cout << ", " << scores.samples << (scores.samples == 1 ? " sample" : " samples");
+  std::cout << printable(scores.model) << ": " << counted(scores.layers, "layer");
+  if (scores.samples > 0) std::cout << ", " << counted(scores.samples, "sample");
   if (scores.tokens) std::cout << ", " << scores.tokens->total << " tokens";
   std::cout << "\nmean +- standard error over samples; * the highest of its column\n";
   for (std::size_t first = 0; first < names.size(); first += kColumnsAtOnce) {

@@ -12,4 +12,12 @@ namespace striate::app {
 void refuse_unread(const CLI::App& command, const std::vector<std::string>& flags, const std::string& why,
                    const std::string& hint);
 
+// The names of the flags that were typed, for a command that takes others from a file: asked for before the file is
+// read. Keys of a file are not refused, because one file may serve runs of several kinds.
+using TypedFlags = std::vector<std::string>;
+TypedFlags typed_flags(const CLI::App& command);
+// The same as above for the first of `flags` that was typed.
+void refuse_unread(const TypedFlags& typed, const std::vector<std::string>& flags, const std::string& why,
+                   const std::string& hint);
+
 }  // namespace striate::app

@@ -16,6 +16,11 @@ namespace {
 
 const Placement kComparedOn{at::kCPU, Compute::kFloat32};
 
+// A run's folder is the adapter itself.
+bool is_adapter_folder(const std::filesystem::path& folder) {
+  return path_exists(folder / "adapter_config.json") && !path_exists(folder / "config.json");
+}
+
 nlohmann::json reverted_json(const RevertRequest& request, const LayerSet& layers) {
   nlohmann::json out = layers.record();
   if (request.base) out["base"] = full_path(*request.base).string();
@@ -87,13 +92,15 @@ RevertResult with_base_layers(const RevertRequest& request, const ModelPaths& pa
 
 }  // namespace
 
+bool reverts_adapter(const ModelPaths& model) {
+  return model.adapter || (model.model && is_adapter_folder(*model.model));
+}
+
 RevertResult revert_model(const RevertRequest& request) {
   ModelPaths paths = request.model;
-  // A run's folder is the adapter itself; its base is then the model it sits on.
-  if (paths.model && !paths.adapter && path_exists(*paths.model / "adapter_config.json") &&
-      !path_exists(*paths.model / "config.json")) {
+  if (!paths.adapter && reverts_adapter(paths)) {
     paths.adapter = paths.model;
-    paths.model = request.base;
+    paths.model = request.base;  // which the adapter is on
     if (!paths.model) {
       throw invalid_input(cat(paths.adapter->string(), " is an adapter, and the model it was tuned on was not given"),
                           "give it with `base` DIR");

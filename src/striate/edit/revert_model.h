@@ -27,6 +27,9 @@ struct RevertResult {
   std::optional<ExportCheck> check;          // absent where it was not asked for
 };
 
+// Whether an adapter is written: one is given, or `model` is the folder of one.
+bool reverts_adapter(const ModelPaths& model);
+
 // Writes the model, or the adapter where there is one. Throws InvalidInput without the base that it needs, what
 // reversion() and adapter_reversion() throw, and Resource when the result computes something else; nothing is left
 // behind then.
