@@ -35,6 +35,7 @@ void add_mini(CLI::App& app, Invocation& run);
 void add_eval(CLI::App& app, Invocation& run);
 void add_study(CLI::App& app, Invocation& run);
 void add_completion(CLI::App& app, Invocation& run);
+void add_help(CLI::App& app, Invocation& run);
 void add_manual(CLI::App& app, Invocation& run);
 
 // The help text's closing lines: an example a reader can paste.

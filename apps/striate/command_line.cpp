@@ -50,6 +50,13 @@ std::string help_hint(const CLI::App& command) {
   return cat("see '", full_name(command), " --help'");
 }
 
+Error unknown_command_error(const CLI::App& command, const std::string& word) {
+  const std::string nearest = nearest_name(word, command_names(command));
+  const std::string name = full_name(command);
+  return invalid_input(cat("'", word, "' is not a command of ", name),
+                       nearest.empty() ? help_hint(command) : cat("did you mean '", name, " ", nearest, "'?"));
+}
+
 // The arguments that no option took, in the order they were typed.
 std::vector<std::string> left_over(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> rest = app.remaining(true);
@@ -108,11 +115,18 @@ bool answered_with_help(const CLI::App& app, int argc, char** argv) {
 
 void require_known_command(const CLI::App& app, int argc, char** argv) {
   const Chosen chosen = chosen_command(app, argc, argv);
-  if (chosen.unknown.empty()) return;
-  const std::string nearest = nearest_name(chosen.unknown, command_names(*chosen.command));
-  const std::string name = full_name(*chosen.command);
-  throw invalid_input(cat("'", chosen.unknown, "' is not a command of ", name),
-                      nearest.empty() ? help_hint(*chosen.command) : cat("did you mean '", name, " ", nearest, "'?"));
+  if (!chosen.unknown.empty()) throw unknown_command_error(*chosen.command, chosen.unknown);
+}
+
+std::string help_of(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* command = &app;
+  for (const std::string& word : words) {
+    const std::vector<std::string> names = command_names(*command);
+    if (std::ranges::find(names, word) == names.end()) throw unknown_command_error(*command, word);
+    command = command->get_subcommand(word);
+  }
+  // Not App::help(), which answers for the command that was parsed.
+  return command->get_formatter()->make_help(command, full_name(*command), CLI::AppFormatMode::Normal);
 }
 
 Error usage_error(const CLI::App& app, const CLI::ParseError& bad, int argc, char** argv) {

@@ -1,7 +1,9 @@
-// Error messages for mistakes on the command line.
+// Help, and error messages for mistakes on the command line.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 #include "striate/base/error.h"
 
@@ -10,6 +12,10 @@ namespace striate::app {
 // Whether `striate`, or a command that has commands of its own, was called without one: its help is the answer. Call
 // once parsing threw; sets nothing, prints the help to standard output.
 bool answered_with_help(const CLI::App& app, int argc, char** argv);
+
+// What --help prints after these words ("data", "check"); of `app` itself where there are none. Throws InvalidInput
+// with the nearest name when there is no such command.
+std::string help_of(const CLI::App& app, const std::vector<std::string>& words);
 
 // Throws InvalidInput with the nearest name when the command that was typed does not exist. Call before parsing.
 void require_known_command(const CLI::App& app, int argc, char** argv);

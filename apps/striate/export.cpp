@@ -58,8 +58,8 @@ void run_peft(const ExportFlags& flags, const ExportRequest& request) {
   if (flags.json) {
     return print_json(flags, result.family, {{"layers", result.layers}, {"matrices", result.matrices}}, result.check);
   }
-  std::cout << "wrote " << flags.output.out << ": an adapter of rank " << result.rank << " on layers "
-            << layer_list_text(result.layers) << ", " << result.matrices << " matrices"
+  std::cout << "wrote " << flags.output.out << ": an adapter of rank " << result.rank << " on "
+            << named_layers(result.layers) << ", " << result.matrices << " matrices"
             << (result.beside ? ", and the weights that were trained beside it\n" : "\n");
   print_check(result.check);
 }

@@ -77,9 +77,8 @@ nlohmann::json check_json(const std::optional<ExportCheck>& check) {
 }
 
 void print_written(const std::string& out, Family family, const FolderResult& result) {
-  std::cout << "wrote " << out << ": " << family_name(family) << ", " << result.tensors << " tensors, "
-            << human_bytes(result.bytes) << " in " << result.weight_files
-            << (result.weight_files == 1 ? " file\n" : " files\n");
+  std::cout << "wrote " << out << ": " << family_name(family) << ", " << counted(result.tensors, "tensor") << ", "
+            << human_bytes(result.bytes) << " in " << counted(result.weight_files, "file") << '\n';
   constexpr double kWorthSaying = 0.98;
   if (result.change_kept && *result.change_kept < kWorthSaying) {
     std::cout << "note: after rounding, " << static_cast<int>(100 * *result.change_kept)

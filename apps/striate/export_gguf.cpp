@@ -54,8 +54,8 @@ void print_json(const GgufExportResult& result, const std::string& out) {
 
 void print_text(const GgufExportResult& result) {
   const auto print = [](const GgufFileSummary& file) {
-    std::cout << "wrote " << file.path.string() << ": " << file.tensors << " tensors, " << human_bytes(file.bytes)
-              << '\n';
+    std::cout << "wrote " << file.path.string() << ": " << counted(file.tensors, "tensor") << ", "
+              << human_bytes(file.bytes) << '\n';
   };
   print(result.files.text);
   if (result.files.vision) print(*result.files.vision);

@@ -65,7 +65,7 @@ void print_result(const InitFlags& flags, const InitResult& result, double secon
   }
   std::cout << "wrote " << flags.out << ": " << family_name(result.config.family) << ", "
             << human_count(result.parameters) << " random parameters, " << human_bytes(result.bytes) << " in "
-            << result.weight_files << (result.weight_files == 1 ? " file" : " files") << " (" << rate << "/s)\n";
+            << counted(result.weight_files, "file") << " (" << rate << "/s)\n";
   if (!result.tokenizer) std::cout << "note: it has no tokenizer; striate chat needs one (--tokenizer PATH)\n";
 }
 

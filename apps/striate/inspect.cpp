@@ -90,12 +90,13 @@ void print_files(const Inspection& report) {
   std::cout << "\n  files\n";
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::cout << "    " << std::left << std::setw(static_cast<int>(width)) << names[i] << std::right << std::setw(9)
-              << human_bytes(report.files[i].bytes) << std::setw(6) << report.files[i].tensors << " tensors\n";
+              << human_bytes(report.files[i].bytes) << std::setw(6) << report.files[i].tensors
+              << (report.files[i].tensors == 1 ? " tensor\n" : " tensors\n");
   }
 }
 
 std::string heads_text(const DecoderConfig& c) {
-  const std::string heads = cat(c.heads, " heads of ", c.head_dim);
+  const std::string heads = cat(counted(c.heads, "head"), " of ", c.head_dim);
   return c.kv_heads == c.heads ? heads : cat(heads, " (", c.kv_heads, " key-value)");
 }
 
@@ -103,18 +104,20 @@ void print_settings(const Inspection& report) {
   const ModelConfig& config = report.config;
   const DecoderConfig& c = config.decoder;
   if (!report.naming.empty()) print_field("naming", report.naming);
-  print_field("decoder", cat(c.kind == DecoderKind::kPhi3 ? "Phi-3" : "Llama", ", ", c.layers, " layers, width ",
-                             c.hidden_size, ", ", heads_text(c), ", MLP ", c.mlp_size, ", vocabulary ", c.vocab_size));
+  print_field("decoder",
+              cat(c.kind == DecoderKind::kPhi3 ? "Phi-3" : "Llama", ", ", counted(c.layers, "layer"), ", width ",
+                  c.hidden_size, ", ", heads_text(c), ", MLP ", c.mlp_size, ", vocabulary ", c.vocab_size));
   print_field("context", cat(c.max_positions, " tokens",
                              c.sliding_window ? cat(", sliding window ", *c.sliding_window) : std::string()));
   print_field("embeddings", c.tie_embeddings ? "tied: the head is the embedding" : "not tied");
   if (config.vision) {
     const VisionConfig& v = *config.vision;
-    print_field("vision tower", cat(v.kind == TowerKind::kClip ? "CLIP ViT" : "SigLIP", ", ", v.layers,
-                                    " layers, width ", v.hidden_size, ", ", v.heads, " heads, MLP ", v.mlp_size));
+    print_field("vision tower",
+                cat(v.kind == TowerKind::kClip ? "CLIP ViT" : "SigLIP", ", ", counted(v.layers, "layer"), ", width ",
+                    v.hidden_size, ", ", counted(v.heads, "head"), ", MLP ", v.mlp_size));
     const bool pad = report.pixels ? report.pixels->pad_to_square : config.pad_to_square;
     print_field("images", cat(v.image_size, "x", v.image_size, " pixels", pad ? ", padded to a square" : "",
-                              ", patches of ", v.patch_size, ": ", v.tokens(), " tokens each"));
+                              ", patches of ", v.patch_size, ": ", counted(v.tokens(), "token"), " each"));
   }
   if (!report.pixels_problem.empty()) print_field("pictures", "cannot be prepared (" + report.pixels_problem + ")");
   if (config.projector) {

@@ -90,8 +90,8 @@ void print_head(const RunPlan& p) {
   print_field("backward pass", p.region.lowest_backward_layer < r.config.decoder.layers
                                    ? cat("down to layer ", p.region.lowest_backward_layer)
                                    : std::string("none through the decoder"));
-  print_field("stream", cat(r.stream.tokens, " tokens: ", r.stream.samples, " samples, ", r.stream.image_rows,
-                            " image rows, ", r.stream.targets, " targets"));
+  print_field("stream", cat(counted(r.stream.tokens, "token"), ": ", counted(r.stream.samples, "sample"), ", ",
+                            counted(r.stream.image_rows, "image row"), ", ", counted(r.stream.targets, "target")));
   if (r.ranks > 1) {
     print_field("ranks", cat(r.ranks, ", each with what follows; in a step each sends ", bytes(p.region.traffic),
                              " to the others", r.shard_optimizer ? "; the optimiser's state is divided" : ""));
@@ -104,15 +104,14 @@ void print_run(const RunPlan& p) {
   std::cout << "\n  the run\n";
   if (const auto& data = p.sample.data) {
     const std::string bad = data->bad == 0 ? "" : cat("; ", data->bad, " of those are bad (see striate data check)");
-    print_field("data", cat(data->samples, " samples; ", data->looked_at, " read: ", rounded(data->tokens),
+    print_field("data", cat(counted(data->samples, "sample"), "; ", data->looked_at, " read: ", rounded(data->tokens),
                             " tokens each, ", rounded(data->targets), " targets, ", rounded(data->images),
                             " pictures, the longest has ", data->longest, bad));
   }
   print_field("steps", cat(p.run->steps, ", ", human_count(static_cast<std::uint64_t>(p.run->tokens)), " tokens"));
   std::string features = p.run->feature_bytes > 0 ? cat(", pictures' features ", bytes(p.run->feature_bytes)) : "";
-  print_field("disk", cat(bytes(p.run->disk()), ": ", p.run->checkpoints,
-                          p.run->checkpoints == 1 ? " checkpoint" : " checkpoints", " of ", bytes(p.run->checkpoint),
-                          ", the result ", bytes(p.run->result_bytes), features));
+  print_field("disk", cat(bytes(p.run->disk()), ": ", counted(p.run->checkpoints, "checkpoint"), " of ",
+                          bytes(p.run->checkpoint), ", the result ", bytes(p.run->result_bytes), features));
 }
 
 void print_memory(const RunPlan& p, bool compare) {

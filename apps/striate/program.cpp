@@ -37,6 +37,7 @@ std::unique_ptr<CLI::App> make_program(Invocation& run) {
   add_eval(app, run);
   add_study(app, run);
   add_completion(app, run);
+  add_help(app, run);
   add_manual(app, run);
   return program;
 }

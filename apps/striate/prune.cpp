@@ -13,8 +13,8 @@ namespace striate::app {
 namespace {
 
 std::string size_text(std::int64_t layers, const ModelSize& size) {
-  return cat(layers, layers == 1 ? " layer, " : " layers, ", human_count(static_cast<std::uint64_t>(size.parameters)),
-             " parameters, ", human_bytes(size.bytes));
+  return cat(counted(layers, "layer"), ", ", human_count(static_cast<std::uint64_t>(size.parameters)), " parameters, ",
+             human_bytes(size.bytes));
 }
 
 std::string adapter_folder(const PruneRequest& request) {

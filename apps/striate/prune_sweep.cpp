@@ -37,9 +37,9 @@ void print_table(const SweepResult& sweep) {
             << printable(sweep.scores) << '\n';
   if (const BenchmarkScore* asked = sweep.asked()) {
     std::cout << asked->benchmark << " by " << asked->protocol << ", " << asked->headline.name
-              << " with its 95% interval, and the removed layers; " << sweep.samples << " questions\n";
+              << " with its 95% interval, and the removed layers; " << counted(sweep.samples, "question") << '\n';
   } else {
-    std::cout << "held-out loss, exact answers and the removed layers; " << sweep.samples << " samples\n";
+    std::cout << "held-out loss, exact answers and the removed layers; " << counted(sweep.samples, "sample") << '\n';
   }
   for (const SweepCurve& curve : sweep.curves) {
     std::cout << '\n' << curve.name;

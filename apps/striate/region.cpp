@@ -49,7 +49,7 @@ void print_table(const RegionTable& table) {
   constexpr std::int64_t kWidestPicture = 100;  // deeper decoders would not fit a line
   std::size_t width = 0;
   for (const RegionRow& row : table.rows) width = std::max(width, printable(row.spec).size());
-  std::cout << layers << (layers == 1 ? " layer" : " layers") << ", bottom (0) to top (" << layers - 1 << ")\n";
+  std::cout << counted(layers, "layer") << ", bottom (0) to top (" << layers - 1 << ")\n";
   for (const RegionRow& row : table.rows) {
     std::cout << "  " << std::left << std::setw(static_cast<int>(width)) << printable(row.spec) << "  ";
     if (!row.refusal.empty()) {

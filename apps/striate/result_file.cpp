@@ -14,7 +14,8 @@ std::unique_ptr<AtomicFile> open_result(const std::string& flag, const std::stri
   if (file.empty()) return nullptr;
   const Existing existing = overwrite ? Existing::kReplace : mark.empty() ? Existing::kKeep : Existing::kOurs;
   try {
-    return std::make_unique<AtomicFile>(OutputPath::named(file, existing, mark));
+    return std::make_unique<AtomicFile>(
+        OutputPath::named(file, existing, mark, "give another name, remove the file, or replace it with --overwrite"));
   } catch (const Error& error) {
     throw Error(error.kind(), cat(flag, " ", error.what()), error.hint());
   }

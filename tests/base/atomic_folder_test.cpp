@@ -1,10 +1,13 @@
 #include "striate/base/atomic_folder.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "striate/base/error.h"
 #include "striate/base/files.h"
@@ -124,6 +127,19 @@ TEST(FolderLock, BelongsToOneAndIsGoneWithItsOwner) {
   EXPECT_EQ(count_in(home.path()), 1);
   EXPECT_NO_THROW(FolderLock(home.path())) << "the dead hold nothing";
   EXPECT_TRUE(fs::is_empty(home.path()));
+}
+
+TEST(FolderLock, WaitsForOneWhoOnlyLooks) {
+  const test::TemporaryFolder home;
+  write_file(home.path() / FolderLock::kFile, "");
+  const int looking = ::open((home.path() / FolderLock::kFile).c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(try_lock(looking), LockState::kTaken);
+  std::thread gone([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ::close(looking);
+  });
+  EXPECT_NO_THROW(FolderLock(home.path()));
+  gone.join();
 }
 
 TEST(FileLock, LeavesTheOtherFilesOfItsFolderFree) {

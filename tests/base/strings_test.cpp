@@ -56,6 +56,23 @@ TEST(Strings, NearestNameFindsASlipAndNothingFartherOff) {
   EXPECT_EQ(nearest_name("anything", {}), "");
 }
 
+TEST(Strings, AShortNameIsNearAfterOneSlipAlone) {
+  EXPECT_EQ(nearest_name("foo", {"top", "bottom"}), "");
+  EXPECT_EQ(nearest_name("help", {"heal"}), "");
+  EXPECT_EQ(nearest_name("trian", {"train"}), "train") << "swapped letters are one slip";
+  EXPECT_EQ(nearest_name("isnpcet", {"inspect"}), "inspect") << "two slips of seven letters";
+  EXPECT_EQ(nearest_name("isnpce", {"inspect"}), "");
+  EXPECT_EQ(nearest_name("b1", {"all", "bi"}), "bi");
+  EXPECT_EQ(nearest_name("x", {"y", "xy"}), "xy") << "nothing of \"y\" was typed";
+  EXPECT_EQ(nearest_name("", {"", "a"}), "");
+}
+
+TEST(Strings, OneOfSomethingHasNoPlural) {
+  EXPECT_EQ(counted(1, "step"), "1 step");
+  EXPECT_EQ(counted(0, "step"), "0 steps");
+  EXPECT_EQ(counted(std::size_t{2}, "layer"), "2 layers");
+}
+
 TEST(Strings, ValidUtf8OfEveryLength) {
   for (const char* text : {"", "ascii", "\u00E9", "\u20AC", "\U0001F600", "\u07FF\u0800\uFFFF\U00010000\U0010FFFF"}) {
     EXPECT_TRUE(is_valid_utf8(text)) << text;

@@ -41,6 +41,23 @@ TEST(CommandLine, WithoutACommandHelpIsTheAnswer) {
   EXPECT_THAT(data.out, HasSubstr("check"));
 }
 
+TEST(CommandLine, HelpAsACommandPrintsWhatTheFlagPrints) {
+  const std::vector<std::vector<std::string>> commands = {{}, {"train"}, {"data"}, {"data", "check"}, {"study", "run"}};
+  for (const std::vector<std::string>& words : commands) {
+    std::vector<std::string> flag = words, command = {"help"};
+    flag.emplace_back("--help");
+    command.insert(command.end(), words.begin(), words.end());
+    const CommandResult asked = striate(command);
+    EXPECT_EQ(asked.exit_code, 0) << asked.err;
+    EXPECT_THAT(asked.out, HasSubstr("Usage: "));
+    EXPECT_EQ(asked.out, striate(flag).out) << join(command, " ");
+  }
+  const CommandResult unknown = striate({"help", "data", "chekc"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.err, "error: 'chekc' is not a command of striate data\nhint: did you mean 'striate data check'?\n");
+  EXPECT_THAT(striate({"--help"}).out, Not(HasSubstr("Print the help of a command"))) << "it is not listed";
+}
+
 TEST(CommandLine, AnUnknownCommandIsNamedWithTheNearestOne) {
   const CommandResult result = striate({"trian", "--model", "m"});
   EXPECT_EQ(result.exit_code, 2);

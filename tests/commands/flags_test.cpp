@@ -110,5 +110,17 @@ TEST(Flags, EverySettingThatTheLibraryNamesIsOne) {
   EXPECT_THAT(unknown, testing::IsEmpty());
 }
 
+TEST(Flags, AFileInTheWayIsRefusedWithOverwriteOnlyWhereACommandHasIt) {
+  const TemporaryFolder folder;
+  const std::string mine = (folder.path() / "mine.txt").string();
+  write_file(mine, "mine");
+  const Error list = refusal_of({"data", "check", "--model", "m", "--data", "d.json", "--list", mine});
+  EXPECT_EQ(std::string(list.what()), cat("--list ", mine, ": exists already"));
+  EXPECT_EQ(list.hint(), "give another name, remove the file, or replace it with --overwrite");
+  const Error logits = refusal_of({"chat", "--model", "m", "--prompt", "p", "--logits", mine});
+  EXPECT_EQ(std::string(logits.what()), mine + ": exists already");
+  EXPECT_EQ(logits.hint(), "give another name, or remove the file");
+}
+
 }  // namespace
 }  // namespace striate::test

@@ -66,6 +66,11 @@ TEST(LayerSet, IsWrittenAsAListOfRanges) {
   EXPECT_EQ(LayerSet(32, {}).list(), "");
 }
 
+TEST(LayerSet, OneLayerHasNoPlural) {
+  EXPECT_EQ(named_layers({4}), "layer 4");
+  EXPECT_EQ(named_layers({0, 4, 8, 9, 10}), "layers 0,4,8-10");
+}
+
 TEST(LayerSet, KeepsTheTextThatNamedIt) {
   EXPECT_EQ(LayerSet(8, {0, 4}, "uniform:2").text(), "uniform:2");
   EXPECT_EQ(LayerSet(8, {0, 4}).text(), "0,4");

@@ -124,6 +124,7 @@ TEST(LayerGrammar, EveryMistakeIsOneLineAndAHint) {
       {"Top:8", "did you mean top?"},
       {"authors_script", "did you mean authors-script?"},
       {"everything", "known: all, authors-script, "},
+      {"foo:3", "\"foo\" is not a rule for layers | known: all, authors-script, "},
       {"uniform", "does not say how many layers | write uniform:8"},
       {"uniform:", "does not say how many layers"},
       {"uniform@2", "does not say how many layers"},

@@ -99,8 +99,8 @@ void note_missing_options(QuestionSet& set) {
     questions += question.missing_options.empty() ? 0 : 1;
   }
   if (options == 0) return;
-  set.notes.push_back(cat("options that pandas reads as missing (\"None\", \"NA\", ...): ", options, ", of ", questions,
-                          questions == 1 ? " question" : " questions",
+  set.notes.push_back(cat("options that pandas reads as missing (\"None\", \"NA\", ...): ", options, ", of ",
+                          counted(questions, "question"),
                           "; the protocols whose originals read the table with pandas do not show them"));
 }
 

@@ -99,12 +99,12 @@ bool has_mark(const fs::path& file, std::string_view mark) {
   return !mark.empty() && head.find(mark) != std::string::npos;
 }
 
-void check_existing(const fs::path& file, const std::string& shown, Existing existing, std::string_view mark) {
+void check_existing(const fs::path& file, const std::string& shown, Existing existing, std::string_view mark,
+                    const std::string& hint) {
   struct stat status {};
   if (existing == Existing::kReplace || ::stat(file.c_str(), &status) != 0 || status.st_size == 0) return;
   if (existing == Existing::kOurs && has_mark(file, mark)) return;
-  throw invalid_input(cat(shown, ": exists already"),
-                      "give another name, remove the file, or give `overwrite` if the command has it");
+  throw invalid_input(cat(shown, ": exists already"), hint);
 }
 
 // The beginning of every temporary name of `path`.
@@ -170,7 +170,7 @@ OutputPath OutputPath::inside(const fs::path& folder, const fs::path& name) {
   return {at, at.string(), false, false};
 }
 
-OutputPath OutputPath::named(const fs::path& path, Existing existing, std::string_view mark) {
+OutputPath OutputPath::named(const fs::path& path, Existing existing, std::string_view mark, const std::string& hint) {
   const std::string shown = path.string();
   if (path.empty() || !path.has_filename() || path.filename() == "." || path.filename() == "..") {
     throw invalid_input(cat("\"", shown, "\" is not a file name"), "give the name of the file to write");
@@ -186,7 +186,7 @@ OutputPath OutputPath::named(const fs::path& path, Existing existing, std::strin
     throw invalid_input(cat(shown, S_ISDIR(mode) ? ": a folder, not a file" : ": not a regular file"),
                         "give the name of a file");
   }
-  check_existing(target, shown, existing, mark);
+  check_existing(target, shown, existing, mark, hint);
   return {target, shown, false, true};
 }
 

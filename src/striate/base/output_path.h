@@ -25,10 +25,12 @@ class OutputPath {
 
   // A file that the user named (`report`, `logits`). Through a link it is the file that the link leads to, so that the
   // link stays; a character device such as /dev/null or /dev/stdout is written to and never replaced. `mark` is text
-  // that every earlier output of the same kind has in its first 64 KB, for Existing::kOurs.
+  // that every earlier output of the same kind has in its first 64 KB, for Existing::kOurs; `hint` is what the user can
+  // do about an existing file that is kept.
   // Throws InvalidInput when there is no such folder, when an existing file is kept, or for
   // folders, pipes, sockets and disks.
-  static OutputPath named(const std::filesystem::path& path, Existing existing, std::string_view mark = {});
+  static OutputPath named(const std::filesystem::path& path, Existing existing, std::string_view mark = {},
+                          const std::string& hint = "give another name, or remove the file");
 
   const std::filesystem::path& path() const { return path_; }
   // As the user or the caller named it, for messages.

@@ -7,7 +7,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "striate/base/error.h"
@@ -44,6 +46,18 @@ std::filesystem::path lock_beside(const std::filesystem::path& file) {
   return folder_of(file) / cat(".", file.filename().string().substr(0, kLongestName), FolderLock::kFile);
 }
 
+// Of a lock that someone may hold for a moment, only to see whether another one does: it is tried again for a while.
+LockState take_lock(int descriptor) {
+  constexpr int kTries = 10;
+  constexpr std::chrono::milliseconds kPause(20);
+  LockState state = try_lock(descriptor);
+  for (int tries = 1; state == LockState::kHeld && tries < kTries; ++tries) {
+    std::this_thread::sleep_for(kPause);
+    state = try_lock(descriptor);
+  }
+  return state;
+}
+
 }  // namespace
 
 LockState try_lock(int descriptor) {
@@ -61,7 +75,7 @@ LockFile::LockFile(std::filesystem::path file, const std::filesystem::path& guar
       throw resource_error(cat(file_.string(), ": cannot be created: ", std::strerror(errno)),
                            "check that the folder is writable");
     }
-    const LockState state = try_lock(descriptor_);
+    const LockState state = take_lock(descriptor_);
     if (state == LockState::kHeld) {
       const std::string holder = holder_of(descriptor_);
       ::close(descriptor_);

@@ -21,8 +21,9 @@ LockState try_lock(int descriptor);
 // the file, but not the lock.
 class LockFile {
  public:
-  // `guarded` is what the lock is for, in messages. Throws InvalidInput when another process holds it, naming it;
-  // Resource when the file cannot be made.
+  // `guarded` is what the lock is for, in messages. Throws InvalidInput when another process holds it for longer than a
+  // fifth of a second (try_lock() takes it for a moment to see whether it is held), naming it; Resource when the file
+  // cannot be made.
   LockFile(std::filesystem::path file, const std::filesystem::path& guarded);
   ~LockFile();
   LockFile(const LockFile&) = delete;

@@ -29,10 +29,17 @@ std::string_view trim(std::string_view text);
 // "13.5 GB", "812 kB", "17 B": decimal units, three significant digits.
 std::string human_bytes(std::uint64_t bytes);
 
+// "1 step", "3 steps".
+template <typename Count>
+std::string counted(Count count, std::string_view what) {
+  return cat(count, ' ', what, count == 1 ? "" : "s");
+}
+
 // "6.74 B", "812 M", "17": decimal, three significant digits.
 std::string human_count(std::uint64_t count);
 
-// The candidate nearest to `name` by edit distance when it is near enough to be a slip, else "".
+// The candidate nearest to `name` when it is near enough to be a slip, else "": one letter left out, put in or
+// mistaken, or two that are swapped, for every three letters of `name`, and at least one; and a letter must agree.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 // Whether `bytes` is well-formed UTF-8 (no surrogates, no overlong forms).

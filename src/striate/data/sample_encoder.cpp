@@ -22,8 +22,7 @@ void check_blind(const Record& record, const std::string& place) {
   const auto marks = std::ranges::count_if(
       record.turns, [](const Message& turn) { return turn.value.find("<image>") != std::string::npos; });
   if (marks == 0) return;
-  throw BadSample(BadReason::kImageMarks,
-                  cat(place, ": no picture, and ", marks, marks == 1 ? " message" : " messages", " with <image>"),
+  throw BadSample(BadReason::kImageMarks, cat(place, ": no picture, and ", counted(marks, "message"), " with <image>"),
                   record.unread_pictures.empty()
                       ? "name the picture in \"image\" or \"images\", or remove <image> from the text"
                       : cat("pictures are named in \"image\" or \"images\"; the field \"", record.unread_pictures,
@@ -85,10 +84,10 @@ void SampleEncoder::check_images(const EncodedSample& sample, const std::string&
                     "use a vision-language model, or samples without images");
   }
   if (marks == static_cast<std::ptrdiff_t>(sample.images.size())) return;
-  throw BadSample(BadReason::kImageMarks,
-                  cat(place, ": ", sample.images.size(), sample.images.size() == 1 ? " image and " : " images and ",
-                      marks, marks == 1 ? " message" : " messages", " with <image>"),
-                  "write <image> in one message for each picture: a message has at most one picture");
+  throw BadSample(
+      BadReason::kImageMarks,
+      cat(place, ": ", counted(sample.images.size(), "image"), " and ", counted(marks, "message"), " with <image>"),
+      "write <image> in one message for each picture: a message has at most one picture");
 }
 
 void SampleEncoder::cut(EncodedSample& sample) const {

@@ -51,7 +51,7 @@ std::vector<ProbeInput> probe_inputs(const ModelConfig& config) {
   std::vector<ProbeInput> inputs;
   std::int64_t first = 1;
   for (const std::int64_t count : {1, 12, 40}) {
-    inputs.push_back({cat(count, count == 1 ? " token" : " tokens"), spread_tokens(first, count, vocabulary), {}});
+    inputs.push_back({counted(count, "token"), spread_tokens(first, count, vocabulary), {}});
     first += count;
   }
   if (config.vision) {

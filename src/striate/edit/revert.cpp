@@ -78,7 +78,7 @@ std::map<std::int64_t, std::int64_t> adapter_reversion(const AdapterFile& adapte
   for (const std::int64_t layer : changed) {
     if (!layers.contains(layer)) left.emplace(layer, layer);
   }
-  const std::string has = cat("it has layers ", layer_list_text(changed));
+  const std::string has = cat("it has ", named_layers(changed));
   if (left.size() == changed.size()) {
     throw invalid_input(cat("nothing to revert: ", adapter.where(), " does not change layers ", layers.list()), has);
   }

@@ -43,7 +43,7 @@ LayerChooser chooser_by_file(const LayerChoice& choice, const PruneCriteria& cri
                         "give the data to score with: `data` FILE `images` DIR");
   }
   ScoreFile file = read_score_file(scores);
-  std::string told = cat(scores.string(), ", of ", file.model, ", ", file.samples, " samples");
+  std::string told = cat(scores.string(), ", of ", file.model, ", ", counted(file.samples, "sample"));
   return chooser_by_scores(criteria, std::move(file), std::move(told));
 }
 
@@ -72,7 +72,7 @@ LayerChooser make_chooser(const LayerChoice& choice, const std::optional<std::fi
                         "layers themselves with `layers` LIST");
   }
   const auto measured = std::make_shared<MeasuredScores>(choice, source, load);
-  std::string told = cat(choice.data->data.string(), ", ", measured->samples(), " samples",
+  std::string told = cat(choice.data->data.string(), ", ", counted(measured->samples(), "sample"),
                          choice.iterative ? ", scored again after each removal" : "");
   if (!choice.iterative) {
     return chooser_by_scores(criteria, (*measured)({source.config.decoder.layers, {}}), std::move(told));

@@ -166,7 +166,7 @@ Asked ask_exist(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   return either_way(Family::kExist, there, absent, draws, wanted);
 }
 
-// Objects are named by their color, which says nothing of their shape, so that the picture must be looked at.
+// Objects are named by their colour, which says nothing of their shape, so that the picture must be looked at.
 Asked ask_compare(const Scene& scene, Draws& draws, std::optional<bool> wanted) {
   std::vector<std::string> yes, no;
   const std::vector<Object> named = unique_objects(scene, same_colour);

@@ -23,7 +23,7 @@ enum class Family {
   kCount,     // How many green objects are there? -> 2
   kPosition,  // Where is the blue diamond? -> row 2, column 3
   kCell,      // What is at row 2, column 3? -> blue diamond (or: nothing)
-  kExist,     // Is there a blue square? -> yes; what is not there shares the color or the shape of something
+  kExist,     // Is there a blue square? -> yes; what is not there shares the colour or the shape of something
   kCompare,   // Is the circle the same color as the square? -> no
   kRelation,  // Is the green ring above the red cross? -> yes
   kMultihop,  // What shape is the object to the left of the blue ring? -> cross; there is exactly one

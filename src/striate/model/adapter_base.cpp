@@ -12,10 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string layers_text(std::int64_t layers) {
-  return cat(layers, layers == 1 ? " layer" : " layers");
-}
-
 Error another_base(const fs::path& adapter, const std::string& folder, const BaseWeights& record,
                    const Checkpoint& model) {
   const std::string base = folder.empty() ? "another model" : folder;
@@ -23,7 +19,7 @@ Error another_base(const fs::path& adapter, const std::string& folder, const Bas
   const std::string given = model.folder.string();
   std::string how = cat("has layers of the same shape with other weights: ", given);
   if (layers != record.layers) {
-    how = cat("had ", layers_text(record.layers), ", ", given, " has ", layers);
+    how = cat("had ", counted(record.layers, "layer"), ", ", given, " has ", layers);
   } else if (record.decoder && record.decoder->shapes != decoder_fingerprint(model).shapes) {
     how = cat("has layers of another shape: ", given);
   }

@@ -98,4 +98,8 @@ std::string layer_list_text(const std::vector<std::int64_t>& layers) {
   return join(pieces, ",");
 }
 
+std::string named_layers(const std::vector<std::int64_t>& layers) {
+  return cat(layers.size() == 1 ? "layer " : "layers ", layer_list_text(layers));
+}
+
 }  // namespace striate

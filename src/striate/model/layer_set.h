@@ -68,5 +68,7 @@ class LayerSet {
 
 // Layers of a decoder whose depth is not known, ascending, written as LayerSet::list() writes them.
 std::string layer_list_text(const std::vector<std::int64_t>& layers);
+// "layer 4", "layers 0,4".
+std::string named_layers(const std::vector<std::int64_t>& layers);
 
 }  // namespace striate

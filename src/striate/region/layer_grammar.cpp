@@ -141,8 +141,8 @@ Layers Spec::uniform() const {
   const std::int64_t smallest_bin = layers_ / k;
   if (offset >= smallest_bin) {
     throw bad(
-        cat("offset ", offset, " is outside the bins: ", k, " bins of ", layers_, " layers have ", smallest_bin,
-            smallest_bin == 1 ? " layer" : " layers", layers_ % k == 0 ? " each" : " or more"),
+        cat("offset ", offset, " is outside the bins: ", k, " bins of ", layers_, " layers have ",
+            counted(smallest_bin, "layer"), layers_ % k == 0 ? " each" : " or more"),
         smallest_bin == 1 ? std::string("leave out the offset") : cat("give an offset of 0 to ", smallest_bin - 1));
   }
   Layers out = uniform_bins(layers_, k);

@@ -134,10 +134,6 @@ struct Mean {
   }
 };
 
-std::string depth_text(std::int64_t layers) {
-  return cat(layers, layers == 1 ? " layer" : " layers");
-}
-
 }  // namespace
 
 struct LayerScoreCollector::State {
@@ -268,8 +264,8 @@ void LayerScoreCollector::add(const Lvlm& model, const PackedBatch& stream) {
   State& s = *state_;
   const DecoderConfig& decoder = model.config().decoder;
   if (decoder.layers != static_cast<std::int64_t>(s.layers) || decoder.heads != static_cast<std::int64_t>(s.heads)) {
-    throw internal_error(cat("scores of ", depth_text(static_cast<std::int64_t>(s.layers)), " and a model of ",
-                             depth_text(decoder.layers)));
+    throw internal_error(
+        cat("scores of ", counted(s.layers, "layer"), " and a model of ", counted(decoder.layers, "layer")));
   }
   const at::NoGradGuard no_grad;
   const StreamMap map(stream);

@@ -69,9 +69,9 @@ ParamChange param_change(const Lvlm& tuned, const Checkpoint& base, const Weight
   const std::vector<DecoderLayer>& layers = tuned.decoder().layers();
   const std::int64_t depth = base.config.decoder.layers;
   if (depth != static_cast<std::int64_t>(layers.size())) {
-    throw invalid_input(cat("`base` ", base.folder.string(), ": has ", depth, depth == 1 ? " layer" : " layers",
-                            ", but the model has ", layers.size()),
-                        kBaseHint);
+    throw invalid_input(
+        cat("`base` ", base.folder.string(), ": has ", counted(depth, "layer"), ", but the model has ", layers.size()),
+        kBaseHint);
   }
   ParamChange out;
   for (std::size_t i = 0; i < layers.size(); ++i) {

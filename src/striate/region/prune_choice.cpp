@@ -11,29 +11,26 @@
 namespace striate {
 namespace {
 
-std::string layer_count(std::int64_t n) {
-  return cat(n, n == 1 ? " layer" : " layers");
-}
-
 void check_count(const PruneCriteria& r) {
   if (r.remove < 0) throw invalid_input(cat("`remove` ", r.remove, " is below 0"), "give 0 or more");
   if (r.remove >= r.protected_layers.depth()) {
-    throw invalid_input(cat("`remove` ", r.remove, ": the decoder has ", layer_count(r.protected_layers.depth()),
+    throw invalid_input(cat("`remove` ", r.remove, ": the decoder has ", counted(r.protected_layers.depth(), "layer"),
                             ", and one must stay"),
                         cat("remove at most ", r.protected_layers.depth() - 1));
   }
   const auto outside = r.protected_layers.depth() - r.protected_layers.count();
   if (r.remove > outside) {
-    throw invalid_input(cat("`remove` ", r.remove, ": only ", layer_count(outside), " of ", r.protected_layers.depth(),
-                            outside == 1 ? " lies" : " lie", " outside the region ", r.protected_layers.list()),
-                        cat("remove at most ", outside, ", or allow any layer with `region` none"));
+    throw invalid_input(
+        cat("`remove` ", r.remove, ": only ", counted(outside, "layer"), " of ", r.protected_layers.depth(),
+            outside == 1 ? " lies" : " lie", " outside the region ", r.protected_layers.list()),
+        cat("remove at most ", outside, ", or allow any layer with `region` none"));
   }
 }
 
 void check_scores(const PruneCriteria& r, const ScoreFile& scores) {
   const std::string hint = cat("score this model: striate score `model` DIR ... `out` ", scores.path);
   if (scores.layers != r.protected_layers.depth()) {
-    throw invalid_input(cat(scores.path, ": is for a decoder of ", layer_count(scores.layers),
+    throw invalid_input(cat(scores.path, ": is for a decoder of ", counted(scores.layers, "layer"),
                             ", but this decoder has ", r.protected_layers.depth()),
                         hint);
   }
@@ -84,16 +81,17 @@ std::vector<PrunedLayer> single_layers(const PruneCriteria& r, const ScoreFile& 
   if (known < r.remove) {
     throw invalid_input(
         cat(scores.path, ": has no value of ", r.metric, " for ", candidates.unknown, " of the ",
-            layer_count(known + candidates.unknown), " to choose from, and ", r.remove, " should be removed"),
+            counted(known + candidates.unknown, "layer"), " to choose from, and ", r.remove, " should be removed"),
         "measure the scores again with samples that give one, or use another `metric`");
   }
   if (r.spaced) {
     candidates.known = without_neighbours(candidates.known);
     const auto apart = static_cast<std::int64_t>(candidates.known.size());
     if (apart < r.remove) {
-      throw invalid_input(cat("`spaced`: only ", layer_count(apart), " can go, the lowest score first, without two ",
-                              "neighbours among them, and ", r.remove, " should be removed"),
-                          cat("remove at most ", apart, ", or leave out `spaced`"));
+      throw invalid_input(
+          cat("`spaced`: only ", counted(apart, "layer"), " can go, the lowest score first, without two ",
+              "neighbours among them, and ", r.remove, " should be removed"),
+          cat("remove at most ", apart, ", or leave out `spaced`"));
     }
   }
   candidates.known.resize(static_cast<std::size_t>(r.remove));
@@ -106,11 +104,11 @@ std::vector<PrunedLayer> block(const PruneCriteria& r, const ScoreFile& scores) 
   if (r.remove > longest) {
     throw invalid_input(
         cat("`contiguous`: no ", r.remove, " neighbouring layers lie outside the region ", r.protected_layers.list()),
-        cat("the longest block has ", layer_count(longest), "; without `contiguous` single layers are removed"));
+        cat("the longest block has ", counted(longest, "layer"), "; without `contiguous` single layers are removed"));
   }
   const auto found = scores.angular.find(r.remove);
   if (found == scores.angular.end()) {
-    throw invalid_input(cat(scores.path, ": has no angular distances of blocks of ", layer_count(r.remove)),
+    throw invalid_input(cat(scores.path, ": has no angular distances of blocks of ", counted(r.remove, "layer")),
                         "measure the scores again: striate score measures every block length");
   }
   const std::vector<double>& values = found->second.mean;
@@ -124,7 +122,7 @@ std::vector<PrunedLayer> block(const PruneCriteria& r, const ScoreFile& scores) 
   }
   if (best < 0) {
     throw invalid_input(
-        cat(scores.path, ": has no value for any block of ", layer_count(r.remove), " outside the region"),
+        cat(scores.path, ": has no value for any block of ", counted(r.remove, "layer"), " outside the region"),
         "measure the scores again with samples that give one");
   }
   std::vector<PrunedLayer> out;

@@ -138,8 +138,7 @@ std::string cpu_description() {
   const CpuIsa isa = cpu_kernels().isa;
   const char* loops = isa == CpuIsa::kAvx512Bf16 || isa == CpuIsa::kAmx ? "AVX512" : cpu_kernels().name;
   const char* matrix = has_amx() ? " with AMX" : has_fast_bf16() ? " with BF16" : "";
-  const int threads = at::get_num_threads();
-  return cat(loops, matrix, ", ", threads, threads == 1 ? " thread" : " threads");
+  return cat(loops, matrix, ", ", counted(at::get_num_threads(), "thread"));
 }
 
 FrozenMatrix::FrozenMatrix(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {

@@ -251,9 +251,10 @@ std::string training_page(const fs::path& run) {
   if (!result.contains("done") || result.at("done") != true)
     page.warnings.emplace_back("The run has not come to its end: it was stopped, or it still goes on.");
   if (const double skipped = number_at(result, "skipped_steps"); skipped > 0)
-    page.warnings.push_back(cat(skipped, " steps were skipped: their loss or gradient was not finite."));
+    page.warnings.push_back(cat(counted(skipped, "step"), skipped == 1 ? " was" : " were",
+                                " skipped: the loss or the gradient was not finite."));
   if (const double bad = number_at(result, "bad_samples"); bad > 0)
-    page.warnings.push_back(cat(bad, " samples could not be used; they are listed in bad_samples.jsonl."));
+    page.warnings.push_back(cat(counted(bad, "sample"), " could not be used: see bad_samples.jsonl."));
   add_region(page, record);
   add_step_charts(page, lines.steps);
   add_evaluation_charts(page, lines.evaluations);
