@@ -63,5 +63,52 @@ TEST_F(HarnessPrompts, ScienceQaOfBunnysListIsAskedByVlmevalkitWithItsOptionsOnc
   EXPECT_EQ(prompt("scienceqa", "vlmevalkit", set, 0), asked);
 }
 
+TEST_F(HarnessPrompts, AnOptionThatPandasTakesForMissingIsOneInScienceQasJsonToo) {
+  const std::string asked = "Which?\nA. cat\nB. None\nC. dog", of_kit = " <image> Which?\nA. cat\nC. dog";
+  const auto expect_marked = [&] {
+    const QuestionSet set = read("scienceqa");
+    ASSERT_EQ(set.questions.size(), 1U);
+    EXPECT_EQ(set.questions[0].options, (Texts{"cat", "None", "dog"}));
+    EXPECT_EQ(set.questions[0].missing_options, "B");
+    EXPECT_EQ(prompt("scienceqa", "vlmevalkit", set, 0), cat(of_kit, kLetterLine));
+    for (const char* protocol : {"llava", "lmms-eval", "strict"}) {
+      EXPECT_EQ(prompt("scienceqa", protocol, set, 0), cat("<image>\n", asked, kLetterLine)) << protocol;
+    }
+    EXPECT_THAT(set.notes, testing::ElementsAre(testing::HasSubstr("pandas reads as missing")));
+  };
+  put("bunny_test_CQM-A.json",
+      json::array({{{"id", "4"},
+                    {"image", "4/image.png"},
+                    {"conversations",
+                     {{{"from", "human"}, {"value", cat("<image>\n", asked)}}, {{"from", "gpt"}, {"value", "A"}}}}}}));
+  expect_marked();
+  const json problem = {
+      {"question", "Which?"}, {"choices", {"cat", "None", "dog"}}, {"answer", 0}, {"image", "image.png"}};
+  put("problems.json", json{{"4", problem}, {"5", problem}});
+  expect_marked();
+  std::filesystem::remove(folder_.path() / "bunny_test_CQM-A.json");
+  put("pid_splits.json", json{{"train", {"5"}}, {"test", {"4"}}});
+  expect_marked();
+}
+
+TEST_F(HarnessPrompts, OnlyVlmevalkitAsksSeedWithoutTheOptionsThatPandasDoesNotSee) {
+  const json question = {{"answer", "C"},        {"choice_a", "One"},       {"choice_b", "None"},
+                         {"choice_c", "Two"},    {"choice_d", "Three"},     {"data_id", "7"},
+                         {"data_type", "image"}, {"question", "How many?"}, {"question_id", "1"},
+                         {"question_type_id", 5}};
+  put("SEED-Bench.json", json{{"questions", json::array({question})},
+                              {"question_type", {{"Scene Understanding", 1}, {"Instances Counting", 5}}}});
+  const QuestionSet set = read("seed");
+  ASSERT_EQ(set.questions.size(), 1U);
+  EXPECT_EQ(set.questions[0].missing_options, "B");
+  EXPECT_THAT(set.notes, testing::ElementsAre(testing::HasSubstr("pandas reads as missing")));
+  EXPECT_EQ(prompt("seed", "vlmevalkit", set, 0), cat(" <image> How many?\nA. One\nC. Two\nD. Three", kLetterLine));
+  for (const char* protocol : {"llava", "lmms-eval", "paper", "strict"}) {
+    EXPECT_EQ(prompt("seed", protocol, set, 0),
+              cat("<image>\nHow many?\nA. One\nB. None\nC. Two\nD. Three", kLetterLine))
+        << protocol;
+  }
+}
+
 }  // namespace
 }  // namespace striate

@@ -116,6 +116,37 @@ TEST_F(RunPages, TheProtocolsOfOneRunStandSideBySide) {
   EXPECT_THAT(html, HasSubstr("<p class=\"id\"><b>3</b>"));
 }
 
+TEST(RunPage, ShowsOfSeveralPicturesThoseThatTheQuestionWasAskedWith) {
+  const test::TemporaryFolder folder;
+  const Benchmark& mmmu = find_benchmark("mmmu");
+  std::filesystem::create_directories(folder.path() / "data");
+  const json question = {{"id", "validation_Art_1"},
+                         {"question", "Is <image 1> like <image 2>?"},
+                         {"options", {"yes", "no"}},
+                         {"question_type", "multiple-choice"},
+                         {"answer", "A"},
+                         {"image_1", "one.png"},
+                         {"image_2", "two.png"}};
+  write_file(folder.path() / "data/validation.jsonl", question.dump() + "\n");
+  const auto page_of = [&](const std::string& asking) {
+    json answer = {{"question_id", "validation_Art_1"}, {"text", "A"}};
+    if (!asking.empty()) answer["asking"] = asking;
+    write_file(folder.path() / "answers.jsonl", answer.dump() + "\n");
+    const ScoreResult result =
+        score({folder.path() / "answers.jsonl", "mmmu", folder.path() / "data", {"llava", "lmms-eval"}, {.draws = 20}});
+    PagePart part = page_part(result);
+    part.picture = [](const std::string&) -> std::optional<std::string> { return kPicture; };
+    return run_page({.title = "t", .parts = {part}, .resampling = {.draws = 20}});
+  };
+  const std::string first_alone = page_of(find_protocol(mmmu, "llava").asking);
+  EXPECT_THAT(first_alone, HasSubstr("alt=\"one.png\""));
+  EXPECT_THAT(first_alone, Not(HasSubstr("two.png")));
+  const std::string named = page_of(find_protocol(mmmu, "lmms-eval").asking);
+  EXPECT_THAT(named, HasSubstr("alt=\"one.png\""));
+  EXPECT_THAT(named, HasSubstr("alt=\"two.png\""));
+  EXPECT_THAT(page_of(""), HasSubstr("alt=\"two.png\""));  // what a protocol of the page shows
+}
+
 constexpr const char* kFilters = R"js(
 const shown = () => [...page.querySelectorAll("article")].filter((one) => one.getClientRects().length > 0).length;
 const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); return shown(); };

@@ -198,6 +198,21 @@ TEST(ScoreAnswers, ARowOfSeveralSplitsOfPopeCountsInEachOfThem) {
   EXPECT_NEAR(pope_numbers_of(rows, "llava")["headline"], 700.0 / 9, 1e-9);  // the mean of 2/3, 2/3 and 1
 }
 
+TEST(ScoreAnswers, TheYesRatioOfLmmsEvalIsThatOfTheRightAnswers) {
+  const std::vector<PopeRow> rows = {{{"random"}, "yes", "no"},
+                                     {{"random"}, "yes", "maybe"},  // left out of the shares of answers
+                                     {{"random"}, "no", "no"},
+                                     {{"random", "popular"}, "yes", "yes"}};
+  std::map<std::string, double> numbers = pope_numbers_of(rows, "lmms-eval");
+  EXPECT_DOUBLE_EQ(numbers.at("yes ratio"), 80);
+  EXPECT_DOUBLE_EQ(numbers.at("random yes ratio"), 75);
+  EXPECT_DOUBLE_EQ(numbers.at("popular yes ratio"), 100);
+  EXPECT_DOUBLE_EQ(numbers.at("yes share"), 50);
+  for (const char* protocol : {"llava", "vlmevalkit", "paper", "strict"}) {
+    EXPECT_FALSE(pope_numbers_of(rows, protocol).contains("yes ratio")) << protocol;
+  }
+}
+
 TEST(ScoreAnswers, WithoutARightYesPopesF1IsWhatTheScriptMakesOfIt) {
   const std::vector<PopeRow> never_yes = {{{"random"}, "yes", "no"}, {{"random"}, "no", "no"}};
   const std::vector<PopeRow> all_wrong = {{{"random"}, "yes", "no"}, {{"random"}, "no", "yes"}};

@@ -99,7 +99,7 @@ TEST_F(EvalPages, PicturesThatLeaveTheirFolderAreNotShown) {
 TEST_F(EvalPages, FlagsOfPagesAreChecked) {
   const CommandResult alone = page_eval({"compare", base_, tuned_, "--pictures", base_});
   EXPECT_EQ(alone.exit_code, 2);
-  EXPECT_THAT(alone.err, HasSubstr("--pictures without --html"));
+  EXPECT_THAT(alone.err, HasSubstr("--pictures needs --html"));
   const CommandResult absent =
       page_eval({"compare", base_, tuned_, "--html", runs_.path("page.html").string(), "--pictures", "nowhere"});
   EXPECT_EQ(absent.exit_code, 2);

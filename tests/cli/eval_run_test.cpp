@@ -307,6 +307,11 @@ TEST_F(EvalRun, QuestionsWithSeveralPicturesAreAskedAsTheProtocolShowsThem) {
   };
   EXPECT_EQ(pictures_shown("llava"), json::array({picture(0)}));
   EXPECT_EQ(pictures_shown("lmms-eval"), json::array({picture(0), picture(1)}));
+  // The page of a run shows what the model saw.
+  const std::string one = read_file(fs::path(file("mmmu-llava")) / "report.html");
+  EXPECT_THAT(one, HasSubstr(picture(0)));
+  EXPECT_THAT(one, Not(HasSubstr(picture(1))));
+  EXPECT_THAT(read_file(fs::path(file("mmmu-lmms-eval")) / "report.html"), HasSubstr(picture(1)));
 }
 
 TEST_F(EvalRun, LettersAreScoredByTheirLogProbabilityAfterOnePrompt) {

@@ -232,6 +232,8 @@ TEST_F(EvalFiles, CompareTakesWhatARunSaysItEvaluated) {
   EXPECT_THAT(result.out, HasSubstr("-100.0 points"));
   EXPECT_THAT(result.out, HasSubstr("1: 'red' -> 'blue' (right: 'red')"));
   expect_refused(eval({"compare", path("two"), path("one")}), "there is no run.json");
+  expect_refused(eval({"compare", path("nowhere"), path("one")}), "nowhere: no such file or folder", "check the path");
+  expect_refused(eval({"compare", path("one"), path("nowhere")}), "nowhere: no such file or folder", "check the path");
 }
 
 TEST_F(EvalFiles, AFolderWithFilesMissingSaysWhichAndWhereToGetThem) {
@@ -305,6 +307,16 @@ TEST_F(EvalFiles, ATableWithPicturesIsScoredAndSaysWhatPandasDoesNotSee) {
                  "MMBench_DEV_EN.tsv:2: \"image\" is neither base64 nor the index of a row");
 }
 
+TEST_F(EvalFiles, ScienceQasJsonSaysWhatPandasDoesNotSeeAsItsTableDoes) {
+  put("sqa/problems.json",
+      R"({"4": {"question": "Which?", "choices": ["cat", "None"], "answer": 0, "image": "image.png"}})");
+  const std::string answers = put("a.jsonl", R"({"question_id": "4", "text": "None"})");
+  const CommandResult result = score(answers, "scienceqa", path("sqa"), {"--protocol", "vlmevalkit", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("pandas reads as missing"));
+  EXPECT_EQ(json::parse(result.out).at("scores").at(0).at("unparsed"), 1);  // there is no such option for VLMEvalKit
+}
+
 TEST_F(EvalFiles, MmesOwnFormIsScoredInTheTasksWithAFolderOfPictures) {
   const std::string old = "Is it old? Please answer yes or no.", recent = "Is it new? Please answer yes or no.";
   put("mme/MME_Benchmark_release_version/artwork/questions_answers_YN/7.txt", cat(old, "\tYes\n", recent, "\tNo\n"));
@@ -313,6 +325,18 @@ TEST_F(EvalFiles, MmesOwnFormIsScoredInTheTasksWithAFolderOfPictures) {
   const CommandResult result = score(path("answers"), "mme", path("mme"), {"--protocol", "llava", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(json::parse(result.out).at("scores").at(0).at("headline").at("value"), 200.0);
+}
+
+TEST_F(EvalFiles, PopesYesRatioByLmmsEvalIsTheHarnesssAndTheYesShareThatOfTheAnswers) {
+  put("ratio/POPE.tsv", cat("index\timage\tquestion\tanswer\tcategory\n1\t", std::string(100, 'A'),
+                            "\tIs there a car?\tYes\trandom\n2\t1\tIs there a bus?\tNo\trandom\n"));
+  const CommandResult result = score(put("a.jsonl", R"({"question_id": "1", "text": "no"}
+{"question_id": "2", "text": "no"})"),
+                                     "pope", path("ratio"), {"--protocol", "lmms-eval", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json scores = json::parse(result.out).at("scores").at(0);
+  EXPECT_EQ(metric(scores, "yes ratio"), 50);
+  EXPECT_EQ(metric(scores, "yes share"), 0);
 }
 
 TEST_F(EvalFiles, VlmevalkitsPopeCountsARowInEachOfItsSplitsAndKnowsAnF1OfZero) {

@@ -52,7 +52,7 @@ TEST(ScoreReport, TheRegionIsMarkedInTablesAndCharts) {
   ScoreFile file = scores();
   file.settings["region"] = {{"spec", "from-run"}, {"layers", {1}}, {"of", 2}};
   const std::string page = score_report(file);
-  EXPECT_THAT(page, HasSubstr("layers 1 of 2 (from-run)"));
+  EXPECT_THAT(page, HasSubstr("layer 1 of 2 (from-run)"));
   EXPECT_THAT(page, HasSubstr("<th scope=\"row\" class=\"in\">1</th>"));
   EXPECT_THAT(page, HasSubstr("<th scope=\"col\" class=\"in\">1</th>"));
   EXPECT_THAT(page, HasSubstr("<rect class=\"band\""));
@@ -75,6 +75,12 @@ TEST(ScoreReport, EveryMetricSaysWhatHighAndLowMean) {
   }
   EXPECT_EQ(metric_meaning("mine"), "");
   EXPECT_THAT(score_report(scores()), HasSubstr("<dt>bi_<wbr>image</dt><dd>Block Influence over image tokens only."));
+}
+
+// Not that of the tokens before them, which predict: the goldens of tests/parity/metric_test.cpp show it.
+TEST(ScoreReport, TheAttentionOfTheAnswerIsThatOfItsOwnTokens) {
+  EXPECT_THAT(metric_meaning("image_attention_answer"),
+              HasSubstr("the tokens of the answer, whose labels are learned."));
 }
 
 TEST(ScoreReport, ScoresFarApartAreDrawnOnALogarithmicAxis) {

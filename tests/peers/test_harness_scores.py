@@ -143,8 +143,8 @@ def test_pope(lmms_eval, tmp_path):
     data = write_table(tmp_path / "test-00000-of-00001.parquet", rows)
     value, more = score("pope", data, [(f"adversarial/{i}", text) for i, text in enumerate(texts)], tmp_path)
     same(value, 100 * utils.pope_aggregate_f1_score(results))
-    for name in ["accuracy", "precision", "recall"]:
-        same(more[name], 100 * getattr(utils, f"pope_aggregate_{name}")(results))
+    for name in ["accuracy", "precision", "recall", "yes_ratio"]:
+        same(more[name.replace("_", " ")], 100 * getattr(utils, f"pope_aggregate_{name}")(results))
 
 
 def test_pope_of_vlmevalkit(vlmevalkit, tmp_path):

@@ -1,6 +1,7 @@
 #include "striate/answers/compare.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -138,6 +139,7 @@ bool is_visual(const Benchmark& benchmark, const QuestionSet& set) {
 
 std::vector<EvaluatedPart> evaluated_parts(const std::filesystem::path& run) {
   const std::filesystem::path path = run / "run.json";
+  if (!path_exists(run)) throw path_error(run, ENOENT);  // as read_answers() says it of the other runs
   if (!is_file(path)) {
     throw invalid_input(cat(run.string(), ": there is no run.json that says what was evaluated"),
                         "give `benchmark`, `data` and `protocol`");

@@ -1,5 +1,6 @@
 // The questions of a run's page: which of them are shown, and what of each.
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
@@ -148,10 +149,33 @@ std::string protocol_rows(const PagePart& part, const std::vector<const Scored*>
   return cat(html, "<dt>judged</dt><dd>", verdicts, "</dd>\n");
 }
 
-std::string pictures_html(const PagePart& part, const Question& question, PageQuestions& out, std::uint64_t most) {
+// The protocol that an answer was made by; where that is not known, as in files of other programs, the column's own.
+const Protocol& asking_protocol(const PagePart& part, const PageColumn& column, const Scored* item) {
+  if (item != nullptr && item->answer != nullptr && !item->answer->asking.empty()) {
+    const auto found = std::ranges::find(part.benchmark->protocols, item->answer->asking, &Protocol::asking);
+    if (found != part.benchmark->protocols.end()) return *found;
+  }
+  return *column.score->protocol;
+}
+
+// Of a question's pictures those that it was asked with in any column.
+std::vector<std::string> asked_pictures(const PagePart& part, const std::vector<const Scored*>& items) {
+  const Question& question = *items[0]->question;
+  std::set<std::string> asked;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::vector<std::string> shown = shown_pictures(asking_protocol(part, part.columns[i], items[i]), question);
+    asked.insert(shown.begin(), shown.end());
+  }
+  std::vector<std::string> pictures = question.pictures;
+  std::erase_if(pictures, [&](const std::string& name) { return !asked.contains(name); });
+  return pictures;
+}
+
+std::string pictures_html(const PagePart& part, const std::vector<std::string>& names, PageQuestions& out,
+                          std::uint64_t most) {
   std::string html;
   if (!part.picture) return html;
-  for (const std::string& name : question.pictures) {
+  for (const std::string& name : names) {
     const std::optional<std::string> bytes = part.picture(name);
     const std::string uri = bytes ? picture_uri(*bytes) : "";
     const std::uint64_t size = bytes ? (bytes->size() + 2) / 3 * 4 : 0;
@@ -193,7 +217,8 @@ std::string card_html(const PagePart& part, const std::vector<const Scored*>& it
   std::vector<std::string> marks = marks_of(items, compared);
   const std::string tags = tags_html(question, kinds, marks, compared);
   for (std::string& mark : kinds.of(question)) marks.push_back(std::move(mark));
-  std::string html = cat("<article data-marks=\"", join(marks, " "), "\">\n", pictures_html(part, question, out, most),
+  std::string html = cat("<article data-marks=\"", join(marks, " "), "\">\n",
+                         pictures_html(part, asked_pictures(part, items), out, most),
                          "<div class=\"said\"><p class=\"id\"><b>", html_escape(question.id), "</b> ", tags, "</p>\n");
   if (!question.hint.empty()) html += cat("<p class=\"text quiet\">", shown_text(question.hint), "</p>\n");
   html += cat("<p class=\"text asked\">", shown_text(question.text), "</p>\n", options_html(question), "<dl>");

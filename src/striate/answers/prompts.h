@@ -26,7 +26,8 @@ std::string lettered_options(const Question& question);
 // before the first of them.
 std::string lettered_options_of_pandas(const Question& question, bool stops_at_missing);
 
-// LLaVA: hint, question and lettered options on lines of their own, then the request for a letter.
+// LLaVA's for MMBench, whose table it reads with pandas: hint, question and lettered options on lines of their own, up
+// to the first that pandas takes for missing, then the request for a letter.
 PromptRule llava_choice_prompt();
 
 // VLMEvalKit's own words for multiple choice, and LLaVA's as VLMEvalKit's LLaVA class puts them: a picture between

@@ -45,7 +45,7 @@ constexpr std::array<MetricWords, 12> kMetricWords = {{
      kHighChanges},
     {"image_attention", "Share of attention that text tokens after a picture put on its image tokens.", kHighLooks},
     {"image_attention_text", "The same share over all text tokens; those before a picture count 0.", kHighLooks},
-    {"image_attention_answer", "The same share over the tokens that predict the answer.", kHighLooks},
+    {"image_attention_answer", "The same share over the tokens of the answer, whose labels are learned.", kHighLooks},
     {"image_attention_last", "The same share for the last token of a sample.", kHighLooks},
     {"param_change",
      "How far tuning moved the layer's weights: the length of the change over the length of the weights.", kHighMoved},
@@ -109,7 +109,7 @@ ScoredRegion region_of(const ScoreFile& scores) {
     if (number >= 0 && number < scores.layers) region.layers.push_back(number);
   }
   if (region.layers.empty()) return {};
-  region.text = cat("layers ", layer_list_text(region.layers), " of ", scores.layers);
+  region.text = cat(named_layers(region.layers), " of ", scores.layers);
   if (found->contains("spec") && found->at("spec").is_string())
     region.text += cat(" (", found->at("spec").get<std::string>(), ")");
   return region;
@@ -329,7 +329,7 @@ std::string score_report(const ScoreFile& scores) {
   const ScoredRegion region = region_of(scores);
   ReportPage page;
   page.title = "Layer scores: " + scores.model;
-  page.subtitle = cat(scores.layers, scores.layers == 1 ? " layer" : " layers", ", counted from 0 at the bottom");
+  page.subtitle = cat(counted(scores.layers, "layer"), ", counted from 0 at the bottom");
   page.facts = facts(scores);
   page.warnings = score_warnings(scores);
   if (!region.layers.empty()) {

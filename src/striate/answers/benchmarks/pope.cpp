@@ -147,8 +147,19 @@ Headline pope_f1(const YesNoScript& script) {
   };
 }
 
+// How a protocol's script counts, and which numbers it reports.
+struct PopeScript : YesNoScript {
+  bool has_yes_ratio = false;
+};
+
+// What lmms-eval calls the yes ratio: of the right answers, those that are yes. No answer of a model changes it.
+double pope_yes_ratio(std::span<const Scored> items, std::span<const double> weights) {
+  const YesNoCounts counts = yes_no_counts(items, weights);
+  return counts.share(counts.true_yes + counts.false_no, counts.all());
+}
+
 void add_pope_numbers(std::vector<Metric>& metrics, const std::string& where, std::span<const Scored> items,
-                      std::span<const double> weights, const YesNoScript& script) {
+                      std::span<const double> weights, const PopeScript& script) {
   const YesNoCounts counts = yes_no_counts(items, weights, script);
   const auto count = static_cast<std::int64_t>(items.size());
   metrics.push_back({where + "accuracy", mean_score(items, weights), "%", count});
@@ -156,9 +167,10 @@ void add_pope_numbers(std::vector<Metric>& metrics, const std::string& where, st
   metrics.push_back({where + "recall", 100 * counts.recall(), "%", count});
   metrics.push_back({where + "F1", 100 * counts.f1(), "%", count});
   metrics.push_back({where + "yes share", 100 * counts.yes_share(), "%", count});
+  if (script.has_yes_ratio) metrics.push_back({where + "yes ratio", 100 * pope_yes_ratio(items, weights), "%", count});
 }
 
-std::vector<Metric> pope_numbers(std::span<const Scored> items, const YesNoScript& script) {
+std::vector<Metric> pope_numbers(std::span<const Scored> items, const PopeScript& script) {
   std::vector<Metric> metrics;
   const std::vector<double> weights = ones(items.size());
   for (const auto& [split, part] : parts_by_kind(items, weights, "split")) {
@@ -182,8 +194,9 @@ std::vector<Protocol> pope_protocols() {
   for (Protocol& protocol : all) {
     const bool by_split = protocol.name == "llava" || protocol.name == "paper";
     protocol.headline_name = by_split ? "mean F1 of the splits" : "F1 over all";
-    YesNoScript script;
+    PopeScript script;
     script.unparsed_is_no = protocol.name != "lmms-eval";
+    script.has_yes_ratio = protocol.name == "lmms-eval";
     if (!by_split) script.share_of_nothing = 0;  // LLaVA's script, and Bunny's, would fail
     protocol.headline = by_split ? Headline(pope_mean_f1) : pope_f1(script);
     protocol.more = [script](std::span<const Scored> items) { return pope_numbers(items, script); };
@@ -193,6 +206,8 @@ std::vector<Protocol> pope_protocols() {
   }
   all[1].notes.emplace_back("an unclear answer counts as no in F1 and as wrong in accuracy");
   all[2].notes.emplace_back("an answer of more than the one word is wrong, and left out of precision, recall and F1");
+  all[2].notes.emplace_back(
+      "the yes ratio is that of the right answers, as in the harness; the yes share, of the model's");
   return all;
 }
 

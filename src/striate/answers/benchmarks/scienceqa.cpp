@@ -81,6 +81,7 @@ Question scienceqa_sample(const Row& row) {
   if (!turns.is_array() || turns.size() < 2) bad_row(row, "\"conversations\" is not a question and its answer");
   question.asked = text_of(Row{turns[0], {}, row.place}, "value");
   take_prompt_apart(question, std::string(python::strip(python::replace(question.asked, "<image>", ""))));
+  find_missing_options(question);
   question.references = {text_of(Row{turns[1], {}, row.place}, "value")};
   if (has(row, "image")) question.pictures = {text_of(row, "image")};
   set_modality(question);
@@ -93,6 +94,7 @@ Question scienceqa_problem(const Row& row) {
   question.text = text_of(row, "question", "");
   question.hint = text_of(row, "hint", "");
   question.options = texts_of(row, "choices");
+  find_missing_options(question);
   question.references = {letter_at(whole_of(row, "answer"), row)};
   if (has(row, "image")) question.pictures = {cat(row.key, "/", text_of(row, "image"))};
   if (has(row, "subject")) question.kinds["subject"] = {text_of(row, "subject")};
@@ -109,6 +111,7 @@ Question scienceqa_row(const Row& row, std::size_t number) {
   question.hint = cell_or_empty(row, "hint");
   if (has(row, "choices")) {
     question.options = texts_of(row, "choices");
+    find_missing_options(question);
     question.references = {letter_at(whole_of(row, "answer"), row)};
   } else {
     take_options(question, row);
@@ -161,6 +164,7 @@ QuestionSet read_scienceqa(const DataFolder& data) {
     for (const auto& [id, question] : problems) {
       if (!test || test->contains(id)) set.questions.push_back(question);
     }
+    note_missing_options(set);
     return set;
   }
   data.each_row(*asked, [&](const Row& row) {
@@ -173,11 +177,13 @@ QuestionSet read_scienceqa(const DataFolder& data) {
         question.hint = problem->second.hint;
       }
       question.options = problem->second.options;
+      question.missing_options = problem->second.missing_options;
       question.references = problem->second.references;
       for (const auto& [kind, values] : problem->second.kinds) question.kinds.try_emplace(kind, values);
     }
     set.questions.push_back(std::move(question));
   });
+  note_missing_options(set);
   return set;
 }
 

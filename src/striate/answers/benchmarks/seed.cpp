@@ -40,6 +40,7 @@ Question seed_question(const Row& row, const std::map<std::string, std::string>&
   for (const char* choice : {"choice_a", "choice_b", "choice_c", "choice_d"}) {
     question.options.push_back(text_of(row, choice));
   }
+  find_missing_options(question);
   question.references = {text_of(row, "answer")};
   question.pictures = {"SEED-Bench-image/" + text_of(row, "data_id")};
   const std::string type = text_of(row, "question_type_id", "");
@@ -57,6 +58,7 @@ Question seed_row(const Row& row) {
   for (const char* choice : {"choice_a", "choice_b", "choice_c", "choice_d"}) {
     if (has(row, choice)) question.options.push_back(text_of(row, choice));
   }
+  find_missing_options(question);
   question.references = {text_of(row, "answer")};
   question.pictures = pictures_of(row);
   question.picture_id = text_of(row, "data_id", "");
@@ -79,17 +81,23 @@ QuestionSet read_seed(const DataFolder& data) {
   data.each_row(path, "questions", [&](const Row& row) {
     if (text_of(row, "data_type", "image") == "image") set.questions.push_back(seed_question(row, types));
   });
+  note_missing_options(set);
   return set;
+}
+
+// LLaVA reads prompts that were made of the publisher's JSON, and lmms-eval reads Parquet: neither reads with pandas.
+std::string seed_prompt(const Question& question, const QuestionSet&) {
+  return cat(question.pictures.empty() ? "" : kImageLine, question.text, lettered_options(question), kLetterDirectly);
 }
 
 std::vector<Protocol> seed_protocols() {
   Protocol llava = text_protocol({"llava", "letter-128",
                                   "the question, lettered choices, then \"Answer with the "
                                   "option's letter from the given choices directly.\"",
-                                  "exact", 128, llava_choice_prompt()});
+                                  "exact", 128, seed_prompt});
   llava.missing_is_wrong = true;
   llava.notes = {"\"A.\" is wrong where A is right, and a question without an answer is wrong"};
-  Protocol lmms = text_protocol({"lmms-eval", "letter-1024", "as llava", "letter-first", 1024, llava_choice_prompt()});
+  Protocol lmms = text_protocol({"lmms-eval", "letter-1024", "as llava", "letter-first", 1024, seed_prompt});
   const Protocol kit = text_protocol({"vlmevalkit", "vlmevalkit-letter-2048", "as llava, after \" <image> \"",
                                       "mmbench", 2048, vlmevalkit_choice_prompt()});
   return {llava, kit, lmms, renamed(llava, "paper", llava.notes), rescored(llava, "strict", "letter-strict")};
