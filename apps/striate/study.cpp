@@ -14,6 +14,7 @@
 #include "apps/striate/model_flags.h"
 #include "apps/striate/stop_signals.h"
 #include "apps/striate/terminal_notes.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/json_file.h"
 #include "striate/base/progress.h"
@@ -59,10 +60,6 @@ void print_report(const study::ReportFiles& files) {
   std::cout.flush();
 }
 
-std::string counted(std::int64_t count, const std::string& what) {
-  return cat(count, " ", what, count == 1 ? "" : "s");
-}
-
 void print_outcome(const Study& study, const study::ScheduleResult& result) {
   std::cout << counted(result.done + result.earlier, "cell") << " of " << study.cells.size() << " done";
   if (result.earlier > 0) std::cout << ", " << result.earlier << " of them before";
@@ -72,8 +69,7 @@ void print_outcome(const Study& study, const study::ScheduleResult& result) {
               << printable(study.folder.failure(study.cells[cell]).value_or("")) << '\n';
   }
   if (!result.not_run.empty()) {
-    std::cout << "not run  " << counted(static_cast<std::int64_t>(result.not_run.size()), "cell")
-              << " that need what failed\n";
+    std::cout << "not run  " << counted(result.not_run.size(), "cell") << " that need what failed\n";
   }
   std::cout.flush();
 }
@@ -278,7 +274,11 @@ void print_plan_table(const Study& study, const study::StudyForecast& forecast) 
   std::cout << std::endl;
 }
 
-void show_plan(const StudyFlags& flags) {
+void show_plan(const StudyFlags& flags, const CLI::App& command) {
+  if (flags.level) {
+    refuse_unread(command, {"--json"}, "does not apply to --level",
+                  "leave out --level: --json has the level of a cell");
+  }
   const Study study = study::open_study(existing_path("STUDY.toml", flags.definition), flags.out);
   if (!flags.out.empty()) study.folder.begin(study.definition);
   if (flags.level) {
@@ -318,7 +318,7 @@ void add_running(CLI::App& study, const std::shared_ptr<StudyFlags>& flags, Invo
   command->footer(example("striate study run studies/quick.toml --out quick --jobs 2"));
   command->callback([flags, &run] { run.action = [flags, &run] { run.exit_code = run_study(*flags); }; });
 
-  CLI::App* cell = study.add_subcommand("cell", "Run one cell of a study that was begun, for a job of Slurm's");
+  CLI::App* cell = study.add_subcommand("cell", "Run one cell of a study that was begun, as one job of a cluster");
   cell->add_option("CELL", flags->cell, "Number of striate study plan, or the cell's name")->type_name("")->required();
   add_out(*cell, *flags);
   cell->footer(example("striate study cell 12 --out quick"));
@@ -338,7 +338,7 @@ void add_looking(CLI::App& study, const std::shared_ptr<StudyFlags>& flags, Invo
       ->type_name("N");
   add_json(*plan, *flags);
   plan->footer(example("striate study plan studies/quick.toml"));
-  plan->callback([flags, &run] { run.action = [flags] { show_plan(*flags); }; });
+  plan->callback([flags, plan, &run] { run.action = [flags, plan] { show_plan(*flags, *plan); }; });
 
   CLI::App* status = study.add_subcommand("status", "Show which cells of a study are done, and the time left");
   add_out(*status, *flags);

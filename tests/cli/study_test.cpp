@@ -202,6 +202,33 @@ TEST_F(StudyCommand, ACellRunsByItsNumberOnceWhatItNeedsIsDone) {
   EXPECT_EQ(level.out, "4,5\n");
 }
 
+TEST_F(StudyCommand, APlanCountsTheQuestionsThatWillBeAskedUnderALimit) {
+  fs::create_directories(file("rotated"));
+  write_file(file("rotated/MMBench_DEV_EN.tsv"),
+             cat("index\tquestion\tA\tB\tanswer\tcategory\timage\n7\tWhich?\tcat\tdog\tA\tobject\t",
+                 std::string(100, 'A'), "\n8\tWho?\tcat\tdog\tB\tobject\t7\n",
+                 "1000007\tWhich?\tdog\tcat\tB\tobject\t7\n1000008\tWho?\tdog\tcat\tA\tobject\t7\n"));
+  const std::string own = "benchmark = \"llava-json\"\ndata = \"asked.json\"\nimages = \"asked\"\n";
+  const std::string toml = write_definition(
+      "limits.toml",
+      definition(
+          "strategy = \"top\"\nsize = 1\nseed = 1\n",
+          cat("[[benchmark]]\nname = \"rotated\"\nbenchmark = \"mmbench\"\ndata = \"rotated\"\nlimit = 3\n",
+              "[[benchmark]]\nname = \"few\"\n", own, "limit = 1000\n", "[[benchmark]]\nname = \"every\"\n", own)));
+  const CommandResult plan = run_command({STRIATE_PROGRAM, "study", "plan", toml, "--json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  const json planned = json::parse(plan.out);
+  const auto bytes_of_asking = [&](const std::string& benchmark) -> std::int64_t {
+    for (const json& cell : planned.at("cells")) {
+      if (cell.at("cell").get<std::string>().starts_with(cat("ask-", benchmark, "-"))) return cell.at("bytes");
+    }
+    ADD_FAILURE() << "nobody is asked " << benchmark;
+    return 0;
+  };
+  EXPECT_EQ(bytes_of_asking("rotated"), bytes_of_asking("numbers"));  // two questions and their rotations: four
+  EXPECT_EQ(bytes_of_asking("few"), bytes_of_asking("every"));        // there are no thousand
+}
+
 TEST_F(StudyCommand, AStudyThatMakesNoSenseIsRefusedBeforeAnythingRuns) {
   const std::string grid = "strategy = \"top\"\nsize = 1\nseed = 1\n";
   const auto refuse = [](const std::string& text, const std::string& what) {

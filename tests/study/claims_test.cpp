@@ -93,6 +93,15 @@ TEST(Claims, OfLossesCompareTheSameHeldOutTexts) {
   EXPECT_EQ(loss.estimate.seeds, 2U);
 }
 
+TEST(Claims, OfAShareOfNothingSayThatThereIsNone) {
+  const StudyResults study = test::small_study([](const std::string& strategy, std::uint64_t) -> SmallScores {
+    return strategy == "all" ? SmallScores{0, 0.6} : SmallScores{0.8, 0.6};
+  });
+  const Claim kept = of_letter(claims_of(study), "a").at(0);
+  EXPECT_EQ(kept.verdict, Verdict::kNotMeasured);
+  EXPECT_EQ(kept.missing, "there is no share of the visual mean of all layers: it is 0");
+}
+
 // What is below 99% is said to be so, although it is near.
 TEST(Claims, AreNotTunedFor) {
   const StudyResults study = test::small_study([](const std::string& strategy, std::uint64_t) -> SmallScores {

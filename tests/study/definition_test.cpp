@@ -47,6 +47,7 @@ TEST_F(Definition, AWorldStandsForItsFiles) {
 TEST_F(Definition, WhatIsWrongIsNamedWithItsPlace) {
   expect_refusal(small_study() + "[prune]\nremov = 3\n", "unknown key \"remov\" in [prune]", "did you mean \"remove\"");
   expect_refusal(cat("colour = 1\n", small_study()), "study.toml:1: unknown key \"colour\"", "known: ");
+  expect_refusal(small_study("", "lora-r = 8\nlora_r = 16\n"), "is given twice", "dashes and underscores are the same");
   expect_refusal(small_study() + "[prune]\nremove = \"two\"\n", "remove of [prune]: not a whole number", "range");
   expect_refusal(small_study() + "[prune]\nwhere = \"outsid\"\n", "\"outsid\" is unknown", "did you mean \"outside\"");
   expect_refusal(small_study() + "[[benchmark]]\nbenchmark = \"gqq\"\ndata = \"x\"\n", "gqq", "gqa");

@@ -82,6 +82,19 @@ TEST(StudyReport, TablesThatTheStudyNoLongerHasAreRemovedAndNothingElse) {
   }
 }
 
+TEST(StudyReport, ScoresOfLayersMarkARegionThatAllScoredModelsHave) {
+  const auto page_of = [](const std::string& strategy) {
+    StudyResults study = test::small_study();
+    std::erase_if(study.models, [&](const StudiedModel& m) { return !m.tuning || m.tuning->strategy != strategy; });
+    return report_html(study, "", kFewDraws);
+  };
+  const std::string mark = "<th scope=\"row\" class=\"in\">";
+  EXPECT_EQ(count_in(page_of("uniform"), mark), 2U);
+  const std::string random = page_of("random");
+  EXPECT_THAT(random, HasSubstr("Scores of layers: random 2 of 8"));
+  EXPECT_EQ(count_in(random, mark), 0U);  // two draws, of two layers each
+}
+
 TEST(StudyReport, TheTablesHaveTheNumbers) {
   const TemporaryFolder folder;
   write_report(test::rich_study(), folder.path(), kFewDraws);
@@ -104,6 +117,31 @@ TEST(StudyReport, TheTablesHaveTheNumbers) {
   EXPECT_THAT(read_file(folder.path() / "tables/claims.csv"),
               HasSubstr("\na,\"tuning 2 of 8 layers, evenly spread, keeps at least 99% of the visual mean of tuning "
                         "all\",holds,100,100,100,%,"));
+}
+
+TEST(StudyReport, GroupsThatDifferInTheLearningRateAloneAreToldApart) {
+  StudyResults study = test::small_study();
+  StudiedModel other = study.models[5];  // uniform, seed 1
+  other.cell = "other rate";
+  other.tuning->learning_rate = 0.0001;
+  study.models.push_back(other);
+  const TemporaryFolder folder;
+  write_report(study, folder.path(), kFewDraws);
+  EXPECT_THAT(read_file(folder.path() / "tables/cost.csv"),
+              AllOf(HasSubstr("\"uniform 2 of 8, learning rate 0.0001\",1,"),
+                    HasSubstr("\"uniform 2 of 8, learning rate 0.002\",3,"), HasSubstr("\nbottom 2 of 8,3,")));
+}
+
+TEST(StudyReport, ScoresByBenchmarkSayWhereSeedsAreMissing) {
+  StudyResults study = test::small_study();
+  const std::string mark = "Over fewer than 3 seeds: ";
+  EXPECT_THAT(report_html(study, "", kFewDraws), Not(HasSubstr(mark)));
+  std::erase_if(study.models, [](const StudiedModel& model) { return model.cell == "tune-top-3-2"; });
+  for (StudiedModel& model : study.models) {
+    if (model.cell == "tune-uniform-1-2") model.benchmarks.erase("facts");
+  }
+  const std::string html = report_html(study, "", kFewDraws);
+  EXPECT_EQ(count_in(html, mark + "uniform 2 of 8 on facts (2); top 2 of 8 on see (2); top 2 of 8 on facts (2)."), 2U);
 }
 
 TEST(StudyReport, ThePageHasEverySectionAndSaysWhatIsMissing) {

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "striate/base/strings.h"
+#include "striate/study/claims.h"
 #include "tests/study/small_study.h"
 
 namespace striate::study {
@@ -138,6 +139,45 @@ TEST(StudyStatistics, WithOneSeedTheIntervalIsOverQuestionsAlone) {
   const Statistics together(study, {.draws = 4000});
   const Estimate paired = together.mean(*groups_of(study).all(), Sense::kVisual);
   EXPECT_THAT(paired.low, DoubleNear(50 - 1.96 * 100 * std::sqrt(0.25 / 50), 1.5));
+}
+
+TEST(StudyStatistics, QuestionsThatAreAllDrawnTogetherGiveNoIntervalAndTellNothing) {
+  StudyResults study = test::small_study();
+  for (AskedQuestion& question : study.benchmarks[0].questions) question.together = "the one picture";
+  const StudyGroups groups = groups_of(study);
+  const ModelGroup uniform = *groups.spread(2), bottom = *groups.tuned({.strategy = "bottom", .layers = 2});
+  const Statistics statistics(study, {.draws = 50});
+  const Estimate difference = statistics.difference(uniform, bottom, Sense::kVisual);
+  EXPECT_NEAR(difference.value, 20, 1e-9);
+  EXPECT_FALSE(difference.has_interval());
+  EXPECT_EQ(more_than(difference, 0), Verdict::kNotDistinguishable);
+  EXPECT_TRUE(statistics.difference(uniform, bottom, Sense::kText).has_interval());
+  // One question, and one seed.
+  StudyResults one = constant_study({{"all", {0.5}}, {"uniform", {1.0}}});
+  one.benchmarks[0].questions.resize(1);
+  for (StudiedModel& model : one.models) model.benchmarks["see"].questions.resize(1);
+  const Statistics alone(one, {.draws = 50});
+  const Estimate better = alone.difference(*groups_of(one).spread(2), *groups_of(one).all(), Sense::kVisual);
+  EXPECT_NEAR(better.value, 50, 1e-9);
+  EXPECT_EQ(more_than(better, 0), Verdict::kNotDistinguishable);
+}
+
+TEST(StudyStatistics, AShareOfAMeanThatIsZeroInManyDrawsHasNoInterval) {
+  StudyResults study = constant_study({{"all", {0.0}}, {"uniform", {0.5}}});
+  for (AskedQuestion& question : study.benchmarks[0].questions) question.together = question.id;
+  std::vector<double>& right = study.models[0].benchmarks["see"].questions;
+  const StudyGroups groups = groups_of(study);
+  const auto share = [&] {
+    return Statistics(study, {.draws = 500}).ratio(*groups.spread(2), *groups.all(), Sense::kVisual);
+  };
+  EXPECT_FALSE(share().measured());
+  EXPECT_FALSE(share().has_interval());
+  EXPECT_EQ(share().benchmarks, 1U) << "both were asked";
+  right[0] = 1;  // in more than a third of the draws it is not among them
+  EXPECT_NEAR(share().value, 5000, 1e-9);
+  EXPECT_FALSE(share().has_interval());
+  for (std::size_t i = 0; i < 8; ++i) right[i] = 1;  // none of them: one draw of 4000
+  EXPECT_TRUE(share().has_interval());
 }
 
 TEST(StudyStatistics, ModelsAreComparedOnTheSameQuestionsAndSeeds) {

@@ -1,6 +1,7 @@
 // Sections of a study's page: reversion, pruning, healing, scores of layers, training and its cost.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "striate/base/strings.h"
@@ -18,7 +19,7 @@ constexpr std::size_t kMostMaps = 4;  // heat maps of layer scores
 
 // What remains after 0, 1, ... layers are removed from a tuned group by one rule.
 LineSeries removal_line(const StudyView& view, const ModelGroup& tuned, const RemovalRule& rule, Sense sense) {
-  LineSeries series{.name = cat(group_name(tuned, view.groups.setting()), ", ", name(rule.where))};
+  LineSeries series{.name = cat(view.groups.name_with_rate(tuned), ", ", name(rule.where))};
   for (std::int64_t k = 0; k < view.groups.setting().layers; ++k) {
     const auto group = view.groups.pruned(tuned, rule, k);
     if (!group) continue;
@@ -64,6 +65,18 @@ std::string pruning_charts(const StudyView& view, Sense sense) {
   return html;
 }
 
+// The layers that tuning chose; none where the scored models of a group were tuned on other layers each (random draws).
+std::vector<std::int64_t> chosen_layers(const ModelGroup& group) {
+  std::optional<std::vector<std::int64_t>> chosen;
+  for (const StudiedModel* model : group.models) {
+    if (model->layer_scores.empty()) continue;
+    if (!model->tuning || model->tuning->strategy == "all") return {};
+    if (chosen && *chosen != model->tuning->layers) return {};
+    chosen = model->tuning->layers;
+  }
+  return chosen.value_or(std::vector<std::int64_t>());
+}
+
 std::string scores_map(const StudyView& view, const ModelGroup& group) {
   const auto layers = static_cast<std::size_t>(view.groups.setting().layers);
   HeatMap map{.title = cat("Scores of layers: ", group_name(group, view.groups.setting())),
@@ -72,10 +85,10 @@ std::string scores_map(const StudyView& view, const ModelGroup& group) {
                   "through it more, looks at the picture more, or was changed more by tuning.",
               .row_name = "layer",
               .mark_meaning = "a layer of the region"};
+  const std::vector<std::int64_t> chosen = chosen_layers(group);
   for (std::size_t layer = 0; layer < layers; ++layer) {
     map.rows.push_back(std::to_string(layer));
-    map.marked_rows.push_back(group.first().tuning && group.tuning().strategy != "all" &&
-                              std::ranges::count(group.tuning().layers, static_cast<std::int64_t>(layer)) > 0);
+    map.marked_rows.push_back(std::ranges::count(chosen, static_cast<std::int64_t>(layer)) > 0);
   }
   for (auto& [metric, values] : mean_layer_scores(group, layers))
     map.columns.push_back({.name = metric, .meaning = metric_meaning(metric), .values = std::move(values)});
@@ -106,7 +119,7 @@ std::string reversion_html(const StudyView& view) {
     const auto source = view.groups.source(group);
     const Estimate e = source ? view.statistics.difference(group, *source, Sense::kVisual) : Estimate{};
     plot.rows.push_back(
-        {.name = cat(group_name(group, view.groups.setting()), ", without ", layer_list_text(group.first().reverted)),
+        {.name = cat(view.groups.name_with_rate(group), ", without ", layer_list_text(group.first().reverted)),
          .value = e.value,
          .low = e.low,
          .high = e.high});

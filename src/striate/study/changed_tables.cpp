@@ -24,7 +24,7 @@ std::string removed_text(const ModelGroup& group) {
 }
 
 std::string made_of(const StudyView& view, const ModelGroup& group) {
-  return group.first().tuning ? group_name(group, view.groups.setting()) : "";
+  return group.first().tuning ? view.groups.name_with_rate(group) : "";
 }
 
 double rate_of(const StudiedModel& model, double AnsweringCost::*rate) {

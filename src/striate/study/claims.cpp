@@ -64,11 +64,13 @@ class ClaimList {
     claim.threshold = kKept;
     claim.paper = paper;
     const auto spread = groups_.spread(groups_.quarter(), share), all = groups_.all(share);
+    const Estimate kept = spread && all ? statistics_.ratio(*spread, *all, Sense::kVisual) : Estimate{};
     const std::string data = share == 1 ? "" : " with so much data";
-    const std::string missing = !spread ? cat("the evenly spread quarter was not tuned", data)
-                                : !all  ? cat("all layers were not tuned", data)
-                                        : "";
-    judge(claim, spread && all ? statistics_.ratio(*spread, *all, Sense::kVisual) : Estimate{}, missing);
+    const std::string missing = !spread               ? cat("the evenly spread quarter was not tuned", data)
+                                : !all                ? cat("all layers were not tuned", data)
+                                : kept.benchmarks > 0 ? "there is no share of the visual mean of all layers: it is 0"
+                                                      : "";
+    judge(claim, kept, missing);
   }
 
   void beats(const std::string& strategy, const std::string& words, const char* paper) {
@@ -123,7 +125,7 @@ class ClaimList {
 
   void few_fall_off(std::int64_t few, const char* paper) {
     if (few >= groups_.quarter()) return;  // nothing to compare
-    Claim& claim = add("e", cat(region_, " is better than tuning ", few, few == 1 ? " layer" : " layers"),
+    Claim& claim = add("e", cat(region_, " is better than tuning ", counted(few, "layer")),
                        "difference of the visual means", "points", kAboveZero);
     claim.paper = paper;
     const auto other = groups_.spread(few);
@@ -230,10 +232,6 @@ std::string untold(const Claim& claim) {
   return claim.verdict == Verdict::kNotDistinguishable ? ", which cannot be told from none at this size" : "";
 }
 
-std::string seeds_text(std::size_t seeds) {
-  return cat(seeds, seeds == 1 ? " seed" : " seeds");
-}
-
 }  // namespace
 
 std::string name(Verdict verdict) {
@@ -283,7 +281,7 @@ std::string summary_sentence(const StudyResults& results, const Statistics& stat
   std::vector<std::string> parts;
   if (const Claim* kept = claim_named(claims, "a", "visual")) {
     parts.push_back(cat("reached ", estimate_text(kept->estimate, "%", false),
-                        " of the visual mean of tuning all layers, over ", seeds_text(kept->estimate.seeds)));
+                        " of the visual mean of tuning all layers, over ", counted(kept->estimate.seeds, "seed")));
   }
   if (const Claim* text = claim_named(claims, "c", "difference")) {
     parts.push_back(

@@ -28,7 +28,8 @@ struct Claim {
 };
 
 // "At least": holds where the whole interval is at the threshold or above, does not where all of it is below. "More
-// than": above, or below. Without an interval (one seed of what is measured once for each seed) nothing can be told.
+// than": above, or below. Without an interval (one seed of what is measured once for each seed, or one question)
+// nothing can be told.
 Verdict at_least(const Estimate& estimate, double threshold);
 Verdict more_than(const Estimate& estimate, double threshold);
 

@@ -178,10 +178,11 @@ void Collector::read_benchmarks() {
     const std::vector<std::string>& kinds = questions->benchmark().kinds;
     for (const Question& question : questions->set().questions) {
       const auto kind = kinds.empty() ? question.kinds.end() : question.kinds.find(kinds.front());
-      const bool file = !question.pictures.empty() && !questions->set().pictures;
+      const std::vector<std::string> shown = shown_pictures(questions->protocol(), question);
+      const bool file = !shown.empty() && !questions->set().pictures;
       told.questions.push_back({question.id, kind == question.kinds.end() ? std::string() : join(kind->second, ", "),
                                 question.text, question.references.empty() ? "" : question.references.front(),
-                                file ? full_path(images / question.pictures.front()).string() : std::string(),
+                                file ? full_path(images / shown.front()).string() : std::string(),
                                 resampling_unit(question)});
     }
     results_.benchmarks.push_back(std::move(told));

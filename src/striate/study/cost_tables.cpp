@@ -120,7 +120,7 @@ ResultTable cost_table(const StudyView& view) {
       return estimate_cell(capped(estimate, 100));
     };
     any = any || over_seeds(group, elapsed).measured();
-    table.rows.push_back({text_cell(group_name(group, view.groups.setting())),
+    table.rows.push_back({text_cell(view.groups.name_with_rate(group)),
                           number_cell(static_cast<double>(group.seeds().size())),
                           mean(taken_number(&RunTaken::trained_parameters)), mean(elapsed), saved(elapsed), mean(busy),
                           saved(busy), mean(taken_number(&RunTaken::step_seconds, 1e-3)), mean(tokens_per_second),

@@ -191,8 +191,14 @@ void DefinitionReader::tables(const std::string& key, const std::function<void(D
 }
 
 void DefinitionReader::finish() const {
+  std::vector<std::string> seen;
   for (const TomlEntry& entry : entries_) {
     const std::string key = with_dashes(entry.key);
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
+      throw invalid_input(cat(file_, ":", entry.line, ": \"", entry.key, "\" is given twice"),
+                          "keep one of them: dashes and underscores are the same");
+    }
+    seen.push_back(key);
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     throw invalid_input(cat(file_, ":", entry.line, ": unknown key \"", entry.key, "\"",
                             table_.empty() ? std::string() : cat(" in ", table_)),

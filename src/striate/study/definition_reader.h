@@ -36,7 +36,8 @@ class DefinitionReader {
   bool table(const std::string& key, const std::function<void(DefinitionReader&)>& read);
   void tables(const std::string& key, const std::function<void(DefinitionReader&)>& read);
 
-  // Throws InvalidInput for a key that no function above was asked for, naming the nearest that was.
+  // Throws InvalidInput for a key that no function above was asked for, naming the nearest that was, and for a key that
+  // is there twice, with a dash and with an underscore.
   void finish() const;
 
   // "study.toml:12" of a key that is there, or of the table.

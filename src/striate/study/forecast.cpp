@@ -130,12 +130,11 @@ class Forecaster {
     if (found != questions_.end()) return found->second;
     const BenchmarkDefinition& asked = study_.definition.benchmarks[index];
     double count = 0;
-    if (asked.limit > 0) {
-      count = static_cast<double>(asked.limit);
-    } else if (const WorldDefinition* world = world_of(asked.data)) {
+    if (const WorldDefinition* world = world_of(asked.data)) {
       count = world_questions(*world, asked.sense, asked.data.ends_with("held_out.json"));
+      if (asked.limit > 0) count = std::min(count, static_cast<double>(asked.limit));
     } else {
-      const AskedQuestions questions(asked.benchmark, asked.protocol, study_.path(asked.data), 0);
+      const AskedQuestions questions(asked.benchmark, asked.protocol, study_.path(asked.data), asked.limit);
       count = static_cast<double>(questions.set().questions.size());
     }
     return questions_[index] = count;

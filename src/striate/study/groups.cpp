@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
@@ -191,6 +192,19 @@ std::optional<ModelGroup> StudyGroups::source(const ModelGroup& made) const {
     if (key_of(group.first().tuning) == key_of(made.first().tuning)) return group;
   }
   return std::nullopt;
+}
+
+std::string StudyGroups::name_with_rate(const ModelGroup& group) const {
+  std::string out = group_name(group, setting_);
+  if (!group.first().tuning) return out;
+  const double rate = group.tuning().learning_rate;
+  for (const ModelGroup& other : of(Treatment::kTuned)) {
+    std::optional<Tuning> alike = other.tuning();
+    const bool differs = std::exchange(alike->learning_rate, rate) != rate;
+    if (differs && key_of(alike) == key_of(group.first().tuning))
+      return cat(out, ", learning rate ", formatted(rate, "%g"));
+  }
+  return out;
 }
 
 std::vector<StudySetting> settings_of(const StudyResults& results) {

@@ -72,6 +72,8 @@ class StudyGroups {
   std::vector<RemovalRule> removals(const ModelGroup& tuned) const;
   // The tuned group that a reverted, pruned or healed one was made of.
   std::optional<ModelGroup> source(const ModelGroup& made) const;
+  // group_name() of one of them, with the learning rate where tuned groups differ in that alone.
+  std::string name_with_rate(const ModelGroup& group) const;
 
  private:
   std::optional<ModelGroup> only(Treatment treatment) const;

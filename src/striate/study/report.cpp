@@ -126,8 +126,7 @@ std::vector<std::string> study_warnings(const StudyResults& results) {
   std::vector<std::string> out = results.warnings;
   const auto failed = static_cast<std::int64_t>(results.failed.size());
   if (failed > 0)
-    out.push_back(
-        cat(failed, failed == 1 ? " cell" : " cells", " failed; what would have been measured there is missing here"));
+    out.push_back(cat(counted(failed, "cell"), " failed; what would have been measured there is missing here"));
   const std::int64_t open = results.cells - results.finished - failed;
   if (open > 0)
     out.push_back(cat(open, open == 1 ? " cell is" : " cells are", " not finished yet; run the study again to go on"));

@@ -15,6 +15,7 @@ namespace striate::study {
 namespace {
 
 constexpr std::uint64_t kMostDrawn = 4096;  // seeds, and draws of a random region
+constexpr double kMostUndefined = 0.05;     // share of the draws, as much as an interval leaves out
 
 double mean_of(std::span<const double> values) {
   double sum = 0;
@@ -120,6 +121,7 @@ Statistics::Statistics(const StudyResults& results, const Resampling& resampling
   for (std::size_t b = 0; b < results.benchmarks.size(); ++b) {
     const StudiedBenchmark& benchmark = results.benchmarks[b];
     const DrawnTogether together(benchmark);
+    units_.push_back(together.count);
     const RandomStream random(resampling.seed, cat("study questions of ", benchmark.name));
     std::vector<std::pair<const std::vector<double>*, std::vector<double>*>> asked;
     for (std::size_t m = 0; m < models_.size(); ++m) {
@@ -214,9 +216,12 @@ Estimate Statistics::of_benchmarks(std::span<const ModelGroup> groups, const std
   };
   std::vector<std::size_t> all(seeds.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  const bool can_be_drawn = std::ranges::all_of(benchmarks, [&](std::size_t b) { return units_[b] > 1; });
   std::vector<double> values;
-  for (std::size_t draw = 1; draw <= static_cast<std::size_t>(resampling_.draws); ++draw)
+  for (std::size_t draw = 1; can_be_drawn && draw <= static_cast<std::size_t>(resampling_.draws); ++draw)
     values.push_back(value_at(draw, drawn_places(random, seeds.size(), draw * kMostDrawn)));
+  const auto undefined = std::ranges::count_if(values, [](double value) { return !std::isfinite(value); });
+  if (static_cast<double>(undefined) > kMostUndefined * static_cast<double>(values.size())) values.clear();
   const Interval interval = middle_of(std::move(values));
   return {value_at(0, all), interval.low, interval.high, seeds_of(groups), benchmarks.size()};
 }

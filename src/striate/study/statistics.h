@@ -36,8 +36,10 @@ using Combine = std::function<double(std::span<const double> means)>;
 // replacement (those about one picture together), and the seeds with replacement, one fewer than there are, so that the
 // spread of few seeds is not understated (Rao and Wu, "Resampling inference with complex survey data", 1988); the draws
 // of a random region likewise within each seed. All models are given the same questions and the same seeds: what is
-// computed of two groups is paired. With one seed the interval is over questions alone. The draws depend on the
-// resampling, the numbers of questions and the seeds' number, on nothing else.
+// computed of two groups is paired. With one seed the interval is over questions alone. Where all questions of a
+// benchmark are drawn together (there is one, or all are about one picture) there is no interval: they say nothing of
+// how others would be answered. The draws depend on the resampling, the numbers of questions and the seeds' number, on
+// nothing else.
 class Statistics {
  public:
   // The results must outlive it. Takes models x benchmarks x draws numbers of 8 bytes.
@@ -49,7 +51,9 @@ class Statistics {
   Estimate of(std::span<const ModelGroup> groups, Sense sense, const Combine& combine) const;
   Estimate mean(const ModelGroup& group, Sense sense) const;
   Estimate difference(const ModelGroup& a, const ModelGroup& b, Sense sense) const;  // a - b
-  Estimate ratio(const ModelGroup& a, const ModelGroup& b, Sense sense) const;       // 100 a / b
+  // 100 a / b. Where b is 0 there is none; draws in which it is are left out, and where these are more than a twentieth
+  // of all draws there is no interval.
+  Estimate ratio(const ModelGroup& a, const ModelGroup& b, Sense sense) const;
   // The standard deviation over seeds (n - 1) of the mean over benchmarks; NaN below two seeds.
   double deviation(const ModelGroup& group, Sense sense) const;
 
@@ -71,6 +75,7 @@ class Statistics {
   const StudyResults& results_;
   Resampling resampling_;
   std::vector<ModelDraws> models_;  // of results_.models
+  std::vector<std::size_t> units_;  // of results_.benchmarks: in how many parts their questions are drawn
 };
 
 // What a model has one number of; NaN: none.

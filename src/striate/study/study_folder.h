@@ -63,6 +63,7 @@ class StudyFolder {
 
   // Held by the process that runs a cell. Throws InvalidInput where another one does.
   std::unique_ptr<const FolderLock> lock(const Cell& cell) const;
+  // Whether a process runs it. Takes the lock for a moment, in which lock() waits.
   bool is_running(const Cell& cell) const;
 
  private:

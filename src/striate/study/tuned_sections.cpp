@@ -137,7 +137,7 @@ std::string claim_card(const Claim& claim) {
     html +=
         cat("<b>", html_escape(estimate_text(claim.estimate, claim.unit, sign)), "</b> ", html_escape(claim.quantity));
     if (claim.estimate.seeds > 1) html += cat(", ", claim.estimate.seeds, " seeds");
-    if (claim.estimate.seeds == 1 && claim.estimate.benchmarks > 0)
+    if (claim.estimate.seeds == 1 && claim.estimate.benchmarks > 0 && claim.estimate.has_interval())
       html += "; one seed: the interval is over questions alone";
   }
   html += cat("</p>\n<p class=\"quiet\">Rule: ", html_escape(claim.rule), ".");

@@ -107,6 +107,25 @@ double kind_mean(const ModelGroup& group, const StudiedBenchmark& benchmark, con
   return count > 0 ? 100 * sum / static_cast<double>(count) : kNotMeasured;
 }
 
+// Whose numbers by benchmark are means over fewer seeds than those of the group with the most; empty: nobody's.
+std::string fewer_seeds(const StudyView& view, const std::vector<ModelGroup>& groups) {
+  std::size_t most = 0;
+  for (const ModelGroup& group : groups) most = std::max(most, group.seeds().size());
+  std::vector<std::string> fewer;
+  for (const ModelGroup& group : groups) {
+    if (!group.first().tuning) continue;
+    for (const StudiedBenchmark& benchmark : view.results.benchmarks) {
+      ModelGroup asked = group;
+      std::erase_if(asked.models,
+                    [&](const StudiedModel* model) { return !model->benchmarks.contains(benchmark.name); });
+      const std::size_t seeds = asked.seeds().size();
+      if (seeds > 0 && seeds < most)
+        fewer.push_back(cat(group_label(view, group), " on ", benchmark.name, " (", seeds, ")"));
+    }
+  }
+  return fewer.empty() ? "" : cat(" Over fewer than ", most, " seeds: ", join(fewer, "; "), ".");
+}
+
 }  // namespace
 
 std::string layers_text(const ModelGroup& group) {
@@ -164,16 +183,19 @@ ResultTable strategies_table(const StudyView& view) {
 }
 
 ResultTable benchmarks_table(const StudyView& view) {
-  ResultTable table{.name = "benchmarks",
-                    .title = "Scores by benchmark",
-                    .caption = "Means over seeds and standard deviations over them, by each benchmark's own protocol.",
-                    .columns = {{"model"}}};
+  const std::vector<ModelGroup> groups = shown_groups(view);
+  ResultTable table{
+      .name = "benchmarks",
+      .title = "Scores by benchmark",
+      .caption = cat("Means over seeds and standard deviations over them, by each benchmark's own protocol.",
+                     fewer_seeds(view, groups)),
+      .columns = {{"model"}}};
   for (const StudiedBenchmark& benchmark : view.results.benchmarks)
     table.columns.push_back({.name = cat(benchmark.name, " (", name(benchmark.sense), ")"),
                              .kind = Kind::kSpread,
                              .unit = benchmark.unit,
                              .decimals = 2});
-  for (const ModelGroup& group : shown_groups(view)) {
+  for (const ModelGroup& group : groups) {
     std::vector<TableCell> row = {text_cell(group_label(view, group))};
     for (const StudiedBenchmark& benchmark : view.results.benchmarks) {
       const OfModel score = [&](const StudiedModel& model) {
@@ -189,11 +211,12 @@ ResultTable benchmarks_table(const StudyView& view) {
 }
 
 ResultTable kinds_table(const StudyView& view) {
+  const std::vector<ModelGroup> groups = shown_groups(view);
   ResultTable table{.name = "kinds",
                     .title = "Scores by kind of question",
-                    .caption = "The mean score of the questions of each kind, over seeds, in percent.",
+                    .caption = cat("The mean score of the questions of each kind, over seeds, in percent.",
+                                   fewer_seeds(view, groups)),
                     .columns = {{"benchmark"}, {"kind"}, count_column("questions")}};
-  const std::vector<ModelGroup> groups = shown_groups(view);
   for (const ModelGroup& group : groups) table.columns.push_back({group_label(view, group), Kind::kNumber, "", 1});
   for (const StudiedBenchmark& benchmark : view.results.benchmarks) {
     std::map<std::string, std::size_t> kinds;
