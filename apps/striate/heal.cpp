@@ -6,6 +6,7 @@
 #include "apps/striate/terminal_notes.h"
 #include "apps/striate/train_flags.h"
 #include "apps/striate/train_report.h"
+#include "apps/striate/unread_run_flags.h"
 #include "striate/base/error.h"
 #include "striate/base/paths.h"
 #include "striate/base/strings.h"
@@ -43,6 +44,15 @@ TeacherRequest teacher_request(const HealFlags& flags, const ModelPaths& paths) 
   return teacher;
 }
 
+void refuse_unread_of_teacher(const HealFlags& flags, const TypedFlags& typed) {
+  if (flags.hidden_weight == 0.0) {
+    refuse_unread(typed, {"--hidden-layers"}, "does not apply to --hidden-weight 0", "give one of them");
+  }
+  if (flags.kl_weight == 0.0) {
+    refuse_unread(typed, {"--temperature"}, "does not apply to --kl-weight 0", "give one of them");
+  }
+}
+
 HealTune what_is_tuned(const std::string& tune) {
   if (tune == "auto") return HealTune::kAuto;
   if (tune == "projector") return HealTune::kProjector;
@@ -52,7 +62,10 @@ HealTune what_is_tuned(const std::string& tune) {
 }
 
 int run_heal(const HealFlags& flags, CLI::App& command) {
+  const TypedFlags typed = typed_flags(command);
   flags.train.read_config(command);
+  refuse_unread_of_run(flags.train, typed);
+  refuse_unread_of_teacher(flags, typed);
   const Ranks ranks = find_ranks();
   HealingRequest healing;
   healing.model = flags.train.model.paths();
@@ -60,6 +73,7 @@ int run_heal(const HealFlags& flags, CLI::App& command) {
   healing.tune = what_is_tuned(flags.train.tune);
   healing.layers = flags.train.layers;
   const HealingPlan plan = plan_healing(healing);
+  refuse_unread_of_healing(plan.tune, typed);
   TrainFlags train = flags.train;
   train.tune = plan.tune == HealTune::kLora ? "lora" : "full";
   train.layers = plan.layers;
@@ -70,10 +84,13 @@ int run_heal(const HealFlags& flags, CLI::App& command) {
   return train_and_report(train, request, ranks, {"ask it with", "striate chat --model " + with});
 }
 
-void add_flags(HealFlags& flags, CLI::App& command) {
-  flags.train.tune = "auto";
-  flags.train.add_to(command);
+// What the flags of training do here: there is no stage but that of tuning.
+void adapt_flags_of_training(CLI::App& command) {
   command.remove_option(command.get_option("--stage"));
+  command.get_option("--batch")->description("Samples per step, over all ranks; default: 128");
+  command.get_option("--lr")->description(
+      "Learning rate of the adapters or of the layers' weights; default: 2e-4 (lora), 2e-5 (full)");
+  command.get_option("--projector-lr")->description("Learning rate of the projector; default: 2e-5");
   command.get_option("--tune")->description(
       "Parts to tune: projector; lora (adapters on --layers, and the projector); full (all weights of both); auto "
       "(projector, or lora where more than a fifth of the layers is gone or --layers is given)");
@@ -81,6 +98,12 @@ void add_flags(HealFlags& flags, CLI::App& command) {
       ->description(
           "Layers that may change, by the pruned model's numbers; from-run (the default): the region of the earlier "
           "tuning");
+}
+
+void add_flags(HealFlags& flags, CLI::App& command) {
+  flags.train.tune = "auto";
+  flags.train.add_to(command);
+  adapt_flags_of_training(command);
   const std::string group = "Teacher";
   command.add_option("--teacher", flags.teacher, "Folder of the model before it was pruned")
       ->type_name("DIR")

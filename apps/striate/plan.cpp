@@ -8,6 +8,7 @@
 #include "apps/striate/command.h"
 #include "apps/striate/plan_flags.h"
 #include "apps/striate/plan_report.h"
+#include "apps/striate/terminal_notes.h"
 #include "striate/cuda/gpu_list.h"
 #include "striate/train/run_plan.h"
 #include "striate/train/speed_model.h"
@@ -45,7 +46,7 @@ void run_plan(const PlanFlags& flags, CLI::App& command) {
   flags.train.read_config(command);
   if (flags.train.compute.threads > 0) at::set_num_threads(flags.train.compute.threads);
   const RunPlanRequest request = flags.request(machines_asked(flags));
-  const RunPlan planned = plan_run(request);
+  const RunPlan planned = plan_run(request, terminal_notes());
   if (flags.train.json) {
     std::cout << plan_json(planned).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   } else {

@@ -26,8 +26,8 @@ void PlanFlags::add_to(CLI::App& command) {
   command.get_option("--layers")
       ->description("Layers that training may change: paper, all, 0,4,8-11, ...; default: uniform:25%");
   command.get_option("--data")->description(
-      "Training data (LLaVA JSON or JSON Lines), to estimate steps, hours and disk; up to 1000 samples are read, and "
-      "no picture");
+      "Training data (LLaVA JSON or JSON Lines), to estimate steps, hours and disk; up to 1000 samples are read (with "
+      "--tokens-per-step all), and no picture");
   command.get_option("--json")->description("Print one JSON object and nothing else");
   const std::string group = "Plan";
   command.add_option("--hardware", hardware, "Machines that the run should fit on: a100, rtx-4090, this, ...")
@@ -69,6 +69,7 @@ RunPlanRequest PlanFlags::request(std::vector<AskedMachine> machines) const {
   if (train.steps && train.epochs) throw invalid_input("--steps and --epochs exclude each other", "give one of them");
   r.steps = train.steps;
   r.epochs = train.epochs.value_or(1);
+  r.count_steps = true;
   r.save_every = train.request.save_every;
   r.keep = train.request.keep;
   r.save_dtype = train.saved_type();

@@ -4,6 +4,7 @@
 #include "apps/striate/command.h"
 #include "apps/striate/train_flags.h"
 #include "apps/striate/train_report.h"
+#include "apps/striate/unread_run_flags.h"
 #include "striate/base/strings.h"
 #include "striate/train/adapter_out.h"
 
@@ -35,7 +36,10 @@ NextStep next_step(const TrainFlags& flags, const TrainingRequest& request) {
 }
 
 int run_train(const TrainFlags& flags, CLI::App& command) {
+  const TypedFlags typed = typed_flags(command);
   flags.read_config(command);
+  refuse_unread_of_run(flags, typed);
+  refuse_unread_of_stage(flags, typed);
   const Ranks ranks = find_ranks();
   const TrainingRequest request = flags.training_request(command, ranks);
   return train_and_report(flags, request, ranks, next_step(flags, request));

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/striate/flag_ranges.h"
+#include "apps/striate/unread_flags.h"
 #include "striate/base/byte_size.h"
 #include "striate/base/error.h"
 #include "striate/base/paths.h"
@@ -17,6 +18,18 @@ namespace {
 
 // No part of what a run is: they are not recorded, and a configuration cannot set them.
 constexpr std::array<std::string_view, 4> kNotSettings = {"config", "help", "json", "resume"};
+
+// Settings of which a run takes one or the other.
+constexpr std::array<std::array<std::string_view, 2>, 3> kEither = {
+    {{"steps", "epochs"}, {"batch", "tokens-per-step"}, {"warmup-steps", "warmup-ratio"}}};
+
+// Whether the other one was typed: it takes the place of what a file says.
+bool is_displaced(std::string_view key, const TypedFlags& typed) {
+  return std::any_of(kEither.begin(), kEither.end(), [&](const auto& either) {
+    const std::size_t other = either[0] == key ? 1 : 0;
+    return either[1 - other] == key && std::find(typed.begin(), typed.end(), cat("--", either[other])) != typed.end();
+  });
+}
 
 bool is_setting(const CLI::Option& option) {
   if (option.get_lnames().empty()) return false;
@@ -272,10 +285,6 @@ std::optional<at::ScalarType> parse_save_dtype(const std::string& text) {
 
 GroupRates rates_of(const TrainFlags& f, Stage stage, TuneKind kind) {
   GroupRates rates = recipe_rates(stage, kind);
-  if (stage == Stage::kAlign && f.lr) {
-    throw invalid_input("--lr does not apply to --stage align, which trains only the projector",
-                        "give its learning rate with --projector-lr");
-  }
   if (f.lr) rates.adapter = *f.lr;
   if (f.lr && rates.decoder > 0) rates.decoder = *f.lr;
   if (f.projector_lr) rates.projector = *f.projector_lr;
@@ -297,11 +306,12 @@ void TrainFlags::add_to(CLI::App& command) {
 
 void TrainFlags::read_config(CLI::App& command) const {
   if (config.empty()) return;
+  const TypedFlags typed = typed_flags(command);
   std::vector<std::string> known;
   for (const CLI::Option* option : settings_of(command)) known.push_back(option->get_lnames().front());
   for (const ConfigEntry& entry : read_config_file(config, known)) {
     CLI::Option* option = command.get_option("--" + entry.key);
-    if (option->count() > 0) continue;  // the command line wins
+    if (option->count() > 0 || is_displaced(entry.key, typed)) continue;  // the command line wins
     try {
       option->add_result(entry.value);
       option->run_callback();

@@ -58,7 +58,7 @@ void print_text(const TrainFlags& flags, const TrainingRequest& request, const T
               << result.checkpoint.string() << "\ncontinue with the same command and --resume\n";
     return;
   }
-  std::cout << "trained " << state.step << " steps, " << state.samples << " samples, "
+  std::cout << "trained " << counted(state.step, "step") << ", " << counted(state.samples, "sample") << ", "
             << human_count(static_cast<std::uint64_t>(state.tokens)) << " tokens in " << human_duration(outcome.seconds)
             << "; last loss " << number("%.4f", outcome.loss) << '\n';
   if (state.skipped_steps > 0) std::cout << "skipped steps      " << state.skipped_steps << '\n';
@@ -138,7 +138,7 @@ void TrainDisplay::begin(const TrainingPlan& plan) {
   }
   std::cerr << "trained     " << human_count(static_cast<std::uint64_t>(plan.parameters)) << " parameters\n"
             << "activations " << checkpointing_words(plan.checkpointing) << '\n'
-            << "data        " << plan.samples << " samples, " << plan.steps << " steps";
+            << "data        " << counted(plan.samples, "sample") << ", " << counted(plan.steps, "step");
   if (plan.ranks > 1) std::cerr << ", " << plan.ranks << " ranks";
   std::cerr << '\n';
   if (!plan.resumed_from.empty()) std::cerr << "resumed     from " << plan.resumed_from.string() << '\n';

@@ -72,7 +72,7 @@ TEST_F(Export, RevertTakesARunsFolderOrATunedModel) {
   const CommandResult adapter =
       striate({"revert", "--model", file("tuned"), "--base", model(), "--layers", "0,3", "--out", file("less")});
   ASSERT_EQ(adapter.exit_code, 0) << adapter.err;
-  EXPECT_THAT(adapter.out, AllOf(HasSubstr("an adapter on layers 1\n"), HasSubstr("reverted layers 0,3")));
+  EXPECT_THAT(adapter.out, AllOf(HasSubstr("an adapter on layer 1\n"), HasSubstr("reverted layers 0,3")));
   const CommandResult whole =
       striate({"revert", "--model", file("full"), "--base", model(), "--layers", "3", "--out", file("back"), "--json"});
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
@@ -91,6 +91,10 @@ TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
       {{"export", "--model", file("nowhere")}, "nowhere"},
       {{"revert", "--model", file("full"), "--layers", "1"}, "needs the model as it was before tuning"},
       {{"revert", "--model", file("tuned"), "--layers", "1"}, "is an adapter"},
+      {{"revert", "--model", file("tuned"), "--base", model(), "--layers", "3", "--max-shard-size", "1GB"},
+       "--max-shard-size does not apply to an adapter"},
+      {{"revert", "--model", model(), "--adapter", file("tuned"), "--base", model(), "--layers", "3"},
+       "--base does not apply to --adapter"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "9"}, "9"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "0,2"}, "nothing to revert"},
       {{"revert", "--model", file("tuned"), "--base", model(), "--layers", "0,2"}, "nothing to revert"},

@@ -9,6 +9,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class Heal : public TrainCommand {
  protected:
@@ -92,7 +93,7 @@ TEST_F(Heal, TermsOfTheLossAreInTheMetricsAndAddUp) {
 
 // A quarter of the layers is gone: by itself the command tunes layers; here the projector alone is asked for.
 TEST_F(Heal, TheProjectorAloneChangesNothingElse) {
-  const CommandResult result = heal("projector", {"--tune", "projector"});
+  const CommandResult result = run_command(without(heal_command("projector", {"--tune", "projector"}), {"--lr"}));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("more than a fifth"));
   EXPECT_FALSE(fs::exists(file("projector/adapter_config.json")));
@@ -130,6 +131,15 @@ TEST_F(Heal, ResumedWithATeacherItEndsBitIdentical) {
   expect_refusal(heal("half", again), "--kl-weight: 0.5 now, 1");
 }
 
+TEST_F(Heal, SaysThatAModelWasNeverPruned) {
+  const CommandResult never = heal("never", {"--model", file("tuned"), "--tune", "lora", "--layers", "1"});
+  ASSERT_EQ(never.exit_code, 0) << never.err;
+  EXPECT_THAT(never.err, HasSubstr("tuned records no removed layers: it is tuned like any other model\n"));
+  const CommandResult pruned = heal("once", {"--tune", "lora", "--layers", "1"});
+  ASSERT_EQ(pruned.exit_code, 0) << pruned.err;
+  EXPECT_THAT(pruned.err, Not(HasSubstr("removed layers")));
+}
+
 TEST_F(Heal, RefusesWhatMakesNoSense) {
   expect_refusal(heal("no", {"--kl-weight", "1"}), "distillation needs a teacher");
   expect_refusal(heal("no", {"--teacher", file("absent")}), "absent: no such file");
@@ -140,6 +150,16 @@ TEST_F(Heal, RefusesWhatMakesNoSense) {
   expect_refusal(heal("no", {"--tune", "projectr"}), "--tune projectr");
   expect_refusal(heal("no", {"--tune", "projector", "--layers", "1"}),
                  "--layers and --tune projector exclude each other");
+  EXPECT_FALSE(fs::exists(file("no")));
+}
+
+TEST_F(Heal, RefusesFlagsOfWhatIsNotTuned) {
+  expect_refusal(heal("no", {"--tune", "projector"}), "--lr does not apply: only the projector is tuned");
+  expect_refusal(run_command(without(heal_command("no", {"--tune", "projector", "--lora-r", "4"}), {"--lr"})),
+                 "--lora-r does not apply: only the projector is tuned");
+  expect_refusal(heal("no", {"--tune", "full", "--lora-alpha", "4"}), "--lora-alpha does not apply to --tune full");
+  expect_refusal(heal("no", {"--tune", "lora", "--save-dtype", "fp16"}),
+                 "--save-dtype does not apply to a run that writes an adapter");
   EXPECT_FALSE(fs::exists(file("no")));
 }
 
@@ -167,6 +187,7 @@ TEST_F(Heal, HelpHasAnExample) {
   const CommandResult result = run_command({STRIATE_PROGRAM, "heal", "--help"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(HasSubstr("Example:"), HasSubstr("--teacher DIR"), HasSubstr("--hidden-weight X")));
+  EXPECT_THAT(result.out, AllOf(Not(HasSubstr("align")), Not(HasSubstr("pretrain")))) << "stages that it does not have";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -88,6 +89,15 @@ TEST_F(PlanCommand, ATrainCommandLineIsAPlanToo) {
   EXPECT_FALSE(std::filesystem::exists("nowhere"));
 }
 
+TEST_F(PlanCommand, StepsThatAreTypedTakeThePlaceOfTheEpochsOfAFile) {
+  const std::string file = (folder_.path() / "epochs.toml").string();
+  write_file(file, "epochs = 1\nbatch = 4\n");
+  const CommandResult result = plan({"--config", file, "--steps", "25", "--lora-r", "8", "--json", "--device", "cpu"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["run"]["steps"], 25);
+  EXPECT_THAT(plan({"--steps", "25", "--epochs", "1"}).err, HasSubstr("--steps and --epochs exclude each other"));
+}
+
 TEST_F(PlanCommand, DataTellsStepsHoursAndDisk) {
   ASSERT_EQ(
       run_command({STRIATE_PROGRAM, "init", "--size", "tiny", "--out", (folder_.path() / "tiny").string()}).exit_code,
@@ -133,6 +143,16 @@ TEST_F(PlanCommand, DataTellsStepsHoursAndDisk) {
     EXPECT_NEAR(sum, predicted["stream_seconds"]["total"].get<double>(), 1e-9);
   }
   EXPECT_GT(report["measured_cpu_rates"]["memory"], 0);
+  // By tokens the steps are counted: no two of these samples, which are of nearly one length, fit into a step.
+  const std::string budget = std::to_string(report["run"]["data"]["longest"].get<std::int64_t>() * 3 / 2);
+  std::vector<std::string> by_tokens = command;
+  by_tokens.erase(std::find(by_tokens.begin(), by_tokens.end(), "--batch"),
+                  std::find(by_tokens.begin(), by_tokens.end(), "--epochs"));
+  by_tokens.insert(by_tokens.end(),
+                   {"--max-tokens", budget, "--tokens-per-step", budget, "--json", "--hardware", "a100"});
+  const CommandResult counted = run_command(by_tokens);
+  ASSERT_EQ(counted.exit_code, 0) << counted.err;
+  EXPECT_EQ(json::parse(counted.out)["run"]["steps"], 200) << "100 samples, 2 epochs";
 }
 
 TEST_F(PlanCommand, ConfigJsonAloneIsEnoughAndSoIsAMachineWithoutAGpu) {

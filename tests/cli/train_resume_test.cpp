@@ -164,6 +164,8 @@ TEST_F(TrainResume, AConstantRateMayGoOnForLonger) {
   ASSERT_EQ(train("short", with_steps("10", true)).exit_code, 0);
   ASSERT_EQ(train("long", with_steps("10", false)).exit_code, 0);
   expect_same_run("long", "short", "step-000010");
+  expect_refusal(train("short", with_steps("6", true)),
+                 "the run has taken 10 steps already, more than the 6 that are asked for");
 }
 
 TEST_F(TrainResume, ALongerRunAtAConstantRateKeepsItsWarmUp) {
@@ -183,6 +185,7 @@ TEST_F(TrainResume, ALongerRunAtAConstantRateKeepsItsWarmUp) {
   EXPECT_EQ(train("begun", with({"--warmup-steps", "3", "--steps", "10", "--resume"})).exit_code, 0);
   expect_refusal(train("begun", with({"--warmup-ratio", "0.2", "--steps", "12", "--resume"})),
                  "--warmup-ratio: 0.2 now, 0.5 in ");
+  expect_refusal(train("at_once", with({"--steps", "12", "--resume"})), "--warmup-steps: not set now, 3 in ");
 }
 
 TEST_F(TrainResume, WithoutACheckpointTheRunBeginsAnew) {

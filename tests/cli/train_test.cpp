@@ -115,6 +115,8 @@ TEST_F(Train, AligningWithTheVisionTowerLeavesAModelToTune) {
   EXPECT_THAT(aligned.out, HasSubstr(cat("striate train --model ", file("aligned_tower"), " --stage tune ...")));
   const CommandResult tuned = train("after_tower", {"--steps", "1", "--model", file("aligned_tower")});
   EXPECT_EQ(tuned.exit_code, 0) << tuned.err;
+  EXPECT_THAT(tuned.out, HasSubstr("trained 1 step, 4 samples, "));
+  EXPECT_THAT(tuned.err, HasSubstr("data        30 samples, 1 step\n"));
 }
 
 TEST_F(Train, PretrainingChangesTheWholeDecoder) {
@@ -278,6 +280,25 @@ TEST_F(Train, AConfigFileSaysWhatTheCommandLineDoesNot) {
   expect_same_run("flags", "configured", "step-000005");
 }
 
+TEST_F(Train, AFlagThatIsTypedTakesThePlaceOfTheOneItExcludesInTheFile) {
+  write_file(file("either.toml"), "epochs = 1\nwarmup-steps = 1\n");
+  ASSERT_EQ(train("either_typed", {"--steps", "3", "--warmup-ratio", "0.5"}).exit_code, 0);
+  const CommandResult typed =
+      train("either_file", {"--config", file("either.toml"), "--steps", "3", "--warmup-ratio", "0.5"});
+  ASSERT_EQ(typed.exit_code, 0) << typed.err;
+  EXPECT_THAT(typed.out, HasSubstr("trained 3 steps"));
+  expect_same_run("either_typed", "either_file", "step-000003");
+  write_file(file("either.toml"), "steps = 3\ntokens-per-step = 100\n");
+  const CommandResult epochs = train("either_epochs", {"--config", file("either.toml"), "--epochs", "0.5"});
+  ASSERT_EQ(epochs.exit_code, 0) << epochs.err;
+  EXPECT_THAT(epochs.out, HasSubstr("trained 4 steps,"));  // --batch 4 is typed, too
+  write_file(file("either.toml"), "epochs = 1\nsteps = 3\n");
+  expect_refusal(train("no", {"--config", file("either.toml")}), "--steps and --epochs exclude each other");
+  expect_refusal(train("no", {"--steps", "3", "--epochs", "1"}), "--steps and --epochs exclude each other");
+  expect_refusal(train("no", {"--tokens-per-step", "100"}), "--batch and --tokens-per-step exclude each other");
+  EXPECT_FALSE(fs::exists(file("no")));
+}
+
 TEST_F(Train, RunJsonRepeatsARun) {
   ASSERT_EQ(train("recorded", {"--steps", "5", "--lora-targets", "q_proj,v_proj", "--freeze-projector"}).exit_code, 0);
   const CommandResult result =
@@ -310,11 +331,26 @@ TEST_F(Train, AShareOfTheDataIsDrawnOnceAndForAll) {
 }
 
 TEST_F(Train, AnEpochByTokensEndsWithItsLastSample) {
-  // Two samples or three fill a step, and leave a rest in which no other has room.
-  const std::vector<std::string> flags = without(
-      command("by_tokens", {"--epochs", "1", "--tokens-per-step", "200", "--tokens-per-stream", "200"}), {"--batch"});
+  // Samples of one length, and steps that lack a token to hold two of them: by their tokens alone, which fill four
+  // steps, the six samples would end too early.
+  nlohmann::json samples = nlohmann::json::array();
+  for (int i = 0; i < 6; ++i) {
+    samples.push_back({{"id", cat("even", i)},
+                       {"conversations",
+                        {{{"from", "human"}, {"value", "What is it?"}}, {{"from", "gpt"}, {"value", "It is this."}}}}});
+  }
+  write_file(file("even.json"), samples.dump());
+  const CommandResult one = train("one_even", {"--data", file("even.json"), "--batch", "1", "--steps", "1"});
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  const auto length = metrics_of(file("one_even")).back()["tokens"].get<std::int64_t>();
+  const std::string budget = std::to_string(2 * length - 1);
+  const std::vector<std::string> flags =
+      without(command("by_tokens", {"--data", file("even.json"), "--epochs", "1", "--max-tokens", budget,
+                                    "--tokens-per-step", budget, "--tokens-per-stream", budget}),
+              {"--batch"});
   const CommandResult result = run_command(flags);
   ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GE(metrics_of(file("by_tokens")).size(), 6U);
   EXPECT_GE(metrics_of(file("by_tokens")).back()["epoch"].get<double>(), 1.0);
   std::vector<std::string> again = flags;
   again.emplace_back("--resume");
@@ -375,7 +411,7 @@ TEST_F(Train, RefusesWhatMakesNoSense) {
   expect_refusal(train("no", {"--adapter", model()}), "--adapter");
   expect_refusal(train("no", {"--lora-targets", "q_prj"}), "q_prj");
   expect_refusal(train("no", {"--recompute", "some"}), "--recompute some");
-  expect_refusal(train("no", {"--save-dtype", "int3"}), "--save-dtype int3");
+  expect_refusal(train("no", {"--tune", "full", "--save-dtype", "int3"}), "--save-dtype int3");
   expect_refusal(train("no", {"--warmup-ratio", "3"}), "--warmup-ratio: 3 is not a number");
   EXPECT_FALSE(fs::exists(file("no")));
 }
@@ -387,6 +423,14 @@ TEST_F(Train, RefusesMissingPieces) {
   expect_refusal(missing("--model"), "no model was given");
   expect_refusal(missing("--out"), "no --out folder");
   expect_refusal(train("no", {"--layers", "1,4"}), "layer 4 is outside the decoder");
+}
+
+TEST_F(Train, RefusesFlagsThatItWouldNotRead) {
+  expect_refusal(train("no", {"--eval-samples", "4"}), "--eval-samples needs --eval-data");
+  expect_refusal(train("no", {"--freeze-projector", "--vision-tower-lr", "1e-5"}), "--vision-tower-lr needs");
+  expect_refusal(run_command(without(command("no", {"--stage", "align"}), {"--layers"})),
+                 "--lr does not apply to --stage align");
+  EXPECT_FALSE(fs::exists(file("no")));
 }
 
 TEST_F(Train, HelpHasAnExample) {

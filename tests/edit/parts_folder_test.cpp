@@ -128,6 +128,20 @@ TEST_P(PartsFolder, AWholeModelKeepsThePictureSettingsOfTheTowerThatIsGivenWithI
   }
 }
 
+TEST_P(PartsFolder, ATowerThatIsGivenWithoutPictureSettingsHasThoseOfTheModelsOwnWhereverItIsWritten) {
+  fs::remove(path("tower") / "preprocessor_config.json");
+  json processor = read_json_file(path("whole") / tower_ / "preprocessor_config.json");
+  processor["image_mean"] = {0.4, 0.2, 0.3};
+  write(path("whole") / tower_ / "preprocessor_config.json", processor);
+  ModelPaths paths;
+  paths.model = path("whole");
+  paths.vision_tower = path("tower");
+  const Checkpoint source = open_checkpoint(paths);
+  EXPECT_FLOAT_EQ(preprocess_config(source.config, source.folder).mean[0], 0.4F);
+  write_model_folder(path("out"), source, {});
+  EXPECT_FLOAT_EQ(preprocess_config(read_model_config(path("out")), path("out")).mean[0], 0.4F);
+}
+
 TEST_P(PartsFolder, AProjectorInTheCurrentFolderIsNamedWithoutAPath) {
   const fs::path before = fs::current_path();
   fs::current_path(home_.path());

@@ -108,6 +108,21 @@ TEST_F(AdapterFolder, EachPairHasTheScaleOfItsOwnRankAndAlpha) {
   EXPECT_EQ(file.scale(*file.find(2, "mlp.up_proj")), 2.5);
 }
 
+TEST_F(AdapterFolder, TheBytesOfItsMatricesAreThoseOfAModel) {
+  matrices(pair());
+  const std::int64_t bytes = 4 * (3 * 32 + 32 * 3);
+  EXPECT_EQ(AdapterFile(adapter()).matrix_bytes(false), bytes);
+  EXPECT_EQ(AdapterFile(adapter()).matrix_bytes(true), 0) << "fp32 matrices are read where they lie";
+  Tensors halves = pair();
+  for (auto& [name, matrix] : halves) matrix = matrix.to(at::kBFloat16);
+  matrices(halves);
+  EXPECT_EQ(AdapterFile(adapter()).matrix_bytes(false), bytes) << "they are widened";
+  EXPECT_EQ(AdapterFile(adapter()).matrix_bytes(true), bytes);
+  matrices(pair());
+  settings({{"peft_type", "LORA"}, {"r", 3}, {"lora_alpha", 6}, {"init_lora_weights", "pissa"}});
+  EXPECT_EQ(AdapterFile(adapter()).matrix_bytes(true), 2 * bytes) << "the start stands beside them";
+}
+
 TEST_F(AdapterFolder, MatricesThatTheSettingsLeaveOutAreRefused) {
   matrices(pair());
   settings({{"r", 3}, {"lora_alpha", 6}, {"target_modules", {"v_proj"}}});

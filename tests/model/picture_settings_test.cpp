@@ -83,6 +83,19 @@ TEST_F(PictureSettings, WhatProcessorConfigSaysThatIsNotBuiltIsRefusedWithItsPla
   }
 }
 
+TEST_F(PictureSettings, OfATowerThatIsGivenWithoutAnyAreThoseOfTheModelsOwnTower) {
+  make(Layout::kOriginal);
+  ModelConfig given = config();
+  given.tower_folder = folder_.path() / "tower";
+  fs::create_directories(*given.tower_folder);
+  write(given.vision_tower_name + "/preprocessor_config.json", kClip);
+  EXPECT_FLOAT_EQ(preprocess_config(given, model()).mean[0], 0.1F);
+  json other = kClip;
+  other["image_mean"] = {0.9, 0.9, 0.9};
+  write_file(*given.tower_folder / "preprocessor_config.json", other.dump());
+  EXPECT_FLOAT_EQ(preprocess_config(given, model()).mean[0], 0.9F) << "what it has stands first";
+}
+
 TEST_F(PictureSettings, TrainingPadsWhereTheFilesSayNothing) {
   make();
   write("preprocessor_config.json", kClip);

@@ -198,6 +198,9 @@ TEST(RunSettings, AWarmUpGivenInStepsIsComparedInSteps) {
   nlohmann::json other_share = begun;
   other_share["warmup-ratio"] = 0.2;
   EXPECT_ERROR(check_same_settings(begun, other_share, "x"), "`warmup_ratio`: 0.2 now, 0.1 in x");
+  // A share that stands where steps were given may be the default, of which the user knows nothing.
+  EXPECT_ERROR(check_same_settings({{"tokenizer", "a"}, {"warmup-steps", 2}}, begun, "x"),
+               "`warmup_steps`: not set now, 2 in x");
 }
 
 TEST(RunState, DamagedTextIsRefused) {

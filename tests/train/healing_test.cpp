@@ -77,6 +77,16 @@ TEST_F(Healing, TheProjectorAloneIsTunedUntilAFifthOfTheLayersIsGone) {
   EXPECT_THAT(plan_healing(request).warning, HasSubstr("2 of 5 layers were removed"));
 }
 
+TEST_F(Healing, AModelThatWasNeverPrunedIsTunedLikeAnyOtherAndSaysSo) {
+  HealingRequest request;
+  request.model = model("whole", 4);
+  EXPECT_EQ(plan_healing(request).tune, HealTune::kProjector);
+  EXPECT_THAT(plan_healing(request).warning, HasSubstr("whole records no removed layers"));
+  request.layers = "0,1";
+  EXPECT_EQ(plan_healing(request).tune, HealTune::kLora);
+  EXPECT_THAT(plan_healing(request).warning, HasSubstr("whole records no removed layers"));
+}
+
 TEST_F(Healing, TheRegionOfTheTuningBeforeIsFound) {
   json history = pruned(5, {0, 2, 4});
   history["base_history"] = {{"region", {{"spec", "0,2"}, {"layers", {0, 2}}, {"of", 5}}}};

@@ -360,6 +360,9 @@ TEST(Plan, ARunIsAsLongAsTrainingCountsIt) {
   shape.batch = 0;
   shape.tokens_per_step = 20'000;  // 100 samples
   EXPECT_EQ(run_cost(shape, cost).steps, 10);
+  shape.counted_steps = 12;
+  EXPECT_EQ(run_cost(shape, cost).steps, 12);
+  EXPECT_DOUBLE_EQ(run_cost(shape, cost).tokens, 1000 * 200) << "steps that are not full have no more tokens together";
   shape.samples = 0;
   EXPECT_ERROR(run_cost(shape, cost), "the length of the run is unknown");
 }
@@ -415,7 +418,20 @@ TEST(Plan, WhatIsTrainedMustFitBeforeItIsAllocated) {
     EXPECT_EQ(error.exit_code(), 2);
     EXPECT_THAT(error.what(), HasSubstr("`lora_r` 60000: 9.37 B trained parameters need 150 GB"));
     EXPECT_THAT(error.hint(), HasSubstr("smaller `lora_r`"));
+    EXPECT_THAT(error.what(), HasSubstr("but only 2.00 GB are free"));
   }
+}
+
+TEST(Plan, RanksOfOneMachineAreToldTheirShareOfItsMemory) {
+  ModelConfig config = find_architecture("llama-2-7b").config;
+  TuneOptions tune;
+  tune.layers = LayerSet(32, {0, 4});
+  tune.lora.rank = 1024;  // 2.56 GB
+  constexpr std::int64_t kGB = 1'000'000'000;
+  EXPECT_NO_THROW(require_room_to_train(config, tune, Compute::kFloat32, 6 * kGB));
+  EXPECT_NO_THROW(require_room_to_train(config, tune, Compute::kFloat32, 6 * kGB, 2));
+  EXPECT_ERROR(require_room_to_train(config, tune, Compute::kFloat32, 6 * kGB, 3),
+               "but each of the 3 ranks on this machine has only 2.00 GB of the 6.00 GB that are free");
 }
 
 }  // namespace

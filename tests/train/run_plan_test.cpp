@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "striate/data/planned_steps.h"
 #include "tests/data/small_world.h"
 #include "tests/support/errors.h"
 #include "tests/support/small_checkpoint.h"
@@ -52,6 +53,30 @@ TEST_F(PlansOfRuns, DataTellHowLongTheRunIs) {
   EXPECT_EQ(plan.run->steps, 6) << "24 samples, 4 a step";
   r.sample.text_only = true;
   EXPECT_ERROR(plan_run(r), "`data` excludes the flags that describe samples");
+}
+
+TEST_F(PlansOfRuns, StepsOfTokensAreThoseThatTrainingCounts) {
+  StepSourceOptions options = world_.options();
+  options.batch = 0;
+  options.max_tokens = options.tokens_per_step = 300;  // too few for two samples
+  PlannedSteps training(open_small(world_.path("model")).config, world_.tokenizer(), options, {});
+  RunPlanRequest r = request();
+  r.data = options;
+  r.tune.seed = options.seed;
+  r.tokenizer = world_.path("tokenizer");
+  for (const double epochs : {0.5, 1.0, 2.0}) {
+    r.epochs = epochs;
+    r.count_steps = true;
+    const RunPlan counted = plan_run(r);
+    ASSERT_TRUE(counted.run);
+    EXPECT_EQ(counted.run->steps, training.steps_of(epochs, nullptr));
+    EXPECT_NEAR(counted.run->tokens, epochs * 24 * counted.sample.tokens, 1e-6);
+    r.count_steps = false;
+    EXPECT_LT(plan_run(r).run->steps, counted.run->steps) << "the estimate takes every step to be full";
+  }
+  r.count_steps = true;
+  r.data.max_tokens = 400;
+  EXPECT_ERROR(plan_run(r), "`tokens_per_step` 300: a sample may have 400 tokens");
 }
 
 TEST_F(PlansOfRuns, AMachineThatIsTooSmallIsRefusedAfterThePlan) {

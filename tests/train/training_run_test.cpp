@@ -11,6 +11,7 @@
 #include "striate/base/error.h"
 #include "striate/base/files.h"
 #include "striate/files/weight_file.h"
+#include "striate/model/decoder_layer.h"
 #include "tests/data/small_world.h"
 #include "tests/support/small_checkpoint.h"
 #include "tests/support/test_device.h"
@@ -107,6 +108,17 @@ TEST_F(TrainingRun, AResumedRunOfOtherSettingsIsRefusedBeforeWeightsAreRead) {
   EXPECT_THAT(refusal(other), HasSubstr("0.5 now, 1.0 in"));
 }
 
+TEST_F(TrainingRun, FewerStepsThanARunHasTakenAreRefused) {
+  TrainingRequest r = request();
+  r.schedule = ScheduleKind::kConstant;
+  run_training(r, Ranks{}, {});
+  r.resume = true;
+  r.steps = 3;
+  EXPECT_THAT(refusal(r), HasSubstr("the run has taken 4 steps already, more than the 3 that are asked for"));
+  r.steps = 4;
+  EXPECT_EQ(refusal(r), "");
+}
+
 TEST_F(TrainingRun, AnotherTokenizerOrAdapterOfTheTeacherIsAnotherRun) {
   const Checkpoint base = open_small(model());
   make_adapter(world_.path("adapter"), base, {1, 3}, /*beside=*/false, 0.1);
@@ -131,6 +143,22 @@ TEST_F(TrainingRun, AnotherTokenizerOrAdapterOfTheTeacherIsAnotherRun) {
   EXPECT_THAT(refusal(other), HasSubstr("`teacher_adapter`: \"weights "));
   other.teacher->model.adapter.reset();
   EXPECT_THAT(refusal(other), HasSubstr("`teacher_adapter`: not set now, \"weights "));
+}
+
+TEST_F(TrainingRun, TheMatricesOfATeachersAdapterCountInItsMemory) {
+  const Checkpoint base = open_small(model());
+  make_adapter(world_.path("adapter"), base, {1, 3}, /*beside=*/false, 0.1);
+  TrainingRequest r = request();
+  r.teacher.emplace();
+  r.teacher->model.model = model();
+  r.teacher->hidden_weight = 1;
+  const std::int64_t without = run_training(r, Ranks{}, {}).plan.teacher_bytes;
+  r.teacher->model.adapter = world_.path("adapter");
+  r.out = world_.path("adapted");
+  std::int64_t matrices = 0;  // fp32, of rank 3, on two layers
+  for (const LinearShape& linear : decoder_linears(base.config.decoder))
+    matrices += 2 * 4 * 3 * (linear.in + linear.out);
+  EXPECT_EQ(run_training(r, Ranks{}, {}).plan.teacher_bytes, without + matrices);
 }
 
 TEST_F(TrainingRun, AStopFlagEndsItAfterItsStepAndItIsResumed) {

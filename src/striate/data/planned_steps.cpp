@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "striate/base/strings.h"
+#include "striate/data/counted_steps.h"
 #include "striate/data/picture_features.h"
 #include "striate/data/shared_check.h"
 
@@ -23,11 +24,7 @@ void check_options(const StepSourceOptions& o) {
                             " tokens (`max_tokens`)"),
                         "raise this value or lower `max_tokens`");
   }
-  if (o.tokens_per_step > 0 && o.tokens_per_step < o.max_tokens) {
-    throw invalid_input(
-        cat("`tokens_per_step` ", o.tokens_per_step, ": a sample may have ", o.max_tokens, " tokens (`max_tokens`)"),
-        "raise this value or lower `max_tokens`");
-  }
+  check_tokens_per_step(o);
   if (o.threads < 1) throw invalid_input(cat(o.threads, " threads cannot read data"), "give 1 or more");
   if (o.ranks < 1 || o.rank < 0 || o.rank >= o.ranks) throw internal_error(cat("rank ", o.rank, " of ", o.ranks));
   check_images_folder(o.images);

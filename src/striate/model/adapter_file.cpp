@@ -201,6 +201,18 @@ AdapterUpdate AdapterFile::update(const AdapterPair& pair, const at::Tensor& wei
   return update;
 }
 
+std::int64_t AdapterFile::matrix_bytes(bool copies_only) const {
+  const bool starts = settings_.start != AdapterStart::kZero;
+  std::int64_t sum = 0;
+  for (const AdapterPair& pair : pairs_) {
+    for (const TensorInfo* matrix : {pair.a, pair.b}) {
+      const bool mapped = !starts && matrix->dtype == at::kFloat;
+      if (!copies_only || !mapped) sum += 4 * (starts ? 2 : 1) * matrix->shape[0] * matrix->shape[1];
+    }
+  }
+  return sum;
+}
+
 const AdapterPair* AdapterFile::find(std::int64_t layer, const std::string& linear) const {
   const auto found = std::find_if(pairs_.begin(), pairs_.end(), [&](const AdapterPair& pair) {
     return pair.layer == layer && pair.linear == linear;

@@ -56,6 +56,9 @@ class AdapterFile {
   double scale(const AdapterPair& pair) const { return settings_.scale(pair.alpha, pair.rank()); }
   // What the pair adds to the model's own weight [out, in], on the CPU. Throws CorruptData when it does not fit it.
   AdapterUpdate update(const AdapterPair& pair, const at::Tensor& weight) const;
+  // Bytes that the matrices take in a model: fp32, and of twice the rank where the adapter's start is taken off. With
+  // `copies_only`, without those that a model on the CPU reads in the mapped file.
+  std::int64_t matrix_bytes(bool copies_only) const;
   // A matrix in its own dtype, a view of the file.
   at::Tensor load(const TensorInfo& matrix) const { return file_->load(matrix.name); }
   // non_lora_trainables: weights trained in addition to the adapter (the projector); nullptr when nothing was.

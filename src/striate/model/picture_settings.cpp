@@ -45,7 +45,10 @@ std::optional<Processor> find_processor(const fs::path& folder) {
 
 std::optional<Processor> find_processor(const ModelConfig& config, const fs::path& folder) {
   if (auto found = find_processor(folder)) return found;
-  if (config.tower_folder) return find_processor(*config.tower_folder);
+  if (config.tower_folder) {
+    if (auto found = find_processor(*config.tower_folder)) return found;
+  }
+  // A tower that is given without settings takes the place of the model's own, with whose pictures the model learned.
   const auto tower = tower_folder_inside(folder, config.vision_tower_name);
   return tower ? find_processor(folder / *tower) : std::nullopt;
 }

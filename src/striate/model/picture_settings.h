@@ -1,8 +1,9 @@
 // How pictures are prepared for a model: what its files say, what training used, and what the user asks for.
 //
 // Sizes, means and the way of resizing come from processor_config.json ("image_processor", as transformers 5 writes
-// it), else preprocessor_config.json, else the tower's own defaults; first in the model's folder, then in its vision
-// tower's. Whether a picture is padded to a square or cropped is decided by the first of these that says so:
+// it), else preprocessor_config.json, else the tower's own defaults; first in the model's folder, then in that of
+// `vision_tower`, then in the vision tower's folder inside the model's. Whether a picture is padded to a square or
+// cropped is decided by the first of these that says so:
 //   1. `image_aspect`;
 //   2. what the adapter, or the projector given by its folder, was trained with (striate.json, "image_aspect");
 //   3. llava-hf: "image_aspect_ratio" in config.json, else "do_pad" of the processor; the others: "image_aspect_ratio";

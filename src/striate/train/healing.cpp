@@ -58,6 +58,9 @@ HealingPair healing_pair(const ModelPaths& model, const std::optional<ModelPaths
 HealingPlan plan_healing(const HealingRequest& request) {
   if (!request.model.model) throw invalid_input("no model was given", "give the pruned model's folder: `model` DIR");
   HealingPlan plan{HealTune::kProjector, {}, healing_pair(request.model, request.teacher), {}};
+  if (plan.pair.layers() == plan.pair.model.depth()) {
+    plan.warning = cat(request.model.model->string(), " records no removed layers: it is tuned like any other model");
+  }
   const bool many_are_gone = plan.pair.removed_share() > kProjectorAloneShare;
   plan.tune = request.tune;
   if (request.tune == HealTune::kAuto) {
@@ -72,8 +75,9 @@ HealingPlan plan_healing(const HealingRequest& request) {
                         "`tune` projector changes no layer: leave out `layers`, or give `tune` lora");
   }
   if (many_are_gone) {
-    plan.warning = cat(plan.pair.model.depth() - plan.pair.layers(), " of ", plan.pair.model.depth(),
-                       " layers were removed, more than a fifth: `tune` lora is likely to recover more");
+    const std::int64_t removed = plan.pair.model.depth() - plan.pair.layers();
+    plan.warning = cat(removed, " of ", plan.pair.model.depth(), removed == 1 ? " layers was" : " layers were",
+                       " removed, more than a fifth: `tune` lora is likely to recover more");
   }
   return plan;
 }

@@ -54,7 +54,7 @@ struct HealingPlan {
   HealTune tune = HealTune::kProjector;  // never kAuto
   std::string layers;                    // the region; empty for the projector alone
   HealingPair pair;
-  std::string warning;  // what is likely to heal more; empty: nothing is
+  std::string warning;  // that no removed layers are recorded, or what is likely to heal more; empty: neither
 };
 
 // `request`, whose stage is kTune, as a run that heals as `plan` says. Its rates are the caller's to choose.

@@ -89,32 +89,56 @@ double number_in(const nlohmann::json& line, const char* key) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-BenchmarkScore score_in(const nlohmann::json& line) {
-  BenchmarkScore score{};
-  score.benchmark = text_in(line, "eval_benchmark");
-  score.protocol = text_in(line, "eval_protocol");
-  score.headline.name = text_in(line, "eval_metric");
-  score.headline.value = number_in(line, "eval_score");
-  score.interval = {number_in(line, "eval_score_low"), number_in(line, "eval_score_high")};
-  score.questions = count_in(line, "eval_questions");
-  score.answered = count_in(line, "eval_answered");
-  score.empty = count_in(line, "eval_empty");
-  score.unparsed = count_in(line, "eval_unparsed");
-  score.cut = count_in(line, "eval_cut");
-  score.bad = count_in(line, "eval_bad");
-  return score;
+// The fields of an evaluation's line in their order, of a benchmark and of samples. A line is written and read back by
+// these lists, so that what is written is what is read.
+template <typename Score, typename Field>
+void each_score_field(Score& score, const Field& field) {
+  field("eval_benchmark", score.benchmark);
+  field("eval_protocol", score.protocol);
+  field("eval_metric", score.headline.name);
+  field("eval_score", score.headline.value);
+  field("eval_score_low", score.interval.low);
+  field("eval_score_high", score.interval.high);
+  field("eval_questions", score.questions);
+  field("eval_answered", score.answered);
+  field("eval_empty", score.empty);
+  field("eval_unparsed", score.unparsed);
+  field("eval_cut", score.cut);
+  field("eval_bad", score.bad);
 }
+
+template <typename Evaluation, typename Field>
+void each_loss_field(Evaluation& m, const Field& field) {
+  field("eval_loss", m.loss);
+  field("eval_targets", m.targets);
+  field("eval_questions", m.questions);
+  field("eval_exact", m.exact);
+}
+
+struct FieldWriter {
+  Json& line;
+  void operator()(const char* key, const std::string& text) const { line[key] = text; }
+  void operator()(const char* key, double value) const { line[key] = number(value); }
+  void operator()(const char* key, std::int64_t count) const { line[key] = count; }
+};
+
+struct FieldReader {
+  const nlohmann::json& line;
+  void operator()(const char* key, std::string& text) const { text = text_in(line, key); }
+  void operator()(const char* key, double& value) const { value = number_in(line, key); }
+  void operator()(const char* key, std::int64_t& count) const { count = count_in(line, key); }
+};
 
 EvaluationMetrics evaluation_in(const nlohmann::json& line) {
   EvaluationMetrics m;
   m.step = count_in(line, "step");
-  m.loss = number_in(line, "eval_loss");
-  m.targets = count_in(line, "eval_targets");
-  m.questions = count_in(line, "eval_questions");
-  m.exact = count_in(line, "eval_exact");
   m.seconds = number_in(line, "seconds");
-  if (!line.contains("eval_benchmark")) return m;
-  m.benchmark = score_in(line);
+  if (!line.contains("eval_benchmark")) {
+    each_loss_field(m, FieldReader{line});
+    return m;
+  }
+  m.loss = std::numeric_limits<double>::quiet_NaN();
+  each_score_field(m.benchmark.emplace(), FieldReader{line});
   m.questions = m.benchmark->answered;
   return m;
 }
@@ -149,27 +173,11 @@ std::string to_json_line(const EvaluationMetrics& m) {
   Json line;
   line["step"] = m.step;
   if (m.benchmark) {
-    const BenchmarkScore& score = *m.benchmark;
-    line["eval_benchmark"] = score.benchmark;
-    line["eval_protocol"] = score.protocol;
-    line["eval_metric"] = score.headline.name;
-    line["eval_score"] = number(score.headline.value);
-    line["eval_score_low"] = number(score.interval.low);
-    line["eval_score_high"] = number(score.interval.high);
-    line["eval_questions"] = score.questions;
-    line["eval_answered"] = score.answered;
-    line["eval_empty"] = score.empty;
-    line["eval_unparsed"] = score.unparsed;
-    line["eval_cut"] = score.cut;
-    line["eval_bad"] = score.bad;
-    line["seconds"] = m.seconds;
-    return line.dump();
+    each_score_field(*m.benchmark, FieldWriter{line});
+  } else {
+    each_loss_field(m, FieldWriter{line});
+    line["eval_accuracy"] = rate(m.exact, static_cast<double>(m.questions));
   }
-  line["eval_loss"] = number(m.loss);
-  line["eval_targets"] = m.targets;
-  line["eval_questions"] = m.questions;
-  line["eval_exact"] = m.exact;
-  line["eval_accuracy"] = rate(m.exact, static_cast<double>(m.questions));
   line["seconds"] = m.seconds;
   return line.dump();
 }

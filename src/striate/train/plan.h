@@ -130,11 +130,11 @@ std::int64_t free_memory();
 // not quantised are mapped files, which lie there once for all of them.
 std::int64_t memory_of_rank(const MemoryPlan& memory, std::int64_t free, int ranks_here);
 
-// Throws InvalidInput where what is trained takes more than `available` bytes with its gradients and moments; asked
-// before any of it is allocated.
-// The optimiser is shared by `sharing` ranks.
-void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available,
-                           int sharing = 1);
+// Throws InvalidInput where what is trained takes more than a rank has of `free` bytes with its gradients and moments;
+// asked before any of it is allocated. `ranks_here` ranks divide the free bytes among themselves, and `sharing` ranks
+// the optimiser's state.
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t free,
+                           int ranks_here = 1, int sharing = 1);
 // What of a machine's memory a run may plan for: a GPU's less what its driver and libraries take, and a twentieth that
 // is lost to fragments.
 std::int64_t usable_memory(const Hardware& hardware);

@@ -128,6 +128,14 @@ class Adviser {
   std::vector<Advice> advice_;
 };
 
+// What there is for a rank, as the end of a sentence.
+std::string room_of_rank(std::int64_t free, int ranks_here) {
+  const std::string all = human_bytes(static_cast<std::uint64_t>(free));
+  if (ranks_here == 1) return cat("only ", all, " are free");
+  return cat("each of the ", ranks_here, " ranks on this machine has only ",
+             human_bytes(static_cast<std::uint64_t>(free / ranks_here)), " of the ", all, " that are free");
+}
+
 }  // namespace
 
 std::vector<Hardware> known_hardware() {
@@ -182,8 +190,8 @@ std::int64_t memory_of_rank(const MemoryPlan& memory, std::int64_t free, int ran
   return (free - mapped) / ranks_here + mapped;
 }
 
-void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t available,
-                           int sharing) {
+void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, Compute compute, std::int64_t free,
+                           int ranks_here, int sharing) {
   PlanRequest request;
   request.ranks = sharing;
   request.shard_optimizer = sharing > 1;
@@ -193,15 +201,15 @@ void require_room_to_train(const ModelConfig& config, const TuneOptions& tune, C
   request.stream = {.tokens = 1, .image_rows = 0, .targets = 1, .samples = 1};
   const TrainingCost cost = plan_cost(request);
   const std::int64_t needed = cost.memory.parameters + cost.memory.gradients + cost.memory.moments;
-  if (needed <= available || available == 0) return;  // 0: the system does not say
+  const std::int64_t available = free / ranks_here;
+  if (needed <= available || free == 0) return;  // 0: the system does not say
   const bool adapters = tune.stage == Stage::kTune && tune.kind == TuneKind::kLora;
-  throw invalid_input(
-      cat(adapters ? cat("`lora_r` ", tune.lora.rank) : "this model", ": ",
-          human_count(static_cast<std::uint64_t>(cost.parameters)), " trained parameters need ",
-          human_bytes(static_cast<std::uint64_t>(needed)), " with their gradients and moments, but only ",
-          human_bytes(static_cast<std::uint64_t>(available)), " are free"),
-      cat(adapters ? "give a smaller `lora_r` or fewer `layers`" : "train adapters, or fewer `layers`",
-          "; striate plan shows what a run needs"));
+  throw invalid_input(cat(adapters ? cat("`lora_r` ", tune.lora.rank) : "this model", ": ",
+                          human_count(static_cast<std::uint64_t>(cost.parameters)), " trained parameters need ",
+                          human_bytes(static_cast<std::uint64_t>(needed)), " with their gradients and moments, but ",
+                          room_of_rank(free, ranks_here)),
+                      cat(adapters ? "give a smaller `lora_r` or fewer `layers`" : "train adapters, or fewer `layers`",
+                          "; striate plan shows what a run needs"));
 }
 
 std::int64_t usable_memory(const Hardware& hardware) {

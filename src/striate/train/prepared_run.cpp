@@ -7,6 +7,7 @@
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
 #include "striate/data/sample_order.h"
+#include "striate/model/adapter_file.h"
 #include "striate/model/open_configuration.h"
 #include "striate/model/picture_settings.h"
 #include "striate/ranks/same_plan.h"
@@ -158,7 +159,7 @@ double largest_rate(const GroupRates& rates, const TrainingCost& cost) {
 
 // A run that cannot change anything must not look like one that did; and one of a step or two is seldom what was meant.
 void warn_of_small_runs(const PreparedRun& run, double rate, const Notes& notes) {
-  const std::string steps = cat(run.plan.steps, run.plan.steps == 1 ? " step" : " steps");
+  const std::string steps = counted(run.plan.steps, "step");
   if (run.schedule.is_always_zero() || rate == 0) {
     notes.warn(cat("every step has learning rate 0, so nothing is learned: the run has ", steps, ", of which ",
                    run.schedule.warmup_steps, " warm up; give more steps, a shorter warm-up or a higher rate"));
@@ -168,7 +169,7 @@ void warn_of_small_runs(const PreparedRun& run, double rate, const Notes& notes)
   if (!is_small) return;
   const std::string step =
       data.batch > 0 ? cat("`batch` ", data.batch) : cat("`tokens_per_step` ", data.tokens_per_step);
-  notes.warn(cat("the data set has ", run.plan.samples, " samples, fewer than one step takes (", step,
+  notes.warn(cat("the data set has ", counted(run.plan.samples, "sample"), ", fewer than one step takes (", step,
                  "): a step uses samples several times, and the run has ", steps, "; smaller steps make more of them"));
 }
 
@@ -205,8 +206,9 @@ void plan_streams(const PlannedSteps& steps, PlanRequest& asked) {
 }
 
 struct TeacherBytes {
-  std::int64_t weights = 0;
-  std::int64_t states = 0;  // of the largest stream
+  std::int64_t weights = 0;  // those of its adapter among them
+  std::int64_t copies = 0;   // of them, what is not a mapped file on the CPU
+  std::int64_t states = 0;   // of the largest stream
 };
 
 TeacherBytes teacher_bytes(const std::optional<PreparedTeacher>& teacher, const Placement& placement,
@@ -214,8 +216,15 @@ TeacherBytes teacher_bytes(const std::optional<PreparedTeacher>& teacher, const 
   if (!teacher) return {};
   const ModelConfig& config = teacher->checkpoint.config;
   const auto stored = [&](const std::string& name) { return stored_type(teacher->checkpoint, name); };
-  return {teacher_matrix_bytes(config, placement, stored),
-          distillation_state_bytes(config.decoder, placement.compute, teacher->options, tokens)};
+  TeacherBytes bytes;
+  bytes.weights = teacher_matrix_bytes(config, placement, stored);
+  if (const auto& folder = teacher->checkpoint.adapter) {
+    const AdapterFile adapter(*folder);
+    bytes.weights += adapter.matrix_bytes(/*copies_only=*/false);
+    bytes.copies = adapter.matrix_bytes(/*copies_only=*/true);
+  }
+  bytes.states = distillation_state_bytes(config.decoder, placement.compute, teacher->options, tokens);
+  return bytes;
 }
 
 // Bytes for what the plan counts. Ranks on one machine share its main memory; a GPU is a rank's own.
@@ -223,9 +232,9 @@ std::int64_t budget_of(const TrainingRequest& request, const MemoryPlan& memory,
                        int ranks_here) {
   if (request.memory_budget)
     return static_cast<std::int64_t>(*request.memory_budget) - teacher.weights - teacher.states;
-  // A teacher's weights have their place on a GPU, and are mapped files on the CPU.
+  // A teacher's weights have their place on a GPU, and most of them are mapped files on the CPU.
   const at::Device device = request.placement.device;
-  if (device.is_cpu()) return memory_of_rank(memory, free_memory(), ranks_here) - teacher.states;
+  if (device.is_cpu()) return memory_of_rank(memory, free_memory(), ranks_here) - teacher.states - teacher.copies;
   return device_memory(device).free - teacher.states - teacher.weights;
 }
 
@@ -261,13 +270,14 @@ TrainingCost plan_memory(const TrainingRequest& request, PreparedRun& run, Colle
   asked.ranks = run.steps->options().ranks;
   asked.shard_optimizer = request.shard_optimizer;
   const int ranks_here = ranks.ranks_here();
-  const std::int64_t free =
-      placement.device.is_cpu() ? free_memory() / ranks_here : device_memory(placement.device).free;
-  require_room_to_train(config, run.tune, placement.compute, free, asked.shard_optimizer ? asked.ranks : 1);
+  const bool on_cpu = placement.device.is_cpu();
+  const std::int64_t free = on_cpu ? free_memory() : device_memory(placement.device).free;
+  require_room_to_train(config, run.tune, placement.compute, free, on_cpu ? ranks_here : 1,
+                        asked.shard_optimizer ? asked.ranks : 1);
   asked.config = config;
   asked.tune = run.tune;
   asked.compute = placement.compute;
-  asked.on_gpu = !placement.device.is_cpu();
+  asked.on_gpu = !on_cpu;
   if (asked.on_gpu) {
     asked.gpu_memory = device_memory(placement.device).total;
     asked.fp8_units = has_fp8_units(placement.device);
@@ -289,6 +299,12 @@ void check_resumed(PreparedRun& run) {
   if (!run.found) return;
   check_same_settings(run.found->state.settings, run.settings, run.found->path.string());
   run.plan.first_step = run.found->state.step;
+  // At a constant rate the number of steps is no setting that is compared. It may grow, but steps cannot be taken back.
+  if (run.plan.first_step > run.plan.steps) {
+    throw invalid_input(cat(run.found->path.string(), ": the run has taken ", counted(run.plan.first_step, "step"),
+                            " already, more than the ", run.plan.steps, " that are asked for"),
+                        "ask for at least as many steps, or start another run with a new `out`");
+  }
   run.plan.resumed_from = run.found->path;
 }
 

@@ -15,9 +15,12 @@ RunCost run_cost(const RunShape& shape, const TrainingCost& cost) {
   const double batch = shape.tokens_per_step > 0 ? static_cast<double>(shape.tokens_per_step) / shape.sample_tokens
                                                  : static_cast<double>(shape.batch);
   RunCost run;
-  const double steps = shape.epochs * static_cast<double>(shape.samples) / batch;
-  run.steps = shape.steps.value_or(std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(steps - 1e-9))));
-  const double seen = static_cast<double>(run.steps) * batch;
+  const double passed = shape.epochs * static_cast<double>(shape.samples);
+  const auto estimated = static_cast<std::int64_t>(std::ceil(passed / batch - 1e-9));
+  const bool counted = !shape.steps && shape.counted_steps;
+  run.steps = counted ? *shape.counted_steps : shape.steps.value_or(std::max<std::int64_t>(1, estimated));
+  // Steps of tokens are seldom full: where they were counted, the samples of the epochs tell what they hold together.
+  const double seen = counted ? passed : static_cast<double>(run.steps) * batch;
   run.tokens = seen * shape.sample_tokens;
   const double all_images = seen * shape.sample_images;
   const double own_images = shape.samples == 0 ? all_images : static_cast<double>(shape.samples) * shape.sample_images;

@@ -13,9 +13,11 @@ struct RunShape {
   std::int64_t samples = 0;  // in the data; 0: not known
   double epochs = 1;
   std::optional<std::int64_t> steps;  // instead of epochs
-  std::int64_t batch = 0;             // samples a step; or
-  std::int64_t tokens_per_step = 0;   // tokens a step
-  double sample_tokens = 0;           // image rows counted
+  // Of these epochs, as training counts them; absent: they are estimated.
+  std::optional<std::int64_t> counted_steps;
+  std::int64_t batch = 0;            // samples a step; or
+  std::int64_t tokens_per_step = 0;  // tokens a step
+  double sample_tokens = 0;          // image rows counted
   double sample_images = 0;
   std::int64_t image_bytes = 0;          // of a picture's features
   std::int64_t feature_cache_bytes = 0;  // memory for them

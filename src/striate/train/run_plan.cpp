@@ -7,6 +7,7 @@
 
 #include "striate/base/error.h"
 #include "striate/base/strings.h"
+#include "striate/data/counted_steps.h"
 #include "striate/model/open_configuration.h"
 #include "striate/region/layer_grammar.h"
 #include "striate/tensor/matrix.h"
@@ -68,7 +69,7 @@ SampleShape described_sample(const SampleDescription& described, const ModelConf
   return {std::nullopt, static_cast<double>(tokens), static_cast<double>(targets), usual.images};
 }
 
-SampleShape sample_of_data(const RunPlanRequest& request, const Checkpoint& checkpoint) {
+SampleShape sample_of_data(const RunPlanRequest& request, const Checkpoint& checkpoint, const Notes& notes) {
   if (request.sample.tokens || request.sample.targets || request.sample.text_only) {
     throw invalid_input("`data` excludes the flags that describe samples",
                         "leave out `data`, or `sample_tokens`, `sample_targets` and `text_only`");
@@ -81,12 +82,21 @@ SampleShape sample_of_data(const RunPlanRequest& request, const Checkpoint& chec
   DataSketch data = sketch_data(config, *tokenizer, request.data.data, conversation, request.data.max_tokens);
   const double kept = std::round(request.data.fraction * static_cast<double>(data.samples));
   data.samples = std::max<std::int64_t>(1, static_cast<std::int64_t>(kept));
-  return {data, data.tokens, data.targets, data.images};
+  SampleShape sample{data, data.tokens, data.targets, data.images};
+  if (request.count_steps && !request.steps && request.data.tokens_per_step > 0) {
+    StepSourceOptions options;
+    static_cast<TrainingData&>(options) = request.data;
+    options.conversation = conversation;
+    options.seed = request.tune.seed;
+    options.notes = notes;
+    sample.steps = counted_steps(config, *tokenizer, options, request.epochs);
+  }
+  return sample;
 }
 
-SampleShape sample_shape(const RunPlanRequest& request, const Checkpoint& checkpoint) {
+SampleShape sample_shape(const RunPlanRequest& request, const Checkpoint& checkpoint, const Notes& notes) {
   const SampleShape sample = request.data.data.empty() ? described_sample(request.sample, checkpoint.config)
-                                                       : sample_of_data(request, checkpoint);
+                                                       : sample_of_data(request, checkpoint, notes);
   const std::int64_t stream = request.data.tokens_per_stream;
   const auto longest = sample.data ? sample.data->longest : static_cast<std::int64_t>(sample.tokens);
   if (stream < longest) {
@@ -131,6 +141,7 @@ std::optional<RunCost> cost_of_run(const RunPlanRequest& asked, const Checkpoint
   shape.samples = sample.data ? sample.data->samples : 0;
   shape.epochs = asked.epochs;
   shape.steps = asked.steps;
+  shape.counted_steps = sample.steps;
   shape.batch = asked.data.batch;
   shape.tokens_per_step = asked.data.tokens_per_step;
   shape.sample_tokens = sample.tokens;
@@ -241,14 +252,14 @@ class Planner {
 
 }  // namespace
 
-RunPlan plan_run(const RunPlanRequest& asked) {
+RunPlan plan_run(const RunPlanRequest& asked, const Notes& notes) {
   check_request(asked);
   const Checkpoint checkpoint = open_configuration(asked.model);
   RunPlan plan;
   plan.model = family_name(checkpoint.config.family) + ": " + checkpoint.folder.string();
   plan.layers = asked.layers;
   plan.whole = !checkpoint.weights.entries().empty();
-  plan.sample = sample_shape(asked, checkpoint);
+  plan.sample = sample_shape(asked, checkpoint, notes);
   const PlanRequest request = cost_request(asked, checkpoint, plan.sample);
   check_frozen_precision(request.config.decoder, request.tune);
   Planner planner(asked, request);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "striate/base/notes.h"
 #include "striate/data/data_sketch.h"
 #include "striate/data/step_source.h"
 #include "striate/model/load.h"
@@ -42,6 +43,9 @@ struct RunPlanRequest {
   std::optional<TemplateKind> conversation;        // default: the model's; plain for Stage::kAlign
   std::optional<std::int64_t> steps;               // else `epochs`
   double epochs = 1;
+  // Whether the steps of epochs by tokens are counted, for which every text of the data is read; else they are
+  // estimated.
+  bool count_steps = false;
   std::int64_t save_every = 500;  // as TrainingRequest
   std::int64_t keep = 2;
   std::optional<at::ScalarType> save_dtype;  // of a whole model that is written; absent: the base's
@@ -59,6 +63,7 @@ struct SampleShape {
   double tokens = 0;               // image rows counted
   double targets = 0;
   double images = 0;
+  std::optional<std::int64_t> steps = std::nullopt;  // of the run, where they were counted
 };
 
 // How fast training is predicted to be on a machine (train/speed_model.h).
@@ -99,10 +104,10 @@ struct RunPlan {
   std::vector<PrecisionFit> precisions;   // where costs are told for a GPU
 };
 
-// Reads headers and up to 1000 samples, no weights and no picture; measures this machine's rates where a plan for it is
-// asked for and fits. Throws InvalidInput for values that make no run, and what opening model, tokenizer and data
-// throws.
-RunPlan plan_run(const RunPlanRequest& request);
+// Reads headers and up to 1000 samples (all of them where steps are counted, as the notes say of large data), no
+// weights and no picture; measures this machine's rates where a plan for it is asked for and fits. Throws InvalidInput
+// for values that make no run, and what opening model, tokenizer and data throws.
+RunPlan plan_run(const RunPlanRequest& request, const Notes& notes = {});
 
 // What the plan takes of memory where it takes least.
 std::int64_t least_memory(const TrainingCost& cost);

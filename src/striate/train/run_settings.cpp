@@ -9,6 +9,7 @@
 #include "striate/base/paths.h"
 #include "striate/base/sha256.h"
 #include "striate/base/strings.h"
+#include "striate/data/counted_steps.h"
 #include "striate/data/data_files.h"
 #include "striate/model/adapter_file.h"
 #include "striate/model/fingerprint.h"
@@ -19,8 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kDigits = 16;             // of a hash, in settings that people read
-constexpr std::int64_t kManySamples = 100'000;  // whose tokens take long enough to count that a user would wonder
+constexpr std::size_t kDigits = 16;  // of a hash, in settings that people read
 
 // A model is its weights, not its name.
 std::string model_identity(const Checkpoint& checkpoint) {
@@ -119,10 +119,7 @@ std::int64_t total_steps(const TrainingRequest& r, PreparedRun& run, Collective&
   // comparison of their plans tells how they differ.
   const bool together = ranks.agree(cat(counts ? "tokens of " : "nothing of ", steps.samples_per_epoch()));
   if (r.steps || before) return r.steps ? *r.steps : *before;
-  if (counts && steps.samples_per_epoch() >= kManySamples) {
-    notes.tell(
-        cat("counting the tokens of ", steps.samples_per_epoch(), " samples, to know the steps of their epochs"));
-  }
+  if (counts) tell_of_counting(steps.samples_per_epoch(), notes);
   const std::unique_ptr<RankExchange> exchange = counts && together ? ranks.open_exchange("tokens") : nullptr;
   return steps.steps_of(r.epochs, exchange.get());
 }

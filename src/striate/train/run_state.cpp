@@ -43,6 +43,12 @@ bool is_compared(const std::string& key, const nlohmann::json& saved, const nloh
   return key != "warmup-ratio" || wanted.contains(key);
 }
 
+// The setting that a difference of `key` is told by. A run that recorded no share of a warm-up was given it in steps,
+// and the share that is wanted now may be the default, which nobody gave.
+std::string told_by(const std::string& key, const nlohmann::json& saved) {
+  return key == "warmup-ratio" && !saved.contains(key) ? "warmup-steps" : key;
+}
+
 std::string shown(const nlohmann::json& settings, const std::string& key) {
   return settings.contains(key) ? settings.at(key).dump() : "not set";
 }
@@ -93,7 +99,9 @@ void check_same_settings(const nlohmann::json& saved, const nlohmann::json& want
     if (saved.contains(key) == wanted.contains(key) && (!saved.contains(key) || saved.at(key) == wanted.at(key))) {
       continue;
     }
-    throw invalid_input(cat(setting(key), ": ", shown(wanted, key), " now, ", shown(saved, key), " in ", where),
+    const std::string told = told_by(key, saved);
+    const std::string now = told == key ? shown(wanted, key) : "not set";
+    throw invalid_input(cat(setting(told), ": ", now, " now, ", shown(saved, told), " in ", where),
                         "resume with the settings that the run began with, or start another run with a new `out`");
   }
 }

@@ -109,8 +109,8 @@ TrainingResult run(const TrainingRequest& request, Collective& group, const Trai
     if (group.rank() == 0) {
       // The page is written last: a kill may have come before it.
       if (!is_file(request.out / kTrainingPageFile)) leave_page(request.out, observer.notes);
-      observer.notes.tell(cat(request.out.string(), ": the run is finished after ", result.outcome.state.step,
-                              " steps; its files stay as they are"));
+      observer.notes.tell(cat(request.out.string(), ": the run is finished after ",
+                              counted(result.outcome.state.step, "step"), "; its files stay as they are"));
     }
     group.finish();
     return result;
