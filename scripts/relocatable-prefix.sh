@@ -131,7 +131,7 @@ foreach(_config IN LISTS _configs)
   set(\${_name}_DIR "\${_folder}" CACHE PATH "")
 endforeach()
 # Programs find the shared libraries, and those that these need: RPATH reaches both, RUNPATH the first alone.
-set(CMAKE_EXE_LINKER_FLAGS "-Wl,-rpath-link,\${_prefix}/lib/$triple -Wl,--disable-new-dtags" CACHE STRING "")
+set(CMAKE_EXE_LINKER_FLAGS "\"-Wl,-rpath-link,\${_prefix}/lib/$triple\" -Wl,--disable-new-dtags" CACHE STRING "")
 set(CMAKE_BUILD_RPATH "\${_prefix}/lib/$triple" CACHE STRING "")
 CACHE
 }
