@@ -64,7 +64,7 @@ TEST_F(MiniCommand, RendersATestPartWithDigitsOnItsLabels) {
 TEST_F(MiniCommand, MistakesAreOneLineAndAHint) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"--families", "colour"}, "did you mean color?"},
-      {{"--text-families", "color"}, "is a family of questions about scenes"},
+      {{"--text", "4", "--text-families", "color"}, "is a family of questions about scenes"},
       {{"--grid", "9"}, "a grid of 9"},
       {{"--train", "-1"}, "--train: -1 is not a whole number"},
       {{"--test", "-1"}, "--test: -1 is not a whole number"},

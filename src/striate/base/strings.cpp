@@ -90,7 +90,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::size_t fewest = std::max<std::size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
     const std::size_t slips = slips_between(name, candidate);
-    if (slips >= fewest || slips >= std::min(name.size(), candidate.size())) continue;
+    if (slips >= fewest || slips >= std::max(name.size(), candidate.size())) continue;
     fewest = slips;
     best = candidate;
   }
