@@ -44,6 +44,18 @@ void on_interrupt(int /*signal*/) {
   interrupted = true;
 }
 
+// While it stands, Ctrl-C stops the answer and not the program.
+class AnswerInterrupts {
+ public:
+  AnswerInterrupts() : before_(std::signal(SIGINT, on_interrupt)) {}
+  ~AnswerInterrupts() { std::signal(SIGINT, before_); }
+  AnswerInterrupts(const AnswerInterrupts&) = delete;
+  AnswerInterrupts& operator=(const AnswerInterrupts&) = delete;
+
+ private:
+  void (*before_)(int);
+};
+
 ChatSettings settings_of(const ChatFlags& flags) {
   ChatSettings settings;
   settings.raw = flags.raw;
@@ -167,13 +179,17 @@ class Terminal {
   }
 
   void ask(const std::string& text) {
-    interrupted = false;
-    const auto previous = std::signal(SIGINT, on_interrupt);
-    const ChatAnswer answer = session_.ask(text, pending_, flags_.generation, streaming());
-    std::signal(SIGINT, previous);
+    const ChatAnswer answer = streamed_answer(text);
     std::cout << std::endl;
     std::cerr << speed_line(answer.result) << '\n';
     pending_.clear();
+  }
+
+  // Afterwards Ctrl-C ends the program again, also where the question is refused.
+  ChatAnswer streamed_answer(const std::string& text) {
+    interrupted = false;
+    const AnswerInterrupts interrupts;
+    return session_.ask(text, pending_, flags_.generation, streaming());
   }
 
   const ChatFlags& flags_;

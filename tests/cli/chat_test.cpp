@@ -1,12 +1,15 @@
 // striate chat from outside, on a tiny model of random weights with the demo's tokenizer and photo.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "striate/base/files.h"
 #include "striate/base/strings.h"
+#include "tests/support/background.h"
 #include "tests/support/command.h"
 #include "tests/support/paths.h"
 
@@ -112,6 +115,26 @@ TEST_F(ChatCommand, AMistakeInAConversationLosesNothing) {
   EXPECT_THAT(result.err, AllOf(HasSubstr("nowhere.jpg"), HasSubstr("/nonsense is not a command"),
                                 HasSubstr("2 <image> and 0 images")));
   EXPECT_THAT(result.out, AllOf(HasSubstr("you:   Hello"), testing::Not(HasSubstr("two"))));
+}
+
+TEST_F(ChatCommand, AfterARefusedQuestionCtrlCEndsTheProgramAsBefore) {
+  const std::string questions = file("questions"), errors = file("errors");
+  ASSERT_EQ(::mkfifo(questions.c_str(), 0600), 0);
+  const int typing = ::open(questions.c_str(), O_RDWR | O_CLOEXEC);  // which waits for no reader
+  ASSERT_GE(typing, 0);
+  // Where tests run in the background, programs may begin with it ignored.
+  const auto before = std::signal(SIGINT, SIG_DFL);
+  Background program({"/bin/sh", "-c", cat("exec \"$0\" \"$@\" < '", questions, "' 2> '", errors, "'"), STRIATE_PROGRAM,
+                      "chat", "--model", model(), "--precision", "fp32"});
+  std::signal(SIGINT, before);
+  const std::string question = "<image> two <image>\n";
+  ASSERT_EQ(::write(typing, question.data(), question.size()), static_cast<ssize_t>(question.size()));
+  program.wait_until([&] {
+    return std::filesystem::exists(errors) && read_file(errors).find("2 <image> and 0 images") != std::string::npos;
+  });
+  program.send(SIGINT);
+  ::close(typing);  // a program that goes on in spite of it ends here, with 0
+  EXPECT_EQ(program.wait().exit_code, 128 + SIGINT);
 }
 
 TEST_F(ChatCommand, DrawsTokensThatTheTokenizerDoesNotKnowWithoutHarm) {

@@ -81,7 +81,11 @@ TEST_F(Export, RevertTakesARunsFolderOrATunedModel) {
 }
 
 TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
-  const std::string out = file("refused/x");
+  const std::string out = file("refused/x"), others = file("others.json");
+  write_file(
+      others,
+      R"({"format": "striate-scores", "version": 1, "model": "other", "layers": 4, "samples": 1,)"
+      R"( "decoder": {"hidden": 8, "mlp": 8, "heads": 1, "kv_heads": 1}, "metrics": {"bi": {"mean": [1, 2, 3, 4]}}})");
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"export", "--model", model(), "--format", "onnx"}, "--format onnx"},
       {{"export", "--model", model(), "--format", "peft"}, "none was given"},
@@ -96,6 +100,8 @@ TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
       {{"revert", "--model", model(), "--adapter", file("tuned"), "--base", model(), "--layers", "3"},
        "--base does not apply to --adapter"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "9"}, "9"},
+      {{"revert", "--model", file("full"), "--base", model(), "--layers", cat("score:", others, ":bi:1")},
+       "others.json is for another model (other)"},
       {{"revert", "--model", file("full"), "--base", model(), "--layers", "0,2"}, "nothing to revert"},
       {{"revert", "--model", file("tuned"), "--base", model(), "--layers", "0,2"}, "nothing to revert"},
       {{"revert", "--model", file("tuned"), "--base", model(), "--layers", "all"}, "no layer of the adapter"},

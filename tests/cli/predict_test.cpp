@@ -32,6 +32,18 @@ class Predict : public EvalWorld {
     all.insert(all.end(), more.begin(), more.end());
     return run_command(all);
   }
+  static json chat(const std::string& prompt, const std::vector<std::string>& pictures,
+                   const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {STRIATE_PROGRAM, "chat",        "--model", file("model"),  "--prompt", prompt,
+                                          "--json",        "--precision", "fp32",    "--max-tokens", "9"};
+    for (const std::string& name : pictures) {
+      arguments.insert(arguments.end(), {"--image", file("pope/val2014/" + name)});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run_command(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? json::parse(result.out) : json::object();
+  }
   static void expect_refused(const CommandResult& result, const std::string& words) {
     EXPECT_EQ(result.exit_code, 2) << result.out;
     EXPECT_THAT(result.err, HasSubstr(words));
@@ -45,21 +57,67 @@ TEST_F(Predict, AnswersEqualThoseOfChat) {
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const auto all = answers(file("answers.jsonl"));
   ASSERT_EQ(all.size(), 4U);
-  const auto chat = [](const std::string& prompt, const std::vector<std::string>& pictures) {
-    std::vector<std::string> arguments = {STRIATE_PROGRAM, "chat",        "--model", file("model"),  "--prompt", prompt,
-                                          "--json",        "--precision", "fp32",    "--max-tokens", "9"};
-    for (const std::string& name : pictures) {
-      arguments.insert(arguments.end(), {"--image", file("pope/val2014/" + name)});
-    }
-    const CommandResult result = run_command(arguments);
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return json::parse(result.out).at("text");
-  };
-  EXPECT_EQ(all.at("a").at("text"), chat("What is this?", {picture(0)}));
-  EXPECT_EQ(all.at("b").at("text"), chat("Say a word.", {}));
-  EXPECT_EQ(all.at("2").at("text"), chat("Compare <image> with <image>.", {picture(1), picture(2)}));
-  EXPECT_EQ(all.at("d").at("text"), chat("What is that?", {picture(0)}));
+  EXPECT_EQ(all.at("a").at("text"), chat("What is this?", {picture(0)})["text"]);
+  EXPECT_EQ(all.at("b").at("text"), chat("Say a word.", {})["text"]);
+  EXPECT_EQ(all.at("2").at("text"), chat("Compare <image> with <image>.", {picture(1), picture(2)})["text"]);
+  EXPECT_EQ(all.at("d").at("text"), chat("What is that?", {picture(0)})["text"]);
   EXPECT_EQ(all.at("a").at("prompt"), "<image>\nWhat is this?");
+}
+
+TEST_F(Predict, RawPromptsAreReadAsChatReadsThemWithTheirPictures) {
+  write("raw.jsonl", {rows()[1], rows()[2]});
+  const CommandResult made = predict("raw.jsonl", "raw_answers.jsonl", {"--raw", "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const auto all = answers(file("raw_answers.jsonl"));
+  ASSERT_EQ(all.size(), 2U);
+  const json word = chat("Say a word.", {}, {"--raw"});
+  const json compared = chat("Compare <image> with <image>.", {picture(1), picture(2)}, {"--raw"});
+  EXPECT_EQ(all.at("b").at("text"), word.value("text", "none"));
+  EXPECT_EQ(all.at("1").at("text"), compared.value("text", "none"));
+  EXPECT_EQ(all.at("1").at("prompt"), "Compare <image> with <image>.");
+  const std::int64_t tokens =
+      word.value("prompt_tokens", std::int64_t{0}) + compared.value("prompt_tokens", std::int64_t{0});
+  EXPECT_EQ(json::parse(made.out).at("prompt_tokens"), tokens);
+}
+
+TEST_F(Predict, ARawPromptIsNeverCut) {
+  const std::string prompt = "Once there was a lamp in a room with a table and two chairs";
+  write("long.jsonl", {json{{"id", "long"}, {"prompt", prompt}}});
+  const std::int64_t length = chat(prompt, {}, {"--raw"}).value("prompt_tokens", std::int64_t{0});
+  ASSERT_GT(length, 12);
+  // There is room for three of the nine tokens of an answer.
+  const std::string barely = std::to_string(length + 2);
+  const CommandResult made = predict("long.jsonl", "long_answers.jsonl", {"--raw", "--context", barely, "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(json::parse(made.out).at("prompt_tokens"), length);
+  EXPECT_EQ(answers(file("long_answers.jsonl")).at("long").at("text"),
+            chat(prompt, {}, {"--raw", "--context", barely})["text"]);
+  expect_refused(predict("long.jsonl", "cut_answers.jsonl", {"--raw", "--context", std::to_string(length - 1)}),
+                 "prompt long: the prompt has");
+}
+
+TEST_F(Predict, ThePlainTemplateTakesPicturesAsInChat) {
+  write("plain.jsonl", {rows()[0], rows()[1]});
+  const std::vector<std::string> plain = {"--template", "plain"};
+  const CommandResult made = predict("plain.jsonl", "plain_answers.jsonl", plain);
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const json answer = answers(file("plain_answers.jsonl")).at("a");
+  EXPECT_EQ(answer.at("prompt"), "<image>What is this?");
+  const std::string text = chat("What is this?", {picture(0)}, plain).value("text", "");
+  EXPECT_EQ(answer.at("text"), std::string(trim(text)));
+}
+
+TEST_F(Predict, AMarkWithoutItsPictureIsNotAskedWithoutIt) {
+  write("marks.jsonl", {rows()[1], {{"id", "m"}, {"prompt", "What is in <image>?"}, {"img", picture(0)}}});
+  expect_refused(predict("marks.jsonl", "m.jsonl"), "marks.jsonl:2: the prompt has 1 <image>, and the row names 0 pic");
+  EXPECT_FALSE(fs::exists(file("m.jsonl")));
+  const CommandResult left_out = predict("marks.jsonl", "one_left.jsonl", {"--on-bad-sample", "skip", "--json"});
+  EXPECT_EQ(left_out.exit_code, 0) << left_out.err;
+  EXPECT_EQ(json::parse(left_out.out).at("bad_rows"), 1);
+  EXPECT_EQ(answers(file("one_left.jsonl")).size(), 1U);
+  write("no_marks.jsonl", {rows()[1], rows()[0]});
+  expect_refused(predict("no_marks.jsonl", "m.jsonl", {"--raw"}),
+                 "no_marks.jsonl:2: the prompt has 0 <image>, and the row names 1 picture");
 }
 
 TEST_F(Predict, AnInterruptedFileIsContinued) {

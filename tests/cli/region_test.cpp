@@ -39,6 +39,7 @@ TEST(RegionCommand, WithoutASetShowsEveryRuleAndWhyOneDoesNotApply) {
   const CommandResult result = region({"--layers-total", "16"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("uniform:25%"));
+  EXPECT_THAT(result.out, HasSubstr("  middle:25%      ······████······    4  6-9\n"));
   EXPECT_THAT(result.out, HasSubstr("bottom-top:25%"));
   EXPECT_THAT(result.out, HasSubstr("(the paper has lists for decoders of 32 and 40 layers, but this decoder has 16)"));
 }

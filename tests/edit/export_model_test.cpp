@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "striate/base/strings.h"
 #include "striate/edit/revert_model.h"
+#include "striate/region/score_file.h"
 #include "tests/support/errors.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_checkpoint.h"
@@ -93,6 +95,28 @@ TEST_F(Exports, LayersOfAModelGoBackToTheBase) {
   ASSERT_TRUE(result.written);
   EXPECT_THAT(result.layers, ElementsAre(0, 4));
   EXPECT_TRUE(fs::exists(path("reverted") / "config.json"));
+}
+
+TEST_F(Exports, LayersGoBackByScoresOfTheirOwnDecoderAlone) {
+  make_checkpoint(path("tuned"), {.seed = 9});
+  ScoreFile scores{.model = "m", .layers = 5, .samples = 1};
+  scores.metrics["bi"] = {.mean = {0.1, 0.5, 0.2, 0.4, 0.3}};
+  scores.decoder = decoder_shape(open_small(path("tuned")).config.decoder);
+  ScoreFile others = scores;
+  others.decoder->hidden *= 2;
+  write_file(path("scores.json"), score_file_json(scores).dump());
+  write_file(path("others.json"), score_file_json(others).dump());
+  RevertRequest revert;
+  revert.base = path("model");
+  revert.output.out = path("reverted");
+  revert.layers = cat("score:", path("others.json").string(), ":bi:2");
+  for (const char* model : {"tuned", "adapter"}) {
+    revert.model.model = path(model);
+    EXPECT_ERROR(revert_model(revert), "is for another model (m) with a decoder of another shape");
+  }
+  revert.model.model = path("tuned");
+  revert.layers = cat("score:", path("scores.json").string(), ":bi:2");
+  EXPECT_THAT(revert_model(revert).layers, ElementsAre(1, 3));
 }
 
 }  // namespace

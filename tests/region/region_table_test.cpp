@@ -40,6 +40,22 @@ TEST(RegionTable, SaysOfEachRuleWhatItNamesOrWhyItDoesNot) {
   EXPECT_TRUE(paper);
 }
 
+TEST(RegionTable, HasEveryRuleThatNeedsNoFile) {
+  RegionRequest request;
+  request.layers_total = 8;
+  request.share = "2";
+  const RegionTable table = region_table(request);
+  std::vector<std::string> specs;
+  for (const RegionRow& row : table.rows) {
+    specs.push_back(row.spec);
+    if (row.spec == "middle:2") {
+      EXPECT_THAT(row.layers, ElementsAre(3, 4));
+    }
+  }
+  EXPECT_THAT(specs, ElementsAre("all", "uniform:2", "paper", "authors-script", "bottom:2", "mid-bottom:2", "mid-top:2",
+                                 "middle:2", "top:2", "bottom-top:2", "random:2:1"));
+}
+
 TEST(RegionTable, NeedsOneDecoderAndAShare) {
   RegionRequest request;
   EXPECT_ERROR(region_table(request), "from `layers_total` or from `model`");

@@ -35,8 +35,8 @@ RevertResult without_adapters(const RevertRequest& request, const ModelPaths& pa
   base_paths.adapter.reset();
   const Checkpoint base = open_checkpoint(base_paths);
   const AdapterFile adapter(*paths.adapter);
-  const std::int64_t total = source.config.decoder.layers;
-  RevertResult result{source.config.family, parse_layer_set(request.layers, total), std::nullopt, {}, std::nullopt};
+  RevertResult result{
+      source.config.family, parse_layer_set(request.layers, source.config.decoder), std::nullopt, {}, std::nullopt};
   AdapterOutOptions options;
   options.layers = adapter_reversion(adapter, result.layers);
   options.dtype = request.output.dtype;
@@ -71,8 +71,8 @@ RevertResult with_base_layers(const RevertRequest& request, const ModelPaths& pa
   base_paths.model = *request.base;
   base_paths.vision_tower = paths.vision_tower;
   const Checkpoint base = open_checkpoint(base_paths);
-  const std::int64_t total = tuned.config.decoder.layers;
-  RevertResult result{tuned.config.family, parse_layer_set(request.layers, total), std::nullopt, {}, std::nullopt};
+  RevertResult result{
+      tuned.config.family, parse_layer_set(request.layers, tuned.config.decoder), std::nullopt, {}, std::nullopt};
   const ModelChange change = reversion(tuned, base, result.layers);
   ModelRecord record = model_history("striate revert", STRIATE_VERSION, tuned, change);
   record.note("reverted", reverted_json(request, result.layers));

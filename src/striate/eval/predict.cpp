@@ -24,16 +24,34 @@ namespace fs = std::filesystem;
 constexpr const char* kName = "predict";
 constexpr std::string_view kMark = "<image>";
 
-Question question_of(const Row& row, bool raw) {
+std::size_t marks_in_prompt(std::string_view text) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(kMark); at != std::string_view::npos; at = text.find(kMark, at + 1)) ++count;
+  return count;
+}
+
+// A mark without its picture is a mistake in the row: the model would answer without having seen anything.
+void check_marks(const Row& row, std::size_t marks, std::size_t pictures, bool raw) {
+  const bool put_in_front = marks == 0 && !raw;
+  if (put_in_front || marks == pictures) return;
+  bad_row(row, cat("the prompt has ", marks, " <image>, and the row names ", counted(pictures, "picture")),
+          raw ? "write <image> once for every picture"
+              : "write <image> once for every picture, or leave out <image> to put all pictures in front");
+}
+
+Question question_of(const Row& row, const PredictRequest& request) {
   Question question;
   question.id = text_of_first(row, {"id", "question_id"}, std::to_string(row.number));
   question.asked = text_of_first(row, {"prompt", "question", "text"}, "");
   if (question.asked.empty()) bad_row(row, "there is no \"prompt\"", "give each row a prompt");
   question.pictures = pictures_of(row, has(row, "images") ? "images" : "image");
-  if (raw || question.asked.find(kMark) != std::string::npos) return question;
-  std::string marks;
-  for (std::size_t i = 0; i < question.pictures.size(); ++i) marks += cat(kMark, "\n");
-  question.asked = marks + question.asked;
+  const std::size_t marks = marks_in_prompt(question.asked);
+  check_marks(row, marks, question.pictures.size(), request.raw);
+  if (marks > 0) return question;
+  const bool plain = request.conversation == TemplateKind::kPlain;  // which has no line break after a picture
+  std::string in_front;
+  for (std::size_t i = 0; i < question.pictures.size(); ++i) in_front += cat(kMark, plain ? "" : "\n");
+  question.asked = in_front + question.asked;
   return question;
 }
 
@@ -44,7 +62,7 @@ QuestionSet read_prompts(const PredictRequest& request) {
   set.pictures = rows->pictures();
   BadRows bad(on_bad_row(request.on_bad_sample));
   bad.take_all(*rows, [&](const Row& row) {
-    Question question = question_of(row, request.raw);
+    Question question = question_of(row, request);
     if (!ids.insert(question.id).second) {
       bad_row(row, cat("the id '", question.id, "' was given before"), "give every prompt its own id");
     }
@@ -98,7 +116,7 @@ PredictResult predict(const PredictRequest& request, const PredictObserver& obse
   QuestionAnswerer answerer(request, observer.notes);
   const fs::path images = request.images.empty() ? folder_of(request.prompts) : request.images;
   QuestionBatch batch{kName, &protocol, &set, &store, {}, images};
-  const PromptSettings settings{.pictures_anywhere = true, .sampling = request.sampling};
+  const PromptSettings settings{.pictures_anywhere = true, .cuts_bare_prompts = false, .sampling = request.sampling};
   // Two processes would ask the same prompts, and mix their lines.
   const FileLock lock(OutputPath::inside(folder_of(request.out), request.out.filename()).path());
   AnswerLog log(folder_of(request.out), request.out.filename());

@@ -74,13 +74,13 @@ QuestionPrompt QuestionPrompts::of(const Question& question) const {
   options.stop_strings = protocol_.decoding.stop;
   if (protocol_.bare) {
     end_as_text(options, config_);
-    prompt.job.prompt.input_ids = encode(prompt.shown);
+    prompt.job.prompt.input_ids = marks > 0 ? encode_prompt(tokenizer_, prompt.shown) : encode(prompt.shown);
   } else {
     end_as_conversation(options, config_, tokenizer_, settings_.conversation);
     prompt.job.prompt.input_ids = conversation_ids(prompt.shown);
   }
   if (protocol_.kind == AnswerKind::kLetter) add_letters(question, prompt);
-  if (protocol_.bare) fit(prompt);
+  if (protocol_.bare && settings_.cuts_bare_prompts) fit(prompt);
   return prompt;
 }
 

@@ -26,7 +26,10 @@ struct PromptSettings {
   std::int64_t context = 2048;     // of prompt and answer together
   bool without_pictures = false;   // the same words, without any picture
   bool pictures_anywhere = false;  // absolute names are taken; else pictures stay in their folder
-  SamplingOptions sampling = {};   // beside the protocol's temperature; each question draws by a seed of its own
+  // A bare prompt that leaves no room for the longest answer loses its beginning, as in lm-evaluation-harness; else it
+  // stays whole.
+  bool cuts_bare_prompts = true;
+  SamplingOptions sampling = {};  // beside the protocol's temperature; each question draws by a seed of its own
 };
 
 // Makes the prompts of one benchmark under one protocol. All of these must outlive it.

@@ -50,6 +50,7 @@ std::vector<std::string> every_rule(const RegionRequest& request) {
                                     cat("bottom:", k),
                                     cat("mid-bottom:", k),
                                     cat("mid-top:", k),
+                                    cat("middle:", k),
                                     cat("top:", k),
                                     cat("bottom-top:", k),
                                     cat("random:", k, ":1")};
