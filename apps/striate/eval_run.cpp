@@ -1,11 +1,9 @@
 // striate eval run: ask a model the questions of benchmarks, and keep its answers.
 #include <filesystem>
-#include <iomanip>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "apps/striate/answering_flags.h"
 #include "apps/striate/eval.h"
@@ -69,9 +67,7 @@ AnswerRunRequest request_of(const EvalRunFlags& flags, const Ranks& ranks) {
 
 std::string per_second(const BenchmarkOutcome& outcome) {
   if (outcome.asked == 0 || outcome.seconds <= 0) return "-";
-  std::ostringstream text;
-  text << std::setprecision(3) << static_cast<double>(outcome.asked) / outcome.seconds << "/s";
-  return text.str();
+  return rate_text(static_cast<double>(outcome.asked) / outcome.seconds);
 }
 
 void print_outcome(const BenchmarkOutcome& outcome) {

@@ -7,6 +7,7 @@
 #include "apps/striate/export_flags.h"
 #include "apps/striate/model_flags.h"
 #include "apps/striate/unread_flags.h"
+#include "striate/base/strings.h"
 #include "striate/edit/revert_model.h"
 #include "striate/model/layer_set.h"
 
@@ -37,14 +38,20 @@ void print_json(const RevertFlags& flags, const RevertResult& result) {
   std::cout << out.dump(2) << std::endl;
 }
 
+// What the reverted layers are now. A type that was asked for is that of every weight, the base's too.
+std::string reverted_text(const RevertFlags& flags, const RevertResult& result) {
+  if (!result.written) return "left out of the adapter";
+  if (flags.output.type()) return cat("the base's weights, written as ", flags.output.dtype);
+  return "the base's weights, bit for bit";
+}
+
 void print_text(const RevertFlags& flags, const RevertResult& result) {
   if (result.written) {
     print_written(flags.output.out, result.family, *result.written);
   } else {
     std::cout << "wrote " << flags.output.out << ": an adapter on " << named_layers(result.adapter_layers) << '\n';
   }
-  std::cout << "reverted " << named_layers(result.layers.numbers()) << " ("
-            << (result.written ? "the base's weights, bit for bit" : "left out of the adapter") << ")\n";
+  std::cout << "reverted " << named_layers(result.layers.numbers()) << " (" << reverted_text(flags, result) << ")\n";
   if (result.check) std::cout << "logits: " << check_text(*result.check) << '\n';
   std::cout.flush();
 }

@@ -86,6 +86,26 @@ TEST_F(DataCheckCommand, ListsWhatIsBadAndEndsWithTwo) {
   EXPECT_EQ(report["reasons"]["missing image"]["first"][0]["sample"], 3);
 }
 
+TEST_F(DataCheckCommand, AListTakesThePlaceOfAnEarlierListAndOfNoOtherFile) {
+  json samples = json::parse(read_file(good_data()));
+  samples.erase(samples.begin() + 6, samples.end());
+  samples[3]["image"] = "bccd/images/lost.jpg";
+  write_file(file("data.json"), samples.dump());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(check(file("data.json"), {"--list", file("bad.jsonl")}).err, HasSubstr("1 of 6 samples are bad"));
+    EXPECT_EQ(split(read_file(file("bad.jsonl")), '\n').size(), 2U);
+  }
+  samples[0]["reason"] = "a member that the entries of a list have as well";
+  for (const int indent : {-1, 1}) {
+    const std::string mine = samples.dump(indent);
+    write_file(file("mine.json"), mine);
+    const CommandResult refused = check(file("data.json"), {"--list", file("mine.json")});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("mine.json: exists already"));
+    EXPECT_EQ(read_file(file("mine.json")), mine);
+  }
+}
+
 TEST_F(DataCheckCommand, EachBadSampleIsShownAndListedWithItsOwnHint) {
   json samples = json::parse(read_file(good_data()));
   samples[1]["image"] = "https://example.org/coco/a.jpg";

@@ -53,21 +53,26 @@ TEST_F(EvalRun, AnswersDoNotDependOnHowManyAreUnderWayOrOnTheMemory) {
 }
 
 TEST_F(EvalRun, RanksShareTheQuestionsAndTheAnswersAreTheSame) {
-  ask("alone");
+  const json alone = json::parse(ask("alone", {"--json"}).out).at("benchmarks").at(0);
   for (const int ranks : {2, 3}) {
     const std::string out = cat("ranks", ranks), port = std::to_string(free_port());
     std::vector<std::unique_ptr<Background>> all;
     for (int rank = 0; rank < ranks; ++rank) {
       all.push_back(std::make_unique<Background>(
-          eval_run(out), std::map<std::string, std::string>{{"RANK", std::to_string(rank)},
-                                                            {"WORLD_SIZE", std::to_string(ranks)},
-                                                            {"MASTER_ADDR", "127.0.0.1"},
-                                                            {"MASTER_PORT", port}}));
+          eval_run(out, {"--json"}), std::map<std::string, std::string>{{"RANK", std::to_string(rank)},
+                                                                        {"WORLD_SIZE", std::to_string(ranks)},
+                                                                        {"MASTER_ADDR", "127.0.0.1"},
+                                                                        {"MASTER_PORT", port}}));
     }
+    std::string said;
     for (const auto& process : all) {
       const CommandResult result = process->wait();
       ASSERT_EQ(result.exit_code, 0) << result.err;
+      if (process == all.front()) said = result.out;
     }
+    const json together = json::parse(said).at("benchmarks").at(0);
+    for (const char* count : {"asked", "prompt_tokens", "answer_tokens"})
+      EXPECT_EQ(together.at(count), alone.at(count));
     EXPECT_EQ(answers_of(out), answers_of("alone"));
     EXPECT_EQ(std::distance(fs::directory_iterator(fs::path(file(out)) / "pope"), fs::directory_iterator()), 1);
   }

@@ -221,6 +221,19 @@ TEST_F(EvalFiles, CompareNamesTheQuestionsThatChangedAndRepeatsItsInterval) {
   EXPECT_EQ(eval(arguments).out, result.out);
 }
 
+TEST_F(EvalFiles, CompareSaysThatItHasNoIntervalsWhereNothingIsDrawn) {
+  const std::string before = put("plain.jsonl", "{\"question_id\": \"1\", \"text\": \"red\"}\n");
+  const std::string after = put("other.jsonl", "{\"question_id\": \"1\", \"text\": \"blue\"}\n");
+  const auto compared = [&](const std::string& draws) {
+    const CommandResult result = eval({"compare", before, after, "--benchmark", "llava-json", "--data", questions(),
+                                       "--protocol", "exact", "--draws", draws});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_THAT(compared("0"), HasSubstr("\nintervals: none were computed\n"));
+  EXPECT_THAT(compared("20"), HasSubstr("\nintervals: the middle 95% of 20 draws of the questions, seed 1\n"));
+}
+
 TEST_F(EvalFiles, CompareTakesWhatARunSaysItEvaluated) {
   const std::string data = questions();
   const json record = {{"benchmarks", {{{"name", "llava-json"}, {"data", data}, {"protocol", "exact"}}}}};

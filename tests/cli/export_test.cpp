@@ -80,6 +80,20 @@ TEST_F(Export, RevertTakesARunsFolderOrATunedModel) {
   EXPECT_EQ(json::parse(read_file(file("back/striate.json")))["reverted"]["list"], "3");
 }
 
+TEST_F(Export, RevertSaysBitForBitOnlyWhereTheTypesAreKept) {
+  const auto revert = [](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"revert",   "--model", file("full"),  "--base", model(),
+                                    "--layers", "3",       "--no-verify", "--out",  file(out)};
+    all.insert(all.end(), more.begin(), more.end());
+    const CommandResult result = striate(all);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_THAT(revert("kept-types", {}), HasSubstr("reverted layer 3 (the base's weights, bit for bit)\n"));
+  EXPECT_THAT(revert("one-type", {"--dtype", "fp16"}),
+              HasSubstr("reverted layer 3 (the base's weights, written as fp16)\n"));
+}
+
 TEST_F(Export, MistakesAreOneLineAndAHintAndLeaveNothing) {
   const std::string out = file("refused/x"), others = file("others.json");
   write_file(

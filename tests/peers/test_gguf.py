@@ -536,3 +536,4 @@ def test_the_chat_template_renders_the_prompts_of_striate_chat(name, models, exp
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
     assert " ASSISTANT: b" in render(messages=turns, add_generation_prompt=False)
     assert render(messages=[{"role": "system", "content": "S"}, *turns]).startswith("S USER: a ASSISTANT: b")
+    assert render(messages=[{"role": "system", "content": " "}, *turns]) == render(messages=turns)

@@ -23,6 +23,18 @@ TEST(ChatTemplate, HoldsTheSystemTextTheRolesAndTheStopOfItsFamily) {
   }
 }
 
+TEST(ChatTemplate, AnEmptySystemMessageLeavesTheTemplatesOwnAsInPrompts) {
+  for (const TemplateKind kind :
+       {TemplateKind::kVicunaV1, TemplateKind::kBunny, TemplateKind::kLlama, TemplateKind::kPhi3}) {
+    EXPECT_EQ(render_prompt({{"system", " \n"}, {"human", "q"}}, kind), render_prompt({{"human", "q"}}, kind))
+        << template_name(kind);
+    EXPECT_THAT(jinja_template(kind),
+                testing::StartsWith("{% if messages[0]['role'] == 'system' and messages[0]['content'] | trim %}"
+                                    "{{ messages[0]['content'] + ' ' }}{% else %}"))
+        << template_name(kind);
+  }
+}
+
 TEST(ChatTemplate, APlainTemplateIsTheMessagesThemselves) {
   EXPECT_EQ(jinja_template(TemplateKind::kPlain), "{% for message in messages %}{{ message['content'] }}{% endfor %}");
 }

@@ -26,8 +26,9 @@ class BadSampleLog {
   std::set<std::int64_t> named_;
 };
 
-// A mark near the beginning of every list, by which an earlier list is recognised (OutputPath::named).
-inline constexpr std::string_view kBadSampleMark = "\"reason\":";
+// A mark near the beginning of every list, by which an earlier list is recognised (OutputPath::named): how an entry
+// ends. A member's name alone would not do, since a user's own data may have a member of that name.
+inline constexpr std::string_view kBadSampleMark = "\",\"sample\":";
 
 // Writes the list of all these samples into `file` and commits it.
 void write_bad_samples(AtomicFile& file, const std::vector<SkippedSample>& skipped);

@@ -230,12 +230,12 @@ BenchmarkOutcome AnswerRun::ask(OpenedBenchmark& opened) {
   log->sync();
   log.reset();
   folder_.join(name);
-  std::array<double, 3> sums = {static_cast<double>(outcome.asked), static_cast<double>(outcome.bad),
-                                static_cast<double>(outcome.cut_prompts)};
+  const std::array<std::int64_t*, 6> shared = {&outcome.asked,         &outcome.bad,           &outcome.cut_prompts,
+                                               &outcome.prompt_tokens, &outcome.reused_tokens, &outcome.answer_tokens};
+  std::array<double, 6> sums{};
+  for (std::size_t i = 0; i < shared.size(); ++i) sums[i] = static_cast<double>(*shared[i]);
   ranks_.sum(sums);
-  outcome.asked = static_cast<std::int64_t>(sums[0]);
-  outcome.bad = static_cast<std::int64_t>(sums[1]);
-  outcome.cut_prompts = static_cast<std::int64_t>(sums[2]);
+  for (std::size_t i = 0; i < shared.size(); ++i) *shared[i] = static_cast<std::int64_t>(sums[i]);
   return outcome;
 }
 

@@ -54,10 +54,10 @@ struct AnswerRunObserver {
   const StopFlag* stop = nullptr;  // once asked, the answers under way are dropped and the run ends
 };
 
-// Answers every question that the folder has no answer to, the ranks sharing them. Every rank returns the same figures
-// but its own seconds and tokens. Throws InvalidInput for requests that make no sense, files that are missing and
-// questions that cannot be asked (unless bad ones are skipped), before any weight is read where that can be told; and
-// what loading, generating and writing throw. Answers given until then are kept.
+// Answers every question that the folder has no answer to, the ranks sharing them. Every rank returns the same
+// figures but its own seconds. Throws InvalidInput for requests that make no sense, files that are missing and
+// questions that cannot be asked (unless bad ones are skipped), before any weight is read where that can be told;
+// and what loading, generating and writing throw. Answers given until then are kept.
 AnswerRunResult run_answers(const AnswerRunRequest& request, const Ranks& ranks, const AnswerRunObserver& observer);
 
 }  // namespace striate

@@ -46,8 +46,10 @@ std::string quoted(const std::string& text) {
 std::string jinja_template(TemplateKind kind) {
   if (kind == TemplateKind::kPlain) return "{% for message in messages %}{{ message['content'] }}{% endfor %}";
   const Pieces p = pieces_of(kind);
-  return cat("{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + ' ' }}{% else %}{{ ",
-             quoted(p.system), " }}{% endif %}{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
+  // An empty system message leaves the template's own text, as in render_prompt().
+  return cat("{% if messages[0]['role'] == 'system' and messages[0]['content'] | trim %}",
+             "{{ messages[0]['content'] + ' ' }}{% else %}{{ ", quoted(p.system),
+             " }}{% endif %}{% for message in messages %}{% if message['role'] == 'user' %}{{ ",
              quoted(p.before_question), " + message['content'] }}{% elif message['role'] == 'assistant' %}{{ ",
              quoted(p.before_answer), " + message['content'] + ", quoted(p.after_answer),
              " }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ ", quoted(p.open_turn), " }}{% endif %}");
