@@ -260,7 +260,7 @@ TEST_F(Prune, RefusesScoresOfAnotherModel) {
   json other = json::parse(read_file(file("scores.json")));
   other["decoder"]["hidden"] = 64;
   write_file(file("wider.json"), other.dump());
-  refused({"--remove", "1", "--scores", file("wider.json")}, "is for a decoder of width 64");
+  refused({"--remove", "1", "--scores", file("wider.json")}, "is for a decoder of another width: 64");
   write_file(file("deeper.json"), json({{"format", "striate-scores"},
                                         {"version", 1},
                                         {"model", "m"},

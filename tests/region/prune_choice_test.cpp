@@ -156,9 +156,15 @@ TEST(PruneChoice, ScoresOfAnotherDecoderOfTheSameDepthAreRefused) {
   EXPECT_NO_THROW(choose_layers_to_prune(r, scores));  // a file that does not tell
   scores.decoder = r.decoder;
   EXPECT_NO_THROW(choose_layers_to_prune(r, scores));
-  scores.decoder->hidden = 32;
-  refused([&] { choose_layers_to_prune(r, scores); },
-          "a decoder of width 32 and MLP 100, but this decoder has 64 and 100", "score this model");
+  const auto refuses = [&](std::int64_t DecoderShape::*value, const char* words) {
+    scores.decoder = r.decoder;
+    (*scores.decoder).*value = 32;
+    refused([&] { choose_layers_to_prune(r, scores); }, words, "score this model");
+  };
+  refuses(&DecoderShape::hidden, "a decoder of another width: 32, where this one has 64");
+  refuses(&DecoderShape::mlp, "a decoder of another MLP width: 32, where this one has 100");
+  refuses(&DecoderShape::heads, "a decoder of another number of heads: 32, where this one has 4");
+  refuses(&DecoderShape::kv_heads, "another number of key and value heads: 32, where this one has 4");
 }
 
 TEST(PruneChoice, AListIsTakenAsItIs) {

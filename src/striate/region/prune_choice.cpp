@@ -27,6 +27,20 @@ void check_count(const PruneCriteria& r) {
   }
 }
 
+// The first thing that tells the decoder of the scores from this one, and its value in both.
+std::string difference(const DecoderShape& of_scores, const DecoderShape& own) {
+  struct Part {
+    const char* name;
+    std::int64_t DecoderShape::*value;
+  };
+  for (const Part& part : {Part{"width", &DecoderShape::hidden}, Part{"MLP width", &DecoderShape::mlp},
+                           Part{"number of heads", &DecoderShape::heads}}) {
+    if (of_scores.*part.value != own.*part.value)
+      return cat(part.name, ": ", of_scores.*part.value, ", where this one has ", own.*part.value);
+  }
+  return cat("number of key and value heads: ", of_scores.kv_heads, ", where this one has ", own.kv_heads);
+}
+
 void check_scores(const PruneCriteria& r, const ScoreFile& scores) {
   const std::string hint = cat("score this model: striate score `model` DIR ... `out` ", scores.path);
   if (scores.layers != r.protected_layers.depth()) {
@@ -35,8 +49,7 @@ void check_scores(const PruneCriteria& r, const ScoreFile& scores) {
                         hint);
   }
   if (r.decoder && scores.decoder && *r.decoder != *scores.decoder) {
-    throw invalid_input(cat(scores.path, ": is for a decoder of width ", scores.decoder->hidden, " and MLP ",
-                            scores.decoder->mlp, ", but this decoder has ", r.decoder->hidden, " and ", r.decoder->mlp),
+    throw invalid_input(cat(scores.path, ": is for a decoder of another ", difference(*scores.decoder, *r.decoder)),
                         hint);
   }
 }
