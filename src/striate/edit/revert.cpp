@@ -65,8 +65,8 @@ ModelChange reversion(const Checkpoint& tuned, const Checkpoint& base, const Lay
   change.donor = &base;
   for (const std::int64_t layer : layers) change.from_donor[layer] = places[static_cast<std::size_t>(layer)];
   if (!changes_something(tuned, change)) {
-    throw invalid_input(cat("nothing to revert: layers ", layers.list(), " of ", tuned.folder.string(),
-                            " already have the base's weights"),
+    throw invalid_input(cat("nothing to revert: ", named_layers(layers.numbers()), " of ", tuned.folder.string(),
+                            " already ", layers.count() == 1 ? "has" : "have", " the base's weights"),
                         "give layers that were tuned (striate.json of a run lists its region)");
   }
   return change;
@@ -80,7 +80,8 @@ std::map<std::int64_t, std::int64_t> adapter_reversion(const AdapterFile& adapte
   }
   const std::string has = cat("it has ", named_layers(changed));
   if (left.size() == changed.size()) {
-    throw invalid_input(cat("nothing to revert: ", adapter.where(), " does not change layers ", layers.list()), has);
+    throw invalid_input(
+        cat("nothing to revert: ", adapter.where(), " does not change ", named_layers(layers.numbers())), has);
   }
   const std::vector<std::int64_t> adapted = adapter.layers();
   const bool matrices_left =

@@ -165,8 +165,10 @@ std::string sweep_report(const SweepResult& sweep) {
       {"scores", sweep.scores},
       {asked != nullptr ? cat("questions of ", asked->benchmark) : "held-out samples", std::to_string(sweep.samples)}};
   for (const SweepCurve& curve : sweep.curves) {
-    const std::string stay = curve.protected_layers.empty() ? std::string("any layer may be removed")
-                                                            : cat("layers ", curve.protected_layers.list(), " stay");
+    const std::string stay = curve.protected_layers.empty()
+                                 ? std::string("any layer may be removed")
+                                 : cat(named_layers(curve.protected_layers.numbers()),
+                                       curve.protected_layers.count() == 1 ? " stays" : " stay");
     page.sections.push_back(depth_strip_html({curve.name, stay, sweep.layers, curve.protected_layers.numbers()}));
   }
   if (asked != nullptr) {

@@ -13,6 +13,7 @@
 #include "striate/base/paths.h"
 #include "striate/base/progress.h"
 #include "striate/base/strings.h"
+#include "striate/model/layer_set.h"
 #include "striate/report/depth_strip.h"
 #include "striate/report/example_card.h"
 #include "striate/report/line_chart.h"
@@ -203,7 +204,7 @@ void add_region(ReportPage& page, const RunJson& record) {
       strip.marked.push_back(layer.get<std::int64_t>());
   }
   if (strip.marked.empty()) return;  // the projector alone
-  strip.meaning = cat("layers ", text_at(region, "list"), " of ", strip.layers, " (", text_at(region, "spec"), ")");
+  strip.meaning = cat(named_layers(strip.marked), " of ", strip.layers, " (", text_at(region, "spec"), ")");
   page.sections.push_back(depth_strip_html(strip));
 }
 
