@@ -150,16 +150,6 @@ void print_part(const EvalCompareFlags& flags, const PartComparison& part) {
   print_picture_uses(part);
 }
 
-// What the intervals above are.
-void print_interval_words(const Resampling& resampling) {
-  std::cout << "\nintervals: ";
-  if (resampling.draws == 0) {
-    std::cout << "none were computed\n";
-    return;
-  }
-  std::cout << "the middle 95% of " << resampling.draws << " draws of the questions, seed " << resampling.seed << '\n';
-}
-
 json changed_json(const std::vector<ChangedQuestion>& questions) {
   json list = json::array();
   for (const ChangedQuestion& changed : questions) {
@@ -267,7 +257,7 @@ void run_eval_compare(const EvalCompareFlags& flags, const CLI::App& command) {
     print_part(flags, part);
   }
   if (parts.size() > 1) print_retention(table, flags.names());
-  print_interval_words(request.resampling);
+  std::cout << "\nintervals: " << interval_words(request.resampling) << '\n';
   std::cout.flush();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "apps/striate/flag_ranges.h"
 #include "apps/striate/unread_flags.h"
@@ -20,14 +21,16 @@ namespace {
 constexpr std::array<std::string_view, 4> kNotSettings = {"config", "help", "json", "resume"};
 
 // Settings of which a run takes one or the other.
-constexpr std::array<std::array<std::string_view, 2>, 3> kEither = {
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kEither = {
     {{"steps", "epochs"}, {"batch", "tokens-per-step"}, {"warmup-steps", "warmup-ratio"}}};
 
 // Whether the other one was typed: it takes the place of what a file says.
 bool is_displaced(std::string_view key, const TypedFlags& typed) {
+  const auto was_typed = [&](std::string_view flag) {
+    return std::find(typed.begin(), typed.end(), cat("--", flag)) != typed.end();
+  };
   return std::any_of(kEither.begin(), kEither.end(), [&](const auto& either) {
-    const std::size_t other = either[0] == key ? 1 : 0;
-    return either[1 - other] == key && std::find(typed.begin(), typed.end(), cat("--", either[other])) != typed.end();
+    return (key == either.first && was_typed(either.second)) || (key == either.second && was_typed(either.first));
   });
 }
 

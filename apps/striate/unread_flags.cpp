@@ -9,9 +9,7 @@ namespace striate::app {
 
 void refuse_unread(const CLI::App& command, const std::vector<std::string>& flags, const std::string& why,
                    const std::string& hint) {
-  for (const std::string& flag : flags) {
-    if (command.get_option(flag)->count() > 0) throw invalid_input(cat(flag, " ", why), hint);
-  }
+  refuse_unread(typed_flags(command), flags, why, hint);
 }
 
 TypedFlags typed_flags(const CLI::App& command) {

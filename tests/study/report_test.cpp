@@ -121,9 +121,7 @@ TEST(StudyReport, TheTablesHaveTheNumbers) {
 
 TEST(StudyReport, GroupsThatDifferInTheLearningRateAloneAreToldApart) {
   StudyResults study = test::small_study();
-  StudiedModel other = study.models[5];  // uniform, seed 1
-  other.cell = "other rate";
-  other.tuning->learning_rate = 0.0001;
+  const StudiedModel other = test::at_another_rate(study);
   study.models.push_back(other);
   const TemporaryFolder folder;
   write_report(study, folder.path(), kFewDraws);

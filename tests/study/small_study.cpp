@@ -108,6 +108,13 @@ StudyResults small_study() {
   });
 }
 
+StudiedModel at_another_rate(const StudyResults& study) {
+  StudiedModel model = study.models[5];  // uniform, seed 1
+  model.cell = "other rate";
+  model.tuning->learning_rate = 0.0001;
+  return model;
+}
+
 namespace {
 
 constexpr const char* kHostileAnswer =

@@ -21,6 +21,9 @@ StudyResults small_study(const std::function<SmallScores(const std::string& stra
 // random 0.7/0.8.
 StudyResults small_study();
 
+// The model of uniform and seed 1 of a small study, as if it had been tuned at another learning rate.
+StudiedModel at_another_rate(const StudyResults& study);
+
 // The small study with everything else: sizes, shares of the data, offsets, kinds of linears, a search for a learning
 // rate, reversion, pruning by two metrics, healing, scores, costs, a failed cell, and answers that try to be markup.
 StudyResults rich_study();

@@ -39,9 +39,7 @@ TEST(StudyGroupsTest, AGroupIsWhatDiffersInSeedAndDrawAlone) {
 
 TEST(StudyGroupsTest, OfSeveralLearningRatesTheOneWithTheMostSeedsCounts) {
   StudyResults study = test::small_study();
-  StudiedModel other = study.models[5];  // uniform, seed 1
-  other.cell = "other rate";
-  other.tuning->learning_rate = 0.0001;
+  StudiedModel other = test::at_another_rate(study);
   study.models.push_back(other);
   EXPECT_EQ(groups_of(study).spread(2)->models.size(), 3U);
   EXPECT_EQ(groups_of(study).of(Treatment::kTuned).size(), 6U);

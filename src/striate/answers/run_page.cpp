@@ -7,15 +7,11 @@
 #include "striate/report/report_page.h"
 
 namespace striate {
-namespace {
 
-// What the intervals are, below the facts.
 std::string interval_words(const Resampling& resampling) {
   if (resampling.draws == 0) return "none were computed";
   return cat("the middle 95% of ", resampling.draws, " draws of the questions, seed ", resampling.seed);
 }
-
-}  // namespace
 
 std::string page_colour(std::size_t column) {
   return cat("var(--s", column % 4, ")");

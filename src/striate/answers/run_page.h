@@ -50,4 +50,7 @@ struct RunPage {
 // The HTML text. Everything but `title` may be left empty.
 std::string run_page(const RunPage& page);
 
+// What the intervals of a page or a comparison are.
+std::string interval_words(const Resampling& resampling);
+
 }  // namespace striate

@@ -15,6 +15,7 @@
 #include "striate/base/strings.h"
 #include "striate/eval/opened_benchmark.h"
 #include "striate/tables/rows.h"
+#include "striate/text/image_marks.h"
 
 namespace striate {
 namespace {
@@ -22,13 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kName = "predict";
-constexpr std::string_view kMark = "<image>";
-
-std::size_t marks_in_prompt(std::string_view text) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(kMark); at != std::string_view::npos; at = text.find(kMark, at + 1)) ++count;
-  return count;
-}
 
 // A mark without its picture is a mistake in the row: the model would answer without having seen anything.
 void check_marks(const Row& row, std::size_t marks, std::size_t pictures, bool raw) {
@@ -45,12 +39,12 @@ Question question_of(const Row& row, const PredictRequest& request) {
   question.asked = text_of_first(row, {"prompt", "question", "text"}, "");
   if (question.asked.empty()) bad_row(row, "there is no \"prompt\"", "give each row a prompt");
   question.pictures = pictures_of(row, has(row, "images") ? "images" : "image");
-  const std::size_t marks = marks_in_prompt(question.asked);
+  const std::size_t marks = image_marks(question.asked);
   check_marks(row, marks, question.pictures.size(), request.raw);
   if (marks > 0) return question;
   const bool plain = request.conversation == TemplateKind::kPlain;  // which has no line break after a picture
   std::string in_front;
-  for (std::size_t i = 0; i < question.pictures.size(); ++i) in_front += cat(kMark, plain ? "" : "\n");
+  for (std::size_t i = 0; i < question.pictures.size(); ++i) in_front += cat(kImageMark, plain ? "" : "\n");
   question.asked = in_front + question.asked;
   return question;
 }

@@ -7,26 +7,17 @@
 #include "striate/base/random.h"
 #include "striate/base/strings.h"
 #include "striate/infer/answer_ends.h"
+#include "striate/text/image_marks.h"
 
 namespace striate {
 namespace {
 
-constexpr std::string_view kPictureMark = "<image>";
-
-std::size_t picture_marks(std::string_view text) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(kPictureMark); at != std::string_view::npos; at = text.find(kPictureMark, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
 // The text without marks, and without the line break or the space that parted a mark from the words.
 std::string without_marks(std::string text) {
-  for (std::size_t at = text.find(kPictureMark); at != std::string::npos; at = text.find(kPictureMark)) {
-    const std::size_t after = at + kPictureMark.size();
+  for (std::size_t at = text.find(kImageMark); at != std::string::npos; at = text.find(kImageMark)) {
+    const std::size_t after = at + kImageMark.size();
     const bool parted = after < text.size() && (text[after] == '\n' || text[after] == ' ');
-    text.erase(at, kPictureMark.size() + (parted ? 1 : 0));
+    text.erase(at, kImageMark.size() + (parted ? 1 : 0));
   }
   return text;
 }
@@ -52,7 +43,7 @@ QuestionPrompt QuestionPrompts::of(const Question& question) const {
   QuestionPrompt prompt;
   prompt.shown = shown(question);
   if (!settings_.without_pictures) prompt.pictures = shown_pictures(protocol_, question);
-  const std::size_t marks = picture_marks(prompt.shown);
+  const std::size_t marks = image_marks(prompt.shown);
   if (marks != prompt.pictures.size()) {
     throw invalid_input(
         cat("the prompt has ", marks, " <image> and the question has ", prompt.pictures.size(), " pictures"),

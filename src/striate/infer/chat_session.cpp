@@ -10,18 +10,10 @@
 #include "striate/base/strings.h"
 #include "striate/infer/answer_ends.h"
 #include "striate/model/picture_settings.h"
+#include "striate/text/image_marks.h"
 
 namespace striate {
 namespace {
-
-constexpr std::string_view kImageMark = "<image>";
-
-std::size_t count_marks(std::string_view text) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(kImageMark); at != std::string_view::npos; at = text.find(kImageMark, at + 1))
-    ++count;
-  return count;
-}
 
 std::string repeated(std::string_view text, std::size_t times) {
   std::string out;
@@ -51,11 +43,11 @@ at::Tensor ChatSession::look(const std::filesystem::path& file) const {
 ChatAnswer ChatSession::ask(const std::string& text, const std::vector<std::filesystem::path>& images,
                             GenerationOptions options, const GenerationCallbacks& callbacks) {
   std::string turn = text;
-  if (!settings_.raw && !images.empty() && count_marks(text) == 0) {
+  if (!settings_.raw && !images.empty() && image_marks(text) == 0) {
     turn = repeated(template_ == TemplateKind::kPlain ? "<image>" : "<image>\n", images.size()) + text;
   }
-  if (count_marks(turn) != images.size()) {
-    throw invalid_input(cat("the prompt has ", count_marks(turn), " <image> and ", images.size(), " images were given"),
+  if (image_marks(turn) != images.size()) {
+    throw invalid_input(cat("the prompt has ", image_marks(turn), " <image> and ", images.size(), " images were given"),
                         "write <image> once for every `image`, or leave out <image> to put all images first");
   }
   std::vector<Message> messages = settings_.raw ? std::vector<Message>{} : history_;
